@@ -1,0 +1,11 @@
+//! The outside. Outbound adapters implement a port each; inbound ones (`http`, `cli`) drive the application.
+
+pub mod agent;
+pub mod cli;
+pub mod clock;
+pub mod http;
+pub mod messenger;
+pub mod repo;
+pub mod runtime;
+pub mod store;
+pub mod workspace;

@@ -1,0 +1,94 @@
+//! What the change log records.
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+use super::id::{ProjectId, SessionId};
+
+/// What happened, by name. The names are part of the public contract of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ChangeKind {
+    /// A repository was registered.
+    #[serde(rename = "project.added")]
+    ProjectAdded,
+    /// A repository was taken off the register.
+    #[serde(rename = "project.removed")]
+    ProjectRemoved,
+    /// A session was recorded; nothing has been built for it yet.
+    #[serde(rename = "session.recorded")]
+    SessionRecorded,
+    /// A session's provisioning took a step; `data.step` names it.
+    #[serde(rename = "session.step")]
+    SessionStep,
+    /// Something a person should know happened on the way; `data.note` says what.
+    #[serde(rename = "session.note")]
+    SessionNote,
+    /// The agent was seen running; `data.pid` is its process id.
+    #[serde(rename = "session.live")]
+    SessionLive,
+    /// The agent reported itself ready for work.
+    #[serde(rename = "session.ready")]
+    SessionReady,
+    /// The agent's activity changed; `data.activity` names it.
+    #[serde(rename = "session.activity")]
+    SessionActivity,
+    /// The session ended; `data.reason` says why.
+    #[serde(rename = "session.terminated")]
+    SessionTerminated,
+    /// The session's workspace was removed or kept; `data` says which and why.
+    #[serde(rename = "session.workspace")]
+    SessionWorkspace,
+}
+
+impl ChangeKind {
+    /// The name, for example `session.live`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ProjectAdded => "project.added",
+            Self::ProjectRemoved => "project.removed",
+            Self::SessionRecorded => "session.recorded",
+            Self::SessionStep => "session.step",
+            Self::SessionNote => "session.note",
+            Self::SessionLive => "session.live",
+            Self::SessionReady => "session.ready",
+            Self::SessionActivity => "session.activity",
+            Self::SessionTerminated => "session.terminated",
+            Self::SessionWorkspace => "session.workspace",
+        }
+    }
+}
+
+/// A change before the log gave it a number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewChange {
+    /// What happened.
+    pub kind: ChangeKind,
+    /// Details, an object whose fields depend on the kind.
+    pub data: serde_json::Value,
+}
+
+impl NewChange {
+    /// A change with details.
+    #[must_use]
+    pub fn new(kind: ChangeKind, data: serde_json::Value) -> Self {
+        Self { kind, data }
+    }
+}
+
+/// One entry of the change log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// The entry's number: strictly growing, without gaps, never reused.
+    pub seq: u64,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// The project it concerns.
+    pub project: ProjectId,
+    /// The session it concerns, if one.
+    pub session: Option<SessionId>,
+    /// Details, an object whose fields depend on the kind.
+    pub data: serde_json::Value,
+}

@@ -1,0 +1,28 @@
+//! Pure values and rules. Nothing here does I/O, knows tokio or asks a clock.
+//!
+//! | Module | Holds |
+//! | --- | --- |
+//! | [`id`] | the identifiers, made by one macro |
+//! | [`project`] | a registered repository |
+//! | [`session`] | one agent on one task: its record and its facts |
+//! | [`phase`] | the durable state machine of a session |
+//! | [`status`] | what a person is shown, derived from facts |
+//! | [`observation`] | what was seen, and how it changes the facts |
+//! | [`permission`] | how much an agent may do unasked |
+//! | [`change`] | what the change log records |
+//! | [`message`] | text on its way to an agent |
+//! | [`exit`] | how a process ended |
+
+pub mod change;
+pub mod exit;
+pub mod id;
+pub mod message;
+pub mod observation;
+pub mod permission;
+pub mod phase;
+pub mod project;
+pub mod session;
+pub mod status;
+
+/// A point in time, as a clock adapter gave it. Serialized as RFC 3339 in UTC.
+pub use jiff::Timestamp;

@@ -1,0 +1,166 @@
+//! What was seen of an agent, and how it changes the facts.
+
+use serde_json::json;
+
+use super::Timestamp;
+use super::change::{ChangeKind, NewChange};
+use super::id::AgentSessionId;
+use super::session::{Activity, PendingRequest, Session, ToolUse};
+
+/// What one report of an agent means. An `Agent` adapter translates its agent's hooks into these.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Signal {
+    /// The agent started (or resumed) and takes work.
+    Ready {
+        /// The agent's own id for the conversation.
+        agent_session_id: Option<AgentSessionId>,
+    },
+    /// It is in a turn; with the tool call that shows it, if one does.
+    Working(Option<ToolUse>),
+    /// Its turn is over.
+    Idle,
+    /// It asks the person a question.
+    WaitingInput,
+    /// It waits for a permission decision.
+    Blocked(ToolUse),
+    /// It says that it ends. Evidence of the end is the process, not this.
+    Ending,
+}
+
+impl Session {
+    /// Takes a signal into the facts; gives the changes worth logging.
+    ///
+    /// Reports can come late (a hook writes to the spool while no daemon runs), so a signal older than the current
+    /// activity does not touch the activity. Nothing is taken once the session is over.
+    pub fn observe(&mut self, signal: &Signal, at: Timestamp) -> Vec<NewChange> {
+        if self.phase.is_terminated() {
+            return Vec::new();
+        }
+        let mut changes = Vec::new();
+        let facts = &mut self.facts;
+        facts.first_report_at = Some(facts.first_report_at.map_or(at, |first| first.min(at)));
+        if let Signal::Ready { agent_session_id } = signal {
+            if agent_session_id.is_some() {
+                facts.agent_session_id.clone_from(agent_session_id);
+            }
+            if facts.ready_at.is_none() {
+                facts.ready_at = Some(at);
+                changes.push(NewChange::new(ChangeKind::SessionReady, json!({})));
+            }
+        }
+        if at < facts.activity_at {
+            return changes;
+        }
+        let Some(activity) = self.activity_after(signal) else { return changes };
+        let facts = &mut self.facts;
+        facts.pending_request = match signal {
+            Signal::Blocked(tool_use) => Some(PendingRequest { tool_use: tool_use.clone(), since: at }),
+            _ => None,
+        };
+        facts.activity_at = at;
+        if facts.activity != activity {
+            facts.activity = activity;
+            changes.push(NewChange::new(ChangeKind::SessionActivity, json!({ "activity": activity })));
+        }
+        changes
+    }
+
+    /// The activity a signal leads to; `None` when it says nothing about it.
+    fn activity_after(&self, signal: &Signal) -> Option<Activity> {
+        match signal {
+            // An agent that was given a prompt goes on to its first turn by itself: calling it idle in between would
+            // end a wait for its work before the work began. A later start (a resume, a compaction) says nothing.
+            Signal::Ready { .. } => {
+                (self.facts.activity == Activity::Starting && self.spec.prompt.is_none()).then_some(Activity::Idle)
+            }
+            // Tools run side by side: another one's end does not answer the question about this one.
+            Signal::Working(Some(tool_use))
+                if self.facts.pending_request.as_ref().is_some_and(|pending| pending.tool_use != *tool_use) =>
+            {
+                None
+            }
+            Signal::Working(_) => Some(Activity::Active),
+            Signal::Idle => Some(Activity::Idle),
+            Signal::WaitingInput => Some(Activity::WaitingInput),
+            Signal::Blocked(_) => Some(Activity::Blocked),
+            Signal::Ending => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::session::tests::{at, session};
+
+    fn bash(command: &str) -> ToolUse {
+        ToolUse { tool: "Bash".into(), input: json!({ "command": command }) }
+    }
+
+    fn ready() -> Signal {
+        Signal::Ready { agent_session_id: None }
+    }
+
+    #[test]
+    fn a_start_with_a_prompt_is_not_idle() {
+        let mut session = session();
+        let changes = session.observe(&ready(), at(1));
+        assert_eq!(session.facts.activity, Activity::Starting);
+        assert_eq!(session.facts.ready_at, Some(at(1)));
+        assert_eq!(changes.len(), 1);
+    }
+
+    #[test]
+    fn a_start_without_a_prompt_is_idle() {
+        let mut session = session();
+        session.spec.prompt = None;
+        session.observe(&ready(), at(1));
+        assert_eq!(session.facts.activity, Activity::Idle);
+    }
+
+    #[test]
+    fn a_compaction_in_a_turn_does_not_make_it_idle() {
+        let mut session = session();
+        session.spec.prompt = None;
+        session.observe(&Signal::Working(None), at(1));
+        session.observe(&ready(), at(2));
+        assert_eq!(session.facts.activity, Activity::Active);
+    }
+
+    #[test]
+    fn a_late_report_does_not_turn_activity_back() {
+        let mut session = session();
+        session.observe(&Signal::Idle, at(5));
+        assert!(session.observe(&Signal::Working(None), at(3)).is_empty());
+        assert_eq!(session.facts.activity, Activity::Idle);
+        assert_eq!(session.facts.first_report_at, Some(at(3)));
+    }
+
+    #[test]
+    fn another_tool_does_not_answer_a_permission_question() {
+        let mut session = session();
+        session.observe(&Signal::Blocked(bash("rm -r build")), at(1));
+        session.observe(&Signal::Working(Some(bash("ls"))), at(2));
+        assert_eq!(session.facts.activity, Activity::Blocked);
+        session.observe(&Signal::Working(Some(bash("rm -r build"))), at(3));
+        assert_eq!(session.facts.activity, Activity::Active);
+        assert_eq!(session.facts.pending_request, None);
+    }
+
+    #[test]
+    fn the_end_of_the_turn_settles_a_permission_question() {
+        let mut session = session();
+        session.observe(&Signal::Blocked(bash("rm -r build")), at(1));
+        session.observe(&Signal::Idle, at(2));
+        assert_eq!(session.facts.pending_request, None);
+    }
+
+    #[test]
+    fn nothing_is_taken_after_the_end() {
+        let mut session = session();
+        session.phase = session.phase.end(crate::domain::phase::EndReason::Killed).unwrap();
+        let before = session.clone();
+        assert!(session.observe(&Signal::Working(None), at(9)).is_empty());
+        assert_eq!(session, before);
+    }
+}

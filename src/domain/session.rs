@@ -1,0 +1,247 @@
+//! One agent working on one task: what was asked for, where it is in its life, and what has been seen of it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+use super::exit::Exit;
+use super::id::{AgentKind, AgentSessionId, RuntimeKind, SessionId};
+use super::permission::PermissionMode;
+use super::phase::Phase;
+
+/// What a session is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionKind {
+    /// It does a task.
+    #[default]
+    Worker,
+    /// It coordinates the project's workers.
+    Orchestrator,
+}
+
+impl SessionKind {
+    /// The kind's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Orchestrator => "orchestrator",
+        }
+    }
+}
+
+impl fmt::Display for SessionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What the agent is doing, as it last reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// It has not begun its first turn.
+    Starting,
+    /// It is in a turn.
+    Active,
+    /// Its turn is over.
+    Idle,
+    /// It asked the person a question.
+    WaitingInput,
+    /// It waits for a permission decision.
+    Blocked,
+    /// Its process is gone.
+    Exited,
+}
+
+impl Activity {
+    /// The activity's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Active => "active",
+            Self::Idle => "idle",
+            Self::WaitingInput => "waiting_input",
+            Self::Blocked => "blocked",
+            Self::Exited => "exited",
+        }
+    }
+}
+
+/// A process, told apart from a later one with the same number by its start time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    /// The process id.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`).
+    pub start_ticks: u64,
+}
+
+/// A tool call, as far as ao looks at it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolUse {
+    /// The tool's name, for example `Bash`.
+    pub tool: String,
+    /// The tool's input.
+    pub input: serde_json::Value,
+}
+
+/// A permission decision that an agent waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PendingRequest {
+    /// What it wants to do.
+    #[serde(flatten)]
+    pub tool_use: ToolUse,
+    /// Since when it waits.
+    pub since: Timestamp,
+}
+
+/// What was asked for when the session was spawned. Never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionSpec {
+    /// Worker or orchestrator.
+    pub kind: SessionKind,
+    /// The agent.
+    pub agent: AgentKind,
+    /// Whether that agent reports what it does through hooks.
+    pub agent_reports: bool,
+    /// The runtime; `auto` has been resolved.
+    pub runtime: RuntimeKind,
+    /// How much the agent may do unasked.
+    pub permission_mode: PermissionMode,
+    /// A name for people.
+    pub name: Option<String>,
+    /// The issue it works on.
+    pub issue: Option<String>,
+    /// The task.
+    pub prompt: Option<String>,
+    /// More arguments for the agent's command line.
+    pub agent_args: Vec<String>,
+    /// The branch made for it, for example `ao/app-1`.
+    pub branch: String,
+    /// What the branch starts from, as asked for; `None` means the project's base.
+    pub base: Option<String>,
+    /// The workspace's directory.
+    pub workspace: PathBuf,
+}
+
+/// What has been seen of a session. Facts are stored; conclusions are drawn when read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// What the agent is doing, as it last reported.
+    pub activity: Activity,
+    /// When it last reported that.
+    pub activity_at: Timestamp,
+    /// When the terminal was asked for.
+    pub launched_at: Option<Timestamp>,
+    /// When the first report of the agent's hooks came.
+    pub first_report_at: Option<Timestamp>,
+    /// When the agent said it is ready for work.
+    pub ready_at: Option<Timestamp>,
+    /// The agent's process.
+    pub process: Option<ProcessIdentity>,
+    /// The agent's own id for the conversation.
+    pub agent_session_id: Option<AgentSessionId>,
+    /// The permission decision it waits for.
+    pub pending_request: Option<PendingRequest>,
+    /// The commit its branch started from.
+    pub base_commit: Option<String>,
+    /// How its process ended.
+    pub exit: Option<Exit>,
+    /// The end of what it printed, kept when it ended.
+    pub output_tail: Option<String>,
+    /// What a person should know of how it was built or torn down, oldest first.
+    pub notes: Vec<String>,
+}
+
+impl Facts {
+    /// The facts of a session nothing was seen of yet.
+    #[must_use]
+    pub fn none_yet(now: Timestamp) -> Self {
+        Self {
+            activity: Activity::Starting,
+            activity_at: now,
+            launched_at: None,
+            first_report_at: None,
+            ready_at: None,
+            process: None,
+            agent_session_id: None,
+            pending_request: None,
+            base_commit: None,
+            exit: None,
+            output_tail: None,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// A session's record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Session {
+    /// The id.
+    pub id: SessionId,
+    /// What was asked for.
+    pub spec: SessionSpec,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// What has been seen of it.
+    pub facts: Facts,
+    /// When it was recorded.
+    pub created_at: Timestamp,
+    /// When its record last changed.
+    pub updated_at: Timestamp,
+    /// How often its record was written; a writer that read an older one is refused.
+    pub version: u64,
+}
+
+impl Session {
+    /// The record of a session that is about to be provisioned.
+    #[must_use]
+    pub fn record(id: SessionId, spec: SessionSpec, now: Timestamp) -> Self {
+        Self {
+            id,
+            spec,
+            phase: Phase::recorded(),
+            facts: Facts::none_yet(now),
+            created_at: now,
+            updated_at: now,
+            version: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// `seconds` after the time [`session`] was recorded.
+    pub(crate) fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+    }
+
+    /// A live session with a prompt, whose agent reports by hooks.
+    pub(crate) fn session() -> Session {
+        let spec = SessionSpec {
+            kind: SessionKind::Worker,
+            agent: AgentKind::new("claude-code").unwrap(),
+            agent_reports: true,
+            runtime: RuntimeKind::new("pty").unwrap(),
+            permission_mode: PermissionMode::Default,
+            name: None,
+            issue: None,
+            prompt: Some("do it".into()),
+            agent_args: Vec::new(),
+            branch: "ao/app-1".into(),
+            base: None,
+            workspace: "/w/app/app-1".into(),
+        };
+        let mut session = Session::record("app-1".parse().unwrap(), spec, at(0));
+        session.phase = Phase::Live;
+        session.facts.launched_at = Some(at(0));
+        session
+    }
+}

@@ -1,0 +1,3 @@
+//! The one composition root.
+
+fn main() {}

@@ -1,0 +1,222 @@
+//! Running a program to its end: without standard input, in a process group of its own, bounded in time and output.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// At most this much of each output stream is kept, in bytes; the rest is read and dropped.
+const MAX_OUTPUT_BYTES: usize = 8 * 1024 * 1024;
+
+/// A program to run.
+#[derive(Debug, Clone)]
+pub struct Program {
+    path: PathBuf,
+    args: Vec<OsString>,
+    cwd: Option<PathBuf>,
+    env: BTreeMap<String, String>,
+    timeout: Duration,
+}
+
+/// What a program that ran to its end left.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Standard output as text, trailing white space cut off.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).trim_end().to_owned()
+    }
+
+    /// What it said about its failure: standard error, else standard output, trimmed.
+    #[must_use]
+    pub fn complaint(&self) -> String {
+        let stderr = String::from_utf8_lossy(&self.stderr).trim().to_owned();
+        if stderr.is_empty() { self.text().trim().to_owned() } else { stderr }
+    }
+}
+
+/// Why a program did not run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ChildError {
+    /// It could not be started.
+    #[error("cannot run {}: {source}", program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Its output could not be read.
+    #[error("cannot read the output of {}: {source}", program.display())]
+    Read {
+        /// The program.
+        program: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It took too long, and was killed with all its children.
+    #[error("{} did not finish within {} ms", program.display(), timeout.as_millis())]
+    TimedOut {
+        /// The program.
+        program: PathBuf,
+        /// The bound.
+        timeout: Duration,
+    },
+}
+
+impl Program {
+    /// A program by absolute path (or looked up on `env`'s `PATH` by the system), with its complete environment.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, env: BTreeMap<String, String>, timeout: Duration) -> Self {
+        Self { path: path.into(), args: Vec::new(), cwd: None, env, timeout }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs it in a directory.
+    #[must_use]
+    pub fn cwd(mut self, cwd: &Path) -> Self {
+        self.cwd = Some(cwd.to_owned());
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Runs it to its end. Dropping the future kills it with its children.
+    ///
+    /// # Errors
+    /// [`ChildError`]; an exit code other than 0 is no error here.
+    #[expect(clippy::disallowed_methods, reason = "the one place that runs helper programs")]
+    pub async fn run(self) -> Result<Output, ChildError> {
+        let Self { path: program, args, cwd, env, timeout } = self;
+        let mut command = tokio::process::Command::new(&program);
+        command
+            .args(args)
+            .env_clear()
+            .envs(env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(cwd) = cwd {
+            command.current_dir(cwd);
+        }
+        let mut child = command.spawn().map_err(|source| ChildError::Start { program: program.clone(), source })?;
+        let group = GroupGuard::of(child.id());
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let run = async {
+            let (status, stdout, stderr) = tokio::join!(child.wait(), read(stdout), read(stderr));
+            Ok::<_, std::io::Error>(Output { status: status?, stdout: stdout?, stderr: stderr? })
+        };
+        match tokio::time::timeout(timeout, run).await {
+            Ok(Ok(output)) => {
+                group.disarm();
+                Ok(output)
+            }
+            Ok(Err(source)) => Err(ChildError::Read { program, source }),
+            Err(_elapsed) => Err(ChildError::TimedOut { program, timeout }),
+        }
+    }
+}
+
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    let Some(mut stream) = stream else { return Ok(kept) };
+    let mut chunk = vec![0; 16 * 1024];
+    loop {
+        let count = stream.read(&mut chunk).await?;
+        if count == 0 {
+            return Ok(kept);
+        }
+        let room = MAX_OUTPUT_BYTES.saturating_sub(kept.len()).min(count);
+        kept.extend_from_slice(&chunk[..room]);
+    }
+}
+
+/// Kills a process group when dropped, unless its leader was waited for.
+struct GroupGuard(Option<Pid>);
+
+impl GroupGuard {
+    fn of(pid: Option<u32>) -> Self {
+        Self(pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
+    }
+
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for GroupGuard {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may be gone already, which is what is wanted.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    fn shell(script: &str, timeout: Duration) -> Program {
+        Program::new("/bin/sh", BTreeMap::new(), timeout).args(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn output_and_exit_code_come_back() {
+        let output = shell("echo out; echo err >&2; exit 3", Duration::from_secs(10)).run().await.unwrap();
+        assert_eq!(output.text(), "out");
+        assert_eq!(output.complaint(), "err");
+        assert_eq!(output.status.code(), Some(3));
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "measures its own bound")]
+    async fn a_program_that_hangs_is_ended_with_its_children() {
+        let started = Instant::now();
+        let result = shell("sleep 600 & sleep 600", Duration::from_millis(200)).run().await;
+        assert!(matches!(result, Err(ChildError::TimedOut { .. })), "{result:?}");
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let result = Program::new("/no/such/program", BTreeMap::new(), Duration::from_secs(1)).run().await;
+        assert!(result.unwrap_err().to_string().contains("/no/such/program"));
+    }
+}

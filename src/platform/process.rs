@@ -1,0 +1,79 @@
+//! Identity and liveness of processes. Linux only: `/proc`.
+
+use std::io;
+
+use crate::domain::session::ProcessIdentity;
+
+/// What `/proc/<pid>/stat` tells about a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessStat {
+    /// Which process.
+    pub identity: ProcessIdentity,
+    /// Its parent's process id.
+    pub parent: u32,
+    /// Its session's id.
+    pub session: u32,
+    /// Whether it has ended and only waits to be collected.
+    pub is_zombie: bool,
+}
+
+/// Looks at a process; `Ok(None)` when there is none of that number.
+///
+/// # Errors
+/// When `/proc` cannot be read or understood.
+pub fn stat(pid: u32) -> io::Result<Option<ProcessStat>> {
+    let text = match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // The process ended between the open and the read.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    parse_stat(pid, &text).map(Some).ok_or_else(|| io::Error::other(format!("cannot read /proc/{pid}/stat: {text:?}")))
+}
+
+/// The fields after the program's name, which is in parentheses and may itself hold spaces and parentheses.
+fn parse_stat(pid: u32, text: &str) -> Option<ProcessStat> {
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(ProcessStat {
+        identity: ProcessIdentity { pid, start_ticks: fields.get(19)?.parse().ok()? },
+        parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        is_zombie: matches!(*fields.first()?, "Z" | "X"),
+    })
+}
+
+/// The identity of a running process; `Ok(None)` when it does not run.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn identity(pid: u32) -> io::Result<Option<ProcessIdentity>> {
+    Ok(stat(pid)?.filter(|stat| !stat.is_zombie).map(|stat| stat.identity))
+}
+
+/// Whether exactly this process runs: not a later one with the same number, and not a zombie.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn is_running(process: ProcessIdentity) -> io::Result<bool> {
+    Ok(identity(process.pid)? == Some(process))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_runs_and_a_later_namesake_does_not() {
+        let me = identity(std::process::id()).unwrap().unwrap();
+        assert!(is_running(me).unwrap());
+        assert!(!is_running(ProcessIdentity { start_ticks: me.start_ticks + 1, ..me }).unwrap());
+    }
+
+    #[test]
+    fn names_with_parentheses_do_not_confuse() {
+        let text = "7 (a) b (c) S 1 7 9 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
+        let stat = parse_stat(7, text).unwrap();
+        assert_eq!((stat.parent, stat.session, stat.identity.start_ticks, stat.is_zombie), (1, 9, 4242, false));
+    }
+}

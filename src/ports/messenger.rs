@@ -1,0 +1,63 @@
+//! How does text reach a running agent?
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+
+use crate::domain::message::Message;
+
+/// Why a message could not be handed over.
+#[derive(Debug, thiserror::Error)]
+pub enum MessengerError {
+    /// The text is empty.
+    #[error("the message is empty")]
+    Empty,
+    /// The text is too large.
+    #[error("the message has {size_bytes} bytes; at most {limit_bytes} are taken")]
+    TooLarge {
+        /// Its size.
+        size_bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// A symbolic link, or something that is not a directory, stands in the way. Nothing was written.
+    #[error("refused: {} is not a directory of its own", path.display())]
+    Planted {
+        /// What stands there.
+        path: PathBuf,
+    },
+    /// The file system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was attempted.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Hands text to the agent that works in a workspace.
+///
+/// # Contract
+/// - [`open`](AgentMessenger::open) is called when the workspace was made, before the agent starts. Idempotent.
+/// - [`post`](AgentMessenger::post) is durable when it answers `Ok`, and visible to the agent's side as a whole or not at all.
+///   Messages are taken in the order they were posted. Posting the same message id again changes nothing.
+/// - No symbolic link anywhere below the workspace's `.ao` is followed, whenever it was planted.
+/// - Directories are 0750, files 0600.
+#[async_trait]
+pub trait AgentMessenger: Send + Sync {
+    /// Makes the place messages go to.
+    ///
+    /// # Errors
+    /// [`MessengerError::Planted`] or [`MessengerError::File`].
+    async fn open(&self, workspace: &Path) -> Result<(), MessengerError>;
+
+    /// Hands a message over.
+    ///
+    /// # Errors
+    /// [`MessengerError`]; nothing was handed over then.
+    async fn post(&self, workspace: &Path, message: &Message) -> Result<(), MessengerError>;
+}

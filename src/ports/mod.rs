@@ -1,0 +1,22 @@
+//! The traits between the application and the world. Each states its contract in prose and has one error type; an adapter
+//! that passes the port's suite in [`crate::testing`] (feature `testing`) can be composed in.
+//!
+//! | Port | The question it answers | Adapters |
+//! | --- | --- | --- |
+//! | [`Agent`](agent::Agent) | what starts, resumes and reports for this kind of agent? | `claude_code`, `command` |
+//! | [`Runtime`](runtime::Runtime) | where does the agent's terminal live, and does its process? | `pty`, `zellij` |
+//! | [`Workspace`](workspace::Workspace) | how does a session get its isolated checkout, and lose it without losing work? | `git` |
+//! | [`AgentMessenger`](messenger::AgentMessenger) | how does text reach a running agent? | `inbox` |
+//! | [`RepoResolver`](repo::RepoResolver) | is this project's repository usable, and where is it? | `gix` |
+//! | [`ProjectStore`](store::ProjectStore) | which repositories are registered? | `sqlite` |
+//! | [`SessionStore`](store::SessionStore) | what is on record about sessions? | `sqlite` |
+//! | [`ChangeLog`](store::ChangeLog) | what happened, in order? | `sqlite` |
+//! | [`Clock`](clock::Clock) | what time is it? | `system` |
+
+pub mod agent;
+pub mod clock;
+pub mod messenger;
+pub mod repo;
+pub mod runtime;
+pub mod store;
+pub mod workspace;

@@ -1,0 +1,181 @@
+//! Where does an agent's terminal live, and does its process?
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::agent::AgentCommand;
+use crate::domain::exit::Exit;
+use crate::domain::id::{RuntimeKind, SessionId};
+use crate::domain::session::ProcessIdentity;
+
+/// Why a runtime could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// It cannot be used on this machine as it is.
+    #[error("the {runtime} runtime cannot be used: {cause}")]
+    Unusable {
+        /// The runtime.
+        runtime: RuntimeKind,
+        /// Why.
+        cause: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// A terminal could not be made, or was made and the agent never ran in it. Nothing of it is left.
+    #[error("cannot start the agent in a {runtime} terminal: {cause}")]
+    CannotCreate {
+        /// The runtime.
+        runtime: RuntimeKind,
+        /// Why.
+        cause: String,
+        /// How the agent's process ended, when it ran and ended at once.
+        exit: Option<Exit>,
+        /// The end of what was printed, when anything was.
+        output_tail: String,
+    },
+    /// There is no terminal of that session.
+    #[error("there is no {runtime} terminal for session {session}")]
+    NoTerminal {
+        /// The runtime.
+        runtime: RuntimeKind,
+        /// The session.
+        session: SessionId,
+    },
+    /// The runtime did not answer, or not in time. What it was asked may or may not have happened.
+    #[error("the {runtime} runtime failed to {action}: {cause}")]
+    Failed {
+        /// The runtime.
+        runtime: RuntimeKind,
+        /// What was attempted.
+        action: &'static str,
+        /// Why it failed.
+        cause: String,
+    },
+}
+
+impl RuntimeError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Unusable { hint, .. } => Some(hint),
+            _ => None,
+        }
+    }
+}
+
+/// Where a session's terminal keeps its files, and which session it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TerminalKey {
+    /// The session.
+    pub session: SessionId,
+    /// The session's private directory (0700), which exists.
+    pub session_dir: PathBuf,
+}
+
+/// What a terminal is to run.
+#[derive(Debug, Clone)]
+pub struct TerminalSpec {
+    /// Which terminal.
+    pub key: TerminalKey,
+    /// The agent's command.
+    pub command: AgentCommand,
+    /// The whole environment beside `command.env`, which wins.
+    pub base_env: BTreeMap<String, String>,
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// The size the terminal starts with, where the runtime lets one choose.
+    pub size: TerminalSize,
+}
+
+/// The size of a terminal in character cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Columns.
+    pub cols: u16,
+}
+
+impl Default for TerminalSize {
+    fn default() -> Self {
+        Self { rows: 40, cols: 120 }
+    }
+}
+
+/// What is known about the agent's process. Three answers: a failed probe is [`Liveness::Unknown`], never death.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Liveness {
+    /// It runs.
+    Alive(ProcessIdentity),
+    /// It was seen dead, or nothing of its terminal is left.
+    Dead(Exit),
+    /// It could not be found out.
+    Unknown(String),
+}
+
+/// One place where agents' terminals live.
+///
+/// # Contract
+/// - A terminal is named by its session; [`create`](Runtime::create) for a session whose terminal has ended replaces it,
+///   for one that still runs it is refused.
+/// - [`create`](Runtime::create) answers `Ok` only when the agent's process was seen running, and then gives its identity;
+///   a process that ran and ended between is reported as running, and the next probe says how it ended. On `Err` no
+///   process and no terminal of it is left. Any number of calls may run at once, and none is lost.
+/// - The agent is the terminal's only foreground program: when it exits, no shell is left that could take input, and its
+///   exit is on record in the session's directory before the probe says [`Liveness::Dead`].
+/// - Terminals outlive this process. An adapter that is made anew finds them by their keys.
+/// - [`probe`](Runtime::probe) is one batched look, answers for every key it was given, and never blocks for longer than
+///   two seconds.
+/// - [`stop`](Runtime::stop) is idempotent; a terminal that is not there is success.
+/// - Neither the prompt nor an environment value shows in any process's command line.
+/// - What only a shell would expand is passed on as it is: programs are started without a shell.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// Its name.
+    fn kind(&self) -> &RuntimeKind;
+
+    /// Whether it can be used, and its version where it has one. Changes nothing.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unusable`] with a hint.
+    async fn preflight(&self) -> Result<Option<String>, RuntimeError>;
+
+    /// Makes the terminal and starts the agent in it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::CannotCreate`], after everything was undone.
+    async fn create(&self, spec: &TerminalSpec) -> Result<ProcessIdentity, RuntimeError>;
+
+    /// Whether the agents of these terminals run. Answers for each key.
+    async fn probe(&self, keys: &[TerminalKey]) -> HashMap<SessionId, Liveness>;
+
+    /// The terminal's screen as lines of text, without trailing blanks; after the agent's end the last one, where it was kept.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoTerminal`] when there is and was none.
+    async fn screen(&self, key: &TerminalKey) -> Result<String, RuntimeError>;
+
+    /// The last `lines` lines of what the terminal showed, scrollback included, as plain text.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoTerminal`] when there is and was none.
+    async fn output(&self, key: &TerminalKey, lines: usize) -> Result<String, RuntimeError>;
+
+    /// Types bytes into the terminal, as a keyboard would.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoTerminal`] when the agent does not run any more: nothing is ever typed for nobody.
+    async fn input(&self, key: &TerminalKey, bytes: &[u8]) -> Result<(), RuntimeError>;
+
+    /// Ends the agent's process tree and its terminal: asks, waits for `grace`, then insists. Gives how the agent ended, when
+    /// that is known; `None` when there was nothing to stop.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Failed`] when something of it could not be ended.
+    async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError>;
+}

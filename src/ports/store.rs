@@ -1,0 +1,157 @@
+//! What is on record? The stores keep projects, sessions and the change log; one adapter implements all three, so that a
+//! change and its log entry are one transaction.
+
+use async_trait::async_trait;
+
+use crate::domain::Timestamp;
+use crate::domain::change::{Change, NewChange};
+use crate::domain::id::{ProjectId, SessionId};
+use crate::domain::project::Project;
+use crate::domain::session::Session;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A record of that id is there already.
+    #[error("{what} {id} is on record already")]
+    Exists {
+        /// `project` or `session`.
+        what: &'static str,
+        /// The id.
+        id: String,
+    },
+    /// There is no such record.
+    #[error("there is no {what} {id}")]
+    Missing {
+        /// `project` or `session`.
+        what: &'static str,
+        /// The id.
+        id: String,
+    },
+    /// Somebody else wrote the record since it was read.
+    #[error("session {0} was changed by somebody else")]
+    Conflict(SessionId),
+    /// The project still has sessions that are not over.
+    #[error("project {0} still has live sessions")]
+    InUse(ProjectId),
+    /// What is on record makes no sense to this version of ao.
+    #[error("the record of {id} cannot be read: {cause}")]
+    Corrupt {
+        /// The record.
+        id: String,
+        /// Why.
+        cause: String,
+    },
+    /// The database failed.
+    #[error("the database failed to {action}: {cause}")]
+    Failed {
+        /// What was attempted.
+        action: &'static str,
+        /// The cause.
+        cause: String,
+    },
+}
+
+/// The register of projects: the only one, shared by everything that asks.
+#[async_trait]
+pub trait ProjectStore: Send + Sync {
+    /// Registers a project and logs `project.added`.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the id or the path is registered already.
+    async fn add_project(&self, project: &Project) -> Result<(), StoreError>;
+
+    /// A project; `Ok(None)` when there is none of that id.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
+    async fn project(&self, id: &ProjectId) -> Result<Option<Project>, StoreError>;
+
+    /// Every project, by id.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
+    async fn projects(&self) -> Result<Vec<Project>, StoreError>;
+
+    /// Takes a project off the register and logs `project.removed`. Its ended sessions stay on record, and its session
+    /// numbers are not given out again.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`]; [`StoreError::InUse`] while a session of it is not over.
+    async fn remove_project(&self, id: &ProjectId, at: Timestamp) -> Result<(), StoreError>;
+
+    /// Reserves the next session number of a project, from 1. A number is given out once, also when the caller never
+    /// uses it, and across restarts.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when there is no such project.
+    async fn reserve_session_number(&self, id: &ProjectId) -> Result<u32, StoreError>;
+}
+
+/// Which sessions to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// Only this project's.
+    pub project: Option<ProjectId>,
+    /// Also those that are over.
+    pub include_terminated: bool,
+}
+
+/// The records of sessions.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Records a new session with its changes. Its version becomes 1.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`]; [`StoreError::Missing`] when its project is not registered.
+    async fn insert_session(&self, session: &mut Session, changes: &[NewChange]) -> Result<(), StoreError>;
+
+    /// A session; `Ok(None)` when there is none of that id.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
+    async fn session(&self, id: &SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// Sessions by project and number.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
+    async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>, StoreError>;
+
+    /// Writes a changed session and its changes in one transaction; `session.updated_at` is the time of the changes, and
+    /// the version grows by one. Written durably before it answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the record's version is not the one given: read again. [`StoreError::Missing`].
+    async fn update_session(&self, session: &mut Session, changes: &[NewChange]) -> Result<(), StoreError>;
+}
+
+/// Which changes to read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChangeFilter {
+    /// Only those with a greater number.
+    pub since: u64,
+    /// Only this session's.
+    pub session: Option<SessionId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// What happened, in order. Entries are written by the other stores, in the transaction of what they tell.
+#[async_trait]
+pub trait ChangeLog: Send + Sync {
+    /// Changes by number. Numbers grow by one from 1; none is ever missing or reused.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
+    async fn changes(&self, filter: &ChangeFilter) -> Result<Vec<Change>, StoreError>;
+
+    /// The newest entry's number, 0 when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    async fn last_seq(&self) -> Result<u64, StoreError>;
+
+    /// Waits until an entry greater than `seq` may be there. Wakes are told in-process, never polled for.
+    async fn wait_beyond(&self, seq: u64);
+}
