@@ -12,6 +12,7 @@
 //! | [`change`] | what the change log records |
 //! | [`message`] | text on its way to an agent |
 //! | [`exit`] | how a process ended |
+//! | [`report`] | what an agent's hook told |
 
 pub mod change;
 pub mod exit;
@@ -21,6 +22,7 @@ pub mod observation;
 pub mod permission;
 pub mod phase;
 pub mod project;
+pub mod report;
 pub mod session;
 pub mod status;
 
