@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Application;
-use super::error::AppError;
+use super::error::{AppError, ErrorKind};
 use super::writer::{Ending, unknown_session};
 use crate::domain::id::SessionId;
 use crate::domain::phase::EndReason;
@@ -39,6 +39,14 @@ impl Application {
     /// # Errors
     /// `unknown_session`; `runtime_failed` when the agent could not be ended.
     pub async fn kill(&self, id: &SessionId) -> Result<Killed, AppError> {
+        // A caller that goes away must not leave a kill half done.
+        let (application, id) = (self.clone(), id.clone());
+        let task = self.shared.tasks.spawn(async move { application.kill_now(&id).await });
+        task.await
+            .map_err(|error| AppError::new(ErrorKind::Internal, "internal", format!("a kill broke off: {error}")))?
+    }
+
+    async fn kill_now(&self, id: &SessionId) -> Result<Killed, AppError> {
         self.shared.running.interrupt(id);
         let _exclusive = self.shared.running.exclusive(id).await;
         let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
