@@ -573,16 +573,19 @@ pub async fn a_change_before_the_wait_is_not_missed(fixture: &impl StoreFixture)
     assert!(beyond.is_err(), "there is no change beyond 2");
 }
 
-/// A caller that goes away in the middle of a write leaves the record and the log telling the same, and later writers work.
+/// A caller that goes away in the middle of a write leaves the record and the log telling the same, waiters
+/// told of what was written, and later writers working.
 pub async fn an_abandoned_write_is_whole_or_not_at_all(fixture: &impl StoreFixture) {
     let store = with_app(fixture).await;
-    for number in 1..=20 {
+    for number in 1..=40_u32 {
         let mut abandoned = session(&format!("app-{number}"));
-        let wait = Duration::from_micros(100 * number);
-        // A zero or tiny bound drops the write at a different point each time.
-        let _ = tokio::time::timeout(wait, store.insert_session(&mut abandoned, &[note("x")])).await;
+        // Another bound each time, so that the caller leaves at another point each time.
+        let bound = Duration::from_micros(25 * u64::from(number));
+        let _ = tokio::time::timeout(bound, store.insert_session(&mut abandoned, &[note("x")])).await;
+        store.reserve_session_number(&id("app")).await.expect("a later write works");
+        let newest = store.last_seq().await.expect("the last number");
+        soon(store.wait_beyond(newest - 1)).await;
     }
-    store.insert_session(&mut session("app-21"), &[note("x")]).await.expect("a later write works");
     let store = reopen(fixture, store).await;
     let filter = SessionFilter { project: None, include_terminated: true };
     let recorded: Vec<_> =
