@@ -62,7 +62,7 @@ impl Application {
             .writer
             .change(&session.id, |session, _| {
                 session.facts.base_commit = Some(checkout.base_commit.clone());
-                session.facts.base = Some(checkout.base.clone());
+                session.facts.resolved_base = Some(checkout.base.clone());
                 Ok(Vec::new())
             })
             .await?;

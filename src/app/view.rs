@@ -97,7 +97,7 @@ impl SessionView {
             activity: facts.activity,
             permission_mode: spec.permission_mode,
             branch: spec.branch.clone(),
-            base: facts.base.clone().or_else(|| spec.base.clone()),
+            base: facts.resolved_base.clone().or_else(|| spec.base.clone()),
             workspace: spec.workspace.clone(),
             prompt: spec.prompt.clone(),
             name: spec.name.clone(),

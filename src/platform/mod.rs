@@ -6,9 +6,13 @@
 //! | [`child`] | running a program to its end, bounded in time and output |
 //! | [`detached`] | starting a process that outlives this one |
 //! | [`file`] | writing a file as a whole or not at all |
+//! | [`lock`] | one holder at a time, given up by the kernel |
+//! | [`socket`] | where Unix sockets go |
 //! | [`process`] | identity, liveness and trees of processes (Linux: `/proc`) |
 
 pub mod child;
 pub mod detached;
 pub mod file;
+pub mod lock;
 pub mod process;
+pub mod socket;

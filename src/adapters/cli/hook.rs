@@ -37,7 +37,8 @@ pub struct HookCall {
 pub async fn run(call: HookCall, input: impl Read, socket: &Path, spool: &dyn ReportSpool) {
     let HookCall { session, agent, event, at } = call;
     let report = HookReport { session, agent, event, at, payload: payload(input) };
-    let posted = Client::new(socket).post::<Value>("/reports", &report);
+    let client = Client::new(socket);
+    let posted = client.post::<Value>("/reports", &report);
     let refused = match tokio::time::timeout(DAEMON_TIMEOUT, posted).await {
         Ok(Ok(_)) => true,
         // The daemon knows no such session: keeping the report would not change that.
