@@ -12,15 +12,19 @@
 //! | [`change`] | what the change log records |
 //! | [`message`] | text on its way to an agent |
 //! | [`exit`] | how a process ended |
+//! | [`layout`] | where things live below the data directory |
+//! | [`report`] | what an agent's hook told |
 
 pub mod change;
 pub mod exit;
 pub mod id;
+pub mod layout;
 pub mod message;
 pub mod observation;
 pub mod permission;
 pub mod phase;
 pub mod project;
+pub mod report;
 pub mod session;
 pub mod status;
 

@@ -4,9 +4,11 @@
 //! | Module | Holds |
 //! | --- | --- |
 //! | [`child`] | running a program to its end, bounded in time and output |
+//! | [`detached`] | starting a process that outlives this one |
 //! | [`file`] | writing a file as a whole or not at all |
 //! | [`process`] | identity, liveness and trees of processes (Linux: `/proc`) |
 
 pub mod child;
+pub mod detached;
 pub mod file;
 pub mod process;

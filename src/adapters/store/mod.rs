@@ -1,1 +1,143 @@
-//! To be filled.
+//! Records in one SQLite database: projects, sessions and the change log.
+//!
+//! One connection writes, a few read. Each write is one `BEGIN IMMEDIATE` transaction that holds the record and its log
+//! entries, is synced to disk before it answers, and runs in a task of its own: a caller that goes away in the middle (a
+//! dropped request) neither tears it nor keeps the log's waiters from hearing of it.
+//!
+//! | Module | Holds |
+//! | --- | --- |
+//! | `schema` | the embedded migrations, and the refusal of a newer ao's database |
+//! | `project`, `session`, `change` | one port each |
+//! | `session_row` | a session as columns, and back |
+//! | `column` | single values as columns, and back |
+
+mod change;
+mod column;
+mod project;
+mod schema;
+mod session;
+mod session_row;
+
+use std::future::Future;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, Transaction};
+use tokio::sync::watch;
+
+use crate::ports::store::StoreError;
+
+/// How long a connection waits for another process's lock on the database, for example a backup's.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reading connections: enough for a list, a log reader and a few requests side by side.
+const READERS: u32 = 4;
+
+/// The store: [`ProjectStore`](crate::ports::store::ProjectStore), [`SessionStore`](crate::ports::store::SessionStore)
+/// and [`ChangeLog`](crate::ports::store::ChangeLog) over one database file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Writer,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the database, makes it (readable by its owner only) when it is not there, and brings its schema up to date.
+    /// The directory must exist. One daemon at a time: the data directory's lock sees to that.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when it cannot be opened, is no database, or was written by a newer ao.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let failed = |cause: &dyn std::fmt::Display| StoreError::Failed {
+            action: "open",
+            cause: format!("{}: {cause}", path.display()),
+        };
+        make_private(path).map_err(|error| failed(&error))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let writing = options
+            .clone()
+            .journal_mode(SqliteJournalMode::Wal)
+            // In WAL mode the default syncs only at checkpoints: a power cut could lose what was answered for.
+            .synchronous(SqliteSynchronous::Full);
+        let writer = pool(1).connect_with(writing).await.map_err(|error| failed(&error))?;
+        schema::migrate(&writer).await.map_err(|cause| failed(&cause))?;
+        let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(|error| failed(&error))?;
+        let newest = change::last_seq(&readers).await?;
+        Ok(Self { writer: Writer { pool: writer, newest: Arc::new(watch::Sender::new(newest)) }, readers })
+    }
+
+    /// Waits for the writes under way and closes the database. Whatever is asked afterwards fails.
+    pub async fn close(&self) {
+        // Readers first: the last connection to close folds the write-ahead log into the database, and must be able to.
+        self.readers.close().await;
+        self.writer.pool.close().await;
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+/// SQLite gives its side files the mode of the database, so this one decides for all.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+}
+
+/// The one way to write.
+#[derive(Debug, Clone)]
+struct Writer {
+    pool: SqlitePool,
+    /// The newest committed entry of the change log.
+    newest: Arc<watch::Sender<u64>>,
+}
+
+impl Writer {
+    async fn begin(&self, action: &'static str) -> Result<Writing, StoreError> {
+        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed(action))?;
+        Ok(Writing { transaction, logged: None, newest: Arc::clone(&self.newest), action })
+    }
+}
+
+/// A transaction that writes; undone when dropped.
+struct Writing {
+    transaction: Transaction<'static, Sqlite>,
+    /// The newest entry this transaction put into the change log.
+    logged: Option<u64>,
+    newest: Arc<watch::Sender<u64>>,
+    action: &'static str,
+}
+
+impl Writing {
+    async fn commit(self) -> Result<(), StoreError> {
+        self.transaction.commit().await.map_err(failed(self.action))?;
+        if let Some(seq) = self.logged {
+            self.newest.send_if_modified(|newest| std::mem::replace(newest, seq.max(*newest)) < seq);
+        }
+        Ok(())
+    }
+}
+
+/// Runs a write to its end also when the caller does not wait for it.
+async fn to_its_end<T: Send + 'static>(
+    action: &'static str,
+    write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::spawn(write).await.unwrap_or_else(|stopped| Err(StoreError::Failed { action, cause: stopped.to_string() }))
+}
+
+fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |error| StoreError::Failed { action, cause: error.to_string() }
+}

@@ -1,0 +1,71 @@
+//! Where things live below the data directory. Pure paths: nothing is read or made.
+
+use std::path::{Path, PathBuf};
+
+use super::id::{ProjectId, SessionId};
+
+/// The data directory of one daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// The layout below `root`, which should be absolute.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self(root)
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn db(&self) -> PathBuf {
+        self.0.join("ao.db")
+    }
+
+    /// What is locked while a daemon runs.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("daemon.lock")
+    }
+
+    /// The log of a background daemon.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.0.join("daemon.log")
+    }
+
+    /// What the running daemon tells about itself.
+    #[must_use]
+    pub fn run_file(&self) -> PathBuf {
+        self.0.join("run.json")
+    }
+
+    /// Hook reports made while no daemon ran.
+    #[must_use]
+    pub fn spool(&self) -> PathBuf {
+        self.0.join("spool")
+    }
+
+    /// The directories of all sessions.
+    #[must_use]
+    pub fn sessions(&self) -> PathBuf {
+        self.0.join("sessions")
+    }
+
+    /// A session's private directory.
+    #[must_use]
+    pub fn session_dir(&self, session: &SessionId) -> PathBuf {
+        self.sessions().join(session.as_str())
+    }
+
+    /// A session's workspace.
+    #[must_use]
+    pub fn worktree(&self, project: &ProjectId, session: &SessionId) -> PathBuf {
+        self.0.join("worktrees").join(project.as_str()).join(session.as_str())
+    }
+}
