@@ -87,10 +87,9 @@ impl Layer {
         match self {
             Self::Domain => layer == "domain",
             Self::Ports => ["ports", "domain"].contains(&layer),
-            Self::App => ["app", "ports", "domain"].contains(&layer),
+            Self::App | Self::Declarations => ["app", "ports", "domain"].contains(&layer),
             Self::Platform => ["platform", "domain"].contains(&layer),
             Self::Testing => ["testing", "ports", "domain", "platform"].contains(&layer),
-            Self::Declarations => ["app", "ports", "domain"].contains(&layer),
             Self::Outbound(own) => {
                 ["ports", "domain", "platform"].contains(&layer) || layer == "adapters" && folder == Some(own)
             }
