@@ -33,17 +33,17 @@ impl Directory {
     /// Opens a directory inside this one, after making it when it is not there. Its mode becomes 0750, whatever the umask.
     pub(super) fn make(&self, name: &str) -> Result<Self, MessengerError> {
         let path = self.path.join(name);
-        let made = match fs::mkdirat(&self.handle, name, DIRECTORY_MODE) {
+        let is_new = match fs::mkdirat(&self.handle, name, DIRECTORY_MODE) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
             Err(errno) => return Err(refusal("make", &path, errno)),
         };
         let inner = self.enter(name)?;
-        let mode = fs::fstat(&inner.handle).map_err(|errno| refusal("look at", &path, errno))?.st_mode;
-        if Mode::from_raw_mode(mode) != DIRECTORY_MODE {
+        let found = fs::fstat(&inner.handle).map_err(|errno| refusal("look at", &path, errno))?;
+        if Mode::from_raw_mode(found.st_mode & 0o7777) != DIRECTORY_MODE {
             fs::fchmod(&inner.handle, DIRECTORY_MODE).map_err(|errno| refusal("change the mode of", &path, errno))?;
         }
-        if made {
+        if is_new {
             self.sync()?;
         }
         Ok(inner)

@@ -106,7 +106,8 @@ fn find_in<'names>(names: &'names [String], hash: &str) -> Option<&'names str> {
 }
 
 fn hash_of(id: &MessageId) -> String {
-    Sha256::digest(id.as_str()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let start: u64 = Sha256::digest(id.as_str()).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
+    format!("{start:016x}")
 }
 
 fn hash_in(name: &str) -> Option<&str> {
