@@ -4,7 +4,7 @@
 //! | Module | Holds |
 //! | --- | --- |
 //! | [`child`] | running a program to its end, bounded in time and output |
-//! | [`file`] | writing a file as a whole or not at all |
+//! | [`mod@file`] | writing a file as a whole or not at all |
 //! | [`process`] | identity, liveness and trees of processes (Linux: `/proc`) |
 
 pub mod child;
