@@ -9,6 +9,7 @@ mod architecture {
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use architecture::paths::test_files;
 use architecture::rules::{Layer, violations};
 
 fn root() -> &'static Path {
@@ -43,12 +44,15 @@ fn violations_in(path: &str, source: &str) -> Vec<String> {
 fn no_arrow_points_outwards() {
     let files = rust_files(&root().join("src"));
     assert!(files.len() > 20, "the sources were not found");
-    let found: Vec<String> = files
+    let sources: Vec<(&str, String)> = files
         .iter()
-        .flat_map(|file| {
-            let path = file.strip_prefix(root()).unwrap().to_str().unwrap();
-            violations_in(path, &fs::read_to_string(file).unwrap())
-        })
+        .map(|file| (file.strip_prefix(root()).unwrap().to_str().unwrap(), fs::read_to_string(file).unwrap()))
+        .collect();
+    let tests: Vec<String> = sources.iter().flat_map(|(path, source)| test_files(path, source)).collect();
+    let found: Vec<String> = sources
+        .iter()
+        .filter(|(path, _)| !tests.iter().any(|test| test == path))
+        .flat_map(|(path, source)| violations_in(path, source))
         .collect();
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
@@ -113,6 +117,17 @@ fn inward_arrows_are_let_through() {
     ] {
         assert_eq!(violations_in(path, source), Vec::<String>::new(), "{path}: {source}");
     }
+}
+
+#[test]
+fn only_files_declared_for_tests_count_as_tests() {
+    let source =
+        "#[cfg(test)] mod tests; #[cfg(test)] #[path = \"x_tests.rs\"] mod y; mod rows; #[cfg(test)] mod inline {}";
+    assert_eq!(
+        test_files("src/app/kill.rs", source),
+        ["src/app/kill/tests.rs", "src/app/kill/tests/mod.rs", "src/app/x_tests.rs"]
+    );
+    assert_eq!(test_files("src/app/mod.rs", "#[cfg(test)] mod a;"), ["src/app/a.rs", "src/app/a/mod.rs"]);
 }
 
 #[test]

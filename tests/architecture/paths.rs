@@ -32,6 +32,35 @@ fn walk_items(items: Vec<Item>, module: &[String], found: &mut Vec<Vec<String>>)
     }
 }
 
+/// The files that this one (given relative to the repository) declares as modules for its tests only.
+pub(crate) fn test_files(path: &str, source: &str) -> Vec<String> {
+    let (directory, name) = path.rsplit_once('/').expect("a path below the repository");
+    let inner = match name {
+        "mod.rs" | "lib.rs" | "main.rs" => directory.to_owned(),
+        _ => path.trim_end_matches(".rs").to_owned(),
+    };
+    let mut found = Vec::new();
+    for item in syn::parse_file(source).expect("the source parses").items {
+        let Item::Mod(module) = item else { continue };
+        if module.content.is_some() || !module.attrs.iter().any(is_test_only) {
+            continue;
+        }
+        if let Some(named) = module.attrs.iter().find_map(path_attribute) {
+            found.push(format!("{directory}/{named}"));
+        } else {
+            found.push(format!("{inner}/{}.rs", module.ident));
+            found.push(format!("{inner}/{}/mod.rs", module.ident));
+        }
+    }
+    found
+}
+
+fn path_attribute(attribute: &Attribute) -> Option<String> {
+    let syn::Meta::NameValue(pair) = &attribute.meta else { return None };
+    let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = &pair.value else { return None };
+    pair.path.is_ident("path").then(|| text.value())
+}
+
 fn is_test_only(attribute: &Attribute) -> bool {
     attribute.path().is_ident("cfg") && attribute.to_token_stream().to_string().replace(' ', "") == "#[cfg(test)]"
 }

@@ -58,6 +58,8 @@ const EDGE_ONLY_CALLS: [[&str; 2]; 9] = [
     ["env", "home_dir"],
     ["tokio", "signal"],
 ];
+/// The bodies of processes of their own: `main` hands the whole process over to them, and its signals with it.
+const WHOLE_PROCESSES: [&str; 1] = ["src/adapters/runtime/supervisor.rs"];
 const EDGE_ONLY_MACROS: [&str; 5] = ["println!", "print!", "eprintln!", "eprint!", "dbg!"];
 
 const LAYERS: [&str; 6] = ["domain", "ports", "app", "adapters", "platform", "testing"];
@@ -125,7 +127,7 @@ pub(crate) fn violations(path: &str, source: &str, dependencies: &[String]) -> V
         .filter_map(|named| {
             let why = wrong_arrow(&layer, named)
                 .or_else(|| wrong_library(&layer, path, named, dependencies))
-                .or_else(|| edge_only(&layer, named))?;
+                .or_else(|| edge_only(&layer, path, named))?;
             Some(format!("{path}: {}: {why}", named.join("::")))
         })
         .collect();
@@ -155,11 +157,12 @@ fn wrong_library(layer: &Layer, path: &str, named: &[String], dependencies: &[St
     (!homes.iter().any(|home| path.starts_with(home))).then(|| format!("named only under {}", homes.join(", ")))
 }
 
-fn edge_only(layer: &Layer, named: &[String]) -> Option<String> {
+fn edge_only(layer: &Layer, path: &str, named: &[String]) -> Option<String> {
     if *layer == Layer::Main {
         return None;
     }
-    let calls = named.windows(2).any(|pair| EDGE_ONLY_CALLS.iter().any(|call| pair == call));
+    let is_its_own = WHOLE_PROCESSES.contains(&path) && named.starts_with(&["tokio".to_owned(), "signal".to_owned()]);
+    let calls = named.windows(2).any(|pair| EDGE_ONLY_CALLS.iter().any(|call| pair == call)) && !is_its_own;
     let prints = named.last().is_some_and(|last| EDGE_ONLY_MACROS.contains(&last.as_str()));
     (calls || prints).then(|| "only the binary does this; the library is handed it".to_owned())
 }
