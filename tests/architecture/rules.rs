@@ -59,7 +59,7 @@ const EDGE_ONLY_CALLS: [[&str; 2]; 9] = [
     ["tokio", "signal"],
 ];
 /// The bodies of processes of their own: `main` hands the whole process over to them, and its signals with it.
-const WHOLE_PROCESSES: [&str; 1] = ["src/adapters/runtime/supervisor.rs"];
+const WHOLE_PROCESSES: [&str; 2] = ["src/adapters/runtime/pty/holder.rs", "src/adapters/runtime/supervisor.rs"];
 const EDGE_ONLY_MACROS: [&str; 5] = ["println!", "print!", "eprintln!", "eprint!", "dbg!"];
 
 const LAYERS: [&str; 6] = ["domain", "ports", "app", "adapters", "platform", "testing"];
