@@ -4,14 +4,10 @@
 //! | Module | Holds |
 //! | --- | --- |
 //! | [`child`] | running a program to its end, bounded in time and output |
-<<<<<<< HEAD
 //! | [`detached`] | starting a process that outlives this one |
-//! | [`file`] | writing a file as a whole or not at all |
+//! | [`mod@file`] | writing a file as a whole or not at all |
 //! | [`lock`] | one holder at a time, given up by the kernel |
 //! | [`socket`] | where Unix sockets go |
-=======
-//! | [`mod@file`] | writing a file as a whole or not at all |
->>>>>>> ship
 //! | [`process`] | identity, liveness and trees of processes (Linux: `/proc`) |
 
 pub mod child;
