@@ -7,8 +7,9 @@
 //! | [`detached`] | starting a process that outlives this one |
 //! | [`mod@file`] | writing a file as a whole or not at all |
 //! | [`lock`] | one holder at a time, given up by the kernel |
+//! | [`process`] | identity and liveness of processes (Linux: `/proc`) |
 //! | [`socket`] | where Unix sockets go |
-//! | [`process`] | identity, liveness and trees of processes (Linux: `/proc`) |
+//! | [`tree`] | finding and ending all processes that belong together |
 
 pub mod child;
 pub mod detached;
@@ -16,3 +17,4 @@ pub mod file;
 pub mod lock;
 pub mod process;
 pub mod socket;
+pub mod tree;
