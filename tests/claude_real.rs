@@ -84,7 +84,8 @@ impl Lab {
         std::fs::create_dir_all(&directory).unwrap();
         let program = directory.join("ao");
         let log = self.path("hooks");
-        let script = format!("#!/bin/sh\npayload=$(cat)\nprintf '%s\\t%s\\n' \"$*\" \"$payload\" >> '{}'\n", log.display());
+        let script =
+            format!("#!/bin/sh\npayload=$(cat)\nprintf '%s\\t%s\\n' \"$*\" \"$payload\" >> '{}'\n", log.display());
         std::fs::write(&program, script).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -176,7 +177,10 @@ async fn prompt_arrives(prompt: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prompt_of_quotes_newlines_and_shell_text_arrives_byte_for_byte() {
-    prompt_arrives("\n  say \"hi\" and 'ho' \\n `id` $(id) ${HOME} %s !! ~ \t; rm -rf / & | > x\n\n- é 🦀 \u{202e}\n\n").await;
+    prompt_arrives(
+        "\n  say \"hi\" and 'ho' \\n `id` $(id) ${HOME} %s !! ~ \t; rm -rf / & | > x\n\n- é 🦀 \u{202e}\n\n",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -207,7 +211,10 @@ async fn a_task_is_followed_from_its_start_to_its_commit_and_resumed() {
     let mut request = lab.request(Some(&marker("commit")), PermissionMode::BypassPermissions);
     request.system_prompt = Some("SYSTEM \"prompt\" $(x)".to_owned());
     let plan = agent.prepare(&request).await.unwrap();
-    assert_eq!(plan, agent.prepare(&request).await.map(|again| LaunchPlan { notes: plan.notes.clone(), ..again }).unwrap());
+    assert_eq!(
+        plan,
+        agent.prepare(&request).await.map(|again| LaunchPlan { notes: plan.notes.clone(), ..again }).unwrap()
+    );
 
     let terminal = lab.run(&plan);
     lab.wait_for_hook(&terminal, "Stop", 1).await;
@@ -221,7 +228,8 @@ async fn a_task_is_followed_from_its_start_to_its_commit_and_resumed() {
     let signals = lab.signals();
     assert_eq!(signals.first(), Some(&Signal::Ready { agent_session_id: Some(id.clone()) }));
     assert_eq!(signals.get(1), Some(&Signal::Working(None)));
-    let tools = signals[2..signals.len() - 1].iter().filter(|signal| matches!(signal, Signal::Working(Some(_)))).count();
+    let tools =
+        signals[2..signals.len() - 1].iter().filter(|signal| matches!(signal, Signal::Working(Some(_)))).count();
     assert_eq!(tools, 4, "two tools, each before and after: {signals:?}");
     assert_eq!(signals.last(), Some(&Signal::Idle));
 
@@ -250,7 +258,10 @@ async fn the_terminal_takes_more_prompts_and_answers_after_a_prompt_from_standar
     let terminal = lab.launch(&marker("ask"), PermissionMode::Default).await;
     lab.wait_for_hook(&terminal, "PermissionRequest", 1).await;
     let blocked = lab.signals();
-    assert!(matches!(blocked.last(), Some(Signal::Blocked(tool)) if tool.input["command"] == "touch allowed"), "{blocked:?}");
+    assert!(
+        matches!(blocked.last(), Some(Signal::Blocked(tool)) if tool.input["command"] == "touch allowed"),
+        "{blocked:?}"
+    );
     terminal.wait_for_text("Do you want to proceed", BOUND).await;
     terminal.press_until("\r", BOUND, || lab.count("PostToolUse") == 1).await;
     lab.wait_for_hook(&terminal, "Stop", 1).await;
@@ -280,7 +291,8 @@ async fn every_permission_mode_is_accepted_and_the_one_asked_for() {
 async fn preflight_reads_the_real_version_and_leaves_the_home_as_it_was() {
     let Some(lab) = Lab::new().await else { return };
     let listing = || {
-        let mut names: Vec<_> = std::fs::read_dir(lab.path("home")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> =
+            std::fs::read_dir(lab.path("home")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         names
     };
