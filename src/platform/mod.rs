@@ -5,8 +5,10 @@
 //! | --- | --- |
 //! | [`child`] | running a program to its end, bounded in time and output |
 //! | [`file`] | writing a file as a whole or not at all |
-//! | [`process`] | identity, liveness and trees of processes (Linux: `/proc`) |
+//! | [`process`] | identity and liveness of processes (Linux: `/proc`) |
+//! | [`tree`] | finding and ending all processes that belong together |
 
 pub mod child;
 pub mod file;
 pub mod process;
+pub mod tree;
