@@ -11,12 +11,6 @@ use crate::platform::child::{Output, Program};
 /// How long a command to a session may take. They take about 10 ms; on a busy machine a start took 3 s.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The one terminal pane of a session.
-pub(super) const PANE: &str = "terminal_0";
-
-/// The number in [`PANE`].
-pub(super) const PANE_NUMBER: u32 = 0;
-
 /// A zellij program with the environment its commands and servers get.
 #[derive(Debug, Clone)]
 pub(super) struct Zellij {
@@ -33,7 +27,7 @@ impl Zellij {
     }
 
     /// The environment of a command that talks to one session.
-    pub(super) fn env_for(&self, place: &Place) -> BTreeMap<String, String> {
+    fn env_for(&self, place: &Place) -> BTreeMap<String, String> {
         let mut env = self.env.clone();
         env.insert("ZELLIJ_SOCKET_DIR".to_owned(), place.socket_dir.to_string_lossy().into_owned());
         env
@@ -52,42 +46,15 @@ impl Zellij {
 
     /// The session's panes.
     pub(super) async fn panes(&self, place: &Place) -> Result<Vec<Pane>, String> {
-        let listing = succeed(self.action(place).args(["list-panes", "--json"])).await?;
+        let args = ["--session", &place.name, "action", "list-panes", "--json"];
+        let listing = succeed(self.command(place).args(args)).await?;
         panes::parse(&listing).map_err(|error| format!("cannot read its list of panes: {error}: {listing}"))
-    }
-
-    /// What the terminal shows; `full` with its scrollback.
-    pub(super) async fn dump(&self, place: &Place, full: bool) -> Result<String, String> {
-        succeed(self.action(place).args(dump_args(full))).await
-    }
-
-    /// Asks the server to end.
-    pub(super) async fn kill(&self, place: &Place) -> Result<(), String> {
-        succeed(self.command(place).args(kill_args(place))).await.map(drop)
-    }
-
-    fn action(&self, place: &Place) -> Program {
-        self.command(place).args(["--session", &place.name, "action"])
     }
 
     fn command(&self, place: &Place) -> Program {
         // The server keeps this working directory, so it must be none that anybody wants to remove.
         Program::new(&self.program, self.env_for(place), TIMEOUT).cwd(&self.config_dir)
     }
-}
-
-/// The arguments after `action` that print the terminal.
-pub(super) fn dump_args(full: bool) -> Vec<&'static str> {
-    let mut args = vec!["dump-screen", "--pane-id", PANE];
-    if full {
-        args.push("--full");
-    }
-    args
-}
-
-/// The arguments that end a session's server.
-pub(super) fn kill_args(place: &Place) -> [&str; 2] {
-    ["kill-session", &place.name]
 }
 
 async fn succeed(program: Program) -> Result<String, String> {
@@ -121,7 +88,8 @@ mod tests {
 
     #[test]
     fn nothing_of_the_users_own_multiplexer_reaches_a_command() {
-        let user = [("ZELLIJ", "0"), ("ZELLIJ_SESSION_NAME", "mine"), ("TMUX", "/tmp/x"), ("HOME", "/home/u"), ("A", "1")];
+        let user =
+            [("ZELLIJ", "0"), ("ZELLIJ_SESSION_NAME", "mine"), ("TMUX", "/tmp/x"), ("HOME", "/home/u"), ("A", "1")];
         let user = user.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let zellij = Zellij::new("/z".into(), &user, Path::new("/c"));
         let env = zellij.env_for(&Place { name: "s-1".into(), socket_dir: "/r/h".into() });

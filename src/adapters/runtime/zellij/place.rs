@@ -45,10 +45,8 @@ impl Place {
     /// The place of a session below the directory for all of them.
     pub(super) fn of(key: &TerminalKey, all: &Path) -> Self {
         let digest = Sha256::digest(key.session_dir.as_os_str().as_bytes());
-        let mut hash = String::new();
-        for byte in &digest[..HASH_LETTERS / 2] {
-            hash.push_str(&format!("{byte:02x}"));
-        }
+        let start = digest.iter().take(HASH_LETTERS / 2).fold(0_u64, |start, byte| start << 8 | u64::from(*byte));
+        let hash = format!("{start:0width$x}", width = HASH_LETTERS);
         let socket_dir = all.join(hash);
         let with_id = socket_dir.join(CONTRACT).join(key.session.as_str());
         let fits = with_id.as_os_str().len() <= MAX_SOCKET_PATH_BYTES;

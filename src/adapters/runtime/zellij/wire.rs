@@ -3,7 +3,7 @@
 //!
 //! The messages are those of zellij's client/server contract, version 1: a length (4 bytes, little-endian) and a protobuf
 //! message. The contract's version is part of the socket's path, so a server that speaks another is not found there.
-//! Only four messages are needed, and of the answers only their field number, so they are written here by hand.
+//! Five messages are needed, and of the answers only their kind and one text, so both are done here by hand.
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,12 +30,18 @@ mod field {
     pub(super) const ACTION: u64 = 9;
     /// `ClientToServerMsg.client_exited`.
     pub(super) const CLIENT_EXITED: u64 = 11;
+    /// `ClientToServerMsg.kill_session`.
+    pub(super) const KILL_SESSION: u64 = 12;
+    /// `Action.dump_screen`.
+    pub(super) const DUMP_SCREEN: u64 = 15;
     /// `Action.write_to_pane_id`.
     pub(super) const WRITE_TO_PANE_ID: u64 = 100;
     /// `ServerToClientMsg.render`.
     pub(super) const RENDER: u64 = 1;
     /// `ServerToClientMsg.unblock_input_thread`: done.
     pub(super) const DONE: u64 = 2;
+    /// `ServerToClientMsg.log`: what a command would print.
+    pub(super) const LOG: u64 = 5;
 }
 
 /// Types bytes into terminal pane `pane`, exactly as they are, and waits until the terminal took them.
@@ -63,15 +69,48 @@ pub(super) async fn resize(socket: &Path, size: TerminalSize) -> Result<(), Stri
     server.leave().await
 }
 
+/// What terminal pane `pane` shows, as plain text; `full` with its scrollback.
+///
+/// # Errors
+/// When the server is not there or does not answer in time.
+pub(super) async fn dump(socket: &Path, pane: u32, full: bool) -> Result<String, String> {
+    let mut server = Server::connect(socket).await?;
+    server.send(&dump_message(pane, full)).await?;
+    let answer = server.wait_for(field::LOG).await?;
+    server.leave().await?;
+    let lines = texts(&answer).ok_or_else(|| "its server gave an answer that cannot be read".to_owned())?;
+    Ok(lines.join("\n"))
+}
+
+/// Asks the server to end, with everything that runs in its panes. Does not wait for that.
+///
+/// # Errors
+/// When the server is not there.
+pub(super) async fn kill(socket: &Path) -> Result<(), String> {
+    Server::connect(socket).await?.send(&nested(field::KILL_SESSION, &[])).await
+}
+
 fn write_message(pane: u32, bytes: &[u8]) -> Vec<u8> {
     let pane = number(1, u64::from(pane));
     let mut packed = Vec::with_capacity(bytes.len() * 2);
     for byte in bytes {
         varint(&mut packed, u64::from(*byte));
     }
-    let action = nested(field::WRITE_TO_PANE_ID, &[nested(1, &pane), nested(2, &packed)].concat());
+    action_message(&nested(field::WRITE_TO_PANE_ID, &[nested(1, &pane), nested(2, &packed)].concat()))
+}
+
+fn dump_message(pane: u32, full: bool) -> Vec<u8> {
+    let pane = number(1, u64::from(pane));
+    let (to_no_file, to_stdout) = (nested(1, &[]), number(4, 1));
+    action_message(&nested(
+        field::DUMP_SCREEN,
+        &[to_no_file, number(2, u64::from(full)), nested(3, &pane), to_stdout].concat(),
+    ))
+}
+
+fn action_message(action: &[u8]) -> Vec<u8> {
     let from_command = number(4, 1);
-    nested(field::ACTION, &[nested(1, &action), from_command].concat())
+    nested(field::ACTION, &[nested(1, action), from_command].concat())
 }
 
 fn attach_message(size: TerminalSize) -> Vec<u8> {
@@ -81,11 +120,14 @@ fn attach_message(size: TerminalSize) -> Vec<u8> {
 }
 
 fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = value.to_le_bytes();
         value >>= 7;
+        if value == 0 {
+            return out.push(low);
+        }
+        out.push(low | 0x80);
     }
-    out.push(value as u8);
 }
 
 fn number(field: u64, value: u64) -> Vec<u8> {
@@ -103,16 +145,37 @@ fn nested(field: u64, content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The field number of a message's first field.
-fn first_field(message: &[u8]) -> Option<u64> {
+/// The number at the start of `bytes`, and what follows it.
+fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
-    for (index, byte) in message.iter().take(5).enumerate() {
+    for (index, byte) in bytes.iter().take(9).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
-            return Some(value >> 3);
+            return Some((value, &bytes[index + 1..]));
         }
     }
     None
+}
+
+/// The nested message or text at the start of `bytes`: its field number, its content, and what follows it.
+fn read_nested(bytes: &[u8]) -> Option<(u64, &[u8], &[u8])> {
+    let (key, bytes) = read_varint(bytes)?;
+    let (length, bytes) = read_varint(bytes)?;
+    let (content, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
+    (key & 7 == 2).then_some((key >> 3, content, rest))
+}
+
+/// The texts in field 1 of a message that holds nothing else.
+fn texts(mut message: &[u8]) -> Option<Vec<String>> {
+    let mut texts = Vec::new();
+    while !message.is_empty() {
+        let (field, content, rest) = read_nested(message)?;
+        if field == 1 {
+            texts.push(String::from_utf8_lossy(content).into_owned());
+        }
+        message = rest;
+    }
+    Some(texts)
 }
 
 /// A connection to a server.
@@ -130,14 +193,17 @@ impl Server {
         sent.map_err(|_elapsed| "its server does not read".to_owned())?.map_err(|error| error.to_string())
     }
 
-    async fn wait_for(&mut self, wanted: u64) -> Result<(), String> {
+    /// Waits for an answer of one kind and gives its content.
+    async fn wait_for(&mut self, wanted: u64) -> Result<Vec<u8>, String> {
         let answer = async {
             loop {
-                match first_field(&self.read().await?) {
-                    Some(field) if field == wanted => return Ok(()),
-                    // A client that has come is also told that, and other things that do not matter here.
-                    Some(field::RENDER | field::DONE) => {}
-                    other => return Err(format!("its server gave an unexpected answer ({other:?})")),
+                let message = self.read().await?;
+                match read_nested(&message) {
+                    Some((field, content, _)) if field == wanted => return Ok(content.to_vec()),
+                    // A message of a client that stays is also answered with this, before what it asked for.
+                    Some((field::DONE, ..)) => {}
+                    Some((field, ..)) => return Err(format!("its server refused (answer {field})")),
+                    None => return Err("its server gave an answer that cannot be read".to_owned()),
                 }
             }
         };
@@ -188,10 +254,25 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_told_by_its_first_field() {
-        assert_eq!(first_field(&[0x12, 0]), Some(field::DONE));
-        assert_eq!(first_field(&[0x0a, 3, 1, 2, 3]), Some(field::RENDER));
-        assert_eq!(first_field(&[]), None);
+    fn an_answer_is_its_kind_and_its_content() {
+        assert_eq!(read_nested(&[0x12, 0]), Some((field::DONE, &[][..], &[][..])));
+        let log = nested(field::LOG, &[nested(1, "ä\nb".as_bytes()), nested(1, b"c")].concat());
+        let (field, content, _) = read_nested(&log).unwrap();
+        assert_eq!((field, texts(content).unwrap()), (field::LOG, vec!["ä\nb".to_owned(), "c".to_owned()]));
+    }
+
+    #[test]
+    fn a_cut_off_answer_is_none() {
+        assert_eq!(read_nested(&[]), None);
+        assert_eq!(read_nested(&[0x12, 5, 1]), None);
+        assert_eq!(read_nested(&[0x80]), None);
+        assert_eq!(texts(&[0x0a, 3, 1]), None);
+    }
+
+    #[test]
+    fn a_dump_is_asked_for_on_standard_output() {
+        let asked = dump_message(0, true);
+        assert_eq!(asked, [0x4a, 16, 0x0a, 12, 0x7a, 10, 0x0a, 0, 0x10, 1, 0x1a, 2, 0x08, 0, 0x20, 1, 0x20, 1]);
     }
 
     #[tokio::test]
