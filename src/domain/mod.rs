@@ -12,10 +12,12 @@
 //! | [`change`] | what the change log records |
 //! | [`message`] | text on its way to an agent |
 //! | [`exit`] | how a process ended |
+//! | [`layout`] | where things live below the data directory |
 
 pub mod change;
 pub mod exit;
 pub mod id;
+pub mod layout;
 pub mod message;
 pub mod observation;
 pub mod permission;
