@@ -55,6 +55,7 @@ CREATE TABLE sessions (
     pid_start_ticks     INTEGER,                    -- tells the process from a later one of that number
     agent_session_id    TEXT,
     pending_request_json TEXT CHECK (json_type(pending_request_json) = 'object'),
+    resolved_base       TEXT,                       -- what the branch started from, by name
     base_commit         TEXT,
     exit                TEXT,                       -- code:N, signal:N or unknown
     output_tail         TEXT,

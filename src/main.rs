@@ -1,3 +1,90 @@
-//! The one composition root.
+//! The one composition root: parses the command line, composes adapters into the application, runs, and returns an exit code.
 
-fn main() {}
+#[path = "main/compose.rs"]
+mod compose;
+#[path = "main/daemon.rs"]
+mod daemon;
+#[path = "main/doctor.rs"]
+mod doctor;
+#[path = "main/edge.rs"]
+mod edge;
+
+use std::process::ExitCode;
+
+use ao::adapters::cli::args::{Cli, Command};
+use ao::adapters::cli::error::{self, CliError};
+use ao::adapters::cli::{self, hook};
+use ao::adapters::clock::SystemClock;
+use ao::adapters::runtime::{pty, supervisor};
+use ao::adapters::spool::FileSpool;
+use ao::domain::exit::Exit;
+use ao::ports::clock::Clock;
+use clap::Parser;
+
+use edge::Edge;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(failure) => {
+            // There is nobody left to tell when stderr is gone.
+            let _ = error::report(&failure, &mut std::io::stderr().lock());
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, CliError> {
+    match cli.command {
+        Command::Holder(args) => pty::holder::run(&args.session_dir, &args.socket)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|error| CliError::failed(format!("cannot hold a terminal: {error}"))),
+        Command::Supervise(args) => supervisor::run(&args.session_dir)
+            .map(exit_code)
+            .map_err(|error| CliError::failed(format!("cannot run the agent: {error}"))),
+        Command::Hook(args) => {
+            call_hook(cli.data_dir, args);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Daemon(args) => {
+            let edge = Edge::read(cli.data_dir)?;
+            runtime(true)?.block_on(daemon::run(&edge, &args)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Doctor(args) => {
+            let edge = Edge::read(cli.data_dir)?;
+            let checks = runtime(false)?.block_on(doctor::examine(&edge))?;
+            cli::doctor::show(&checks, args.json).map(|()| ExitCode::SUCCESS)
+        }
+        command => {
+            let context = Edge::read(cli.data_dir)?.context()?;
+            runtime(false)?.block_on(cli::run(command, &context)).map(|()| ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// A hook is never an error for the agent, whatever is wrong here.
+fn call_hook(data_dir: Option<std::path::PathBuf>, args: ao::adapters::cli::args::HookArgs) {
+    let at = SystemClock.now();
+    let Ok(edge) = Edge::for_hook(data_dir) else { return };
+    let Some(session) = edge.var("AO_SESSION_ID").and_then(|id| id.parse().ok()) else { return };
+    let Ok(runtime) = runtime(false) else { return };
+    let call = hook::HookCall { session, agent: args.agent, event: args.event, at };
+    let spool = FileSpool::new(edge.data_dir.spool());
+    runtime.block_on(hook::run(call, std::io::stdin().lock(), &edge.socket(), &spool));
+}
+
+/// The agent's exit as this process's: what a shell would give.
+fn exit_code(exit: Exit) -> ExitCode {
+    let code = match exit {
+        Exit::Code(code) => code,
+        Exit::Signal(signal) => 128 + signal,
+        Exit::Unknown => 1,
+    };
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+fn runtime(has_workers: bool) -> Result<tokio::runtime::Runtime, CliError> {
+    let mut builder =
+        if has_workers { tokio::runtime::Builder::new_multi_thread() } else { tokio::runtime::Builder::new_current_thread() };
+    builder.enable_all().build().map_err(|error| CliError::failed(format!("cannot start: {error}")))
+}

@@ -7,5 +7,7 @@ pub mod http;
 pub mod messenger;
 pub mod repo;
 pub mod runtime;
+pub mod session_dir;
+pub mod spool;
 pub mod store;
 pub mod workspace;

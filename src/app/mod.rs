@@ -1,1 +1,158 @@
-//! Use cases over ports.
+//! Use cases over ports. One file a use case; [`Application`] holds the one instance of everything they share.
+//!
+//! | Module | Holds |
+//! | --- | --- |
+//! | [`spawn`] | preflight and record a session; [`provision`] then builds it, or undoes it |
+//! | [`kill`] | end a session and take its workspace away where that loses nothing |
+//! | [`observe`] | take in what hooks report |
+//! | [`reap`] | notice agents that ended |
+//! | [`reconcile`] | after a start: finish, adopt or undo what an earlier daemon left |
+//! | [`wait`] | wait for a session to reach a state |
+//! | [`query`] | what is shown: [`view`] is its shape |
+//! | [`projects`] | the register of projects |
+//! | [`doctor`] | what on this machine works and what does not |
+//! | [`writer`] | the one place that changes a session's record |
+
+pub mod doctor;
+pub mod error;
+pub mod kill;
+pub mod observe;
+pub mod projects;
+pub mod provision;
+pub mod query;
+pub mod reap;
+pub mod reconcile;
+mod running;
+mod settings;
+pub mod spawn;
+mod teardown;
+pub mod view;
+pub mod wait;
+pub mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::id::{AgentKind, RuntimeKind};
+use crate::ports::agent::Agent;
+use crate::ports::clock::Clock;
+use crate::ports::messenger::AgentMessenger;
+use crate::ports::repo::RepoResolver;
+use crate::ports::runtime::Runtime;
+use crate::ports::session_dir::SessionDirs;
+use crate::ports::spool::ReportSpool;
+use crate::ports::store::{ChangeLog, ProjectStore, SessionStore};
+use crate::ports::workspace::Workspace;
+
+pub use error::{AppError, ErrorKind};
+pub use settings::{RuntimeChoice, Settings};
+
+use running::Running;
+use writer::LifecycleWriter;
+
+/// The adapters an application is composed of. One instance each, shared by every use case.
+pub struct Ports {
+    /// The register of projects.
+    pub projects: Arc<dyn ProjectStore>,
+    /// The records of sessions.
+    pub sessions: Arc<dyn SessionStore>,
+    /// The change log.
+    pub changes: Arc<dyn ChangeLog>,
+    /// The agents that can be asked for.
+    pub agents: Vec<Arc<dyn Agent>>,
+    /// The runtimes, best first: `auto` takes the first usable one.
+    pub runtimes: Vec<Arc<dyn Runtime>>,
+    /// The maker of workspaces.
+    pub workspace: Arc<dyn Workspace>,
+    /// The messenger.
+    pub messenger: Arc<dyn AgentMessenger>,
+    /// The repo resolver.
+    pub repos: Arc<dyn RepoResolver>,
+    /// Where sessions keep their files.
+    pub session_dirs: Arc<dyn SessionDirs>,
+    /// Where hook reports wait for a daemon.
+    pub spool: Arc<dyn ReportSpool>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The use cases. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Application {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    projects: Arc<dyn ProjectStore>,
+    sessions: Arc<dyn SessionStore>,
+    changes: Arc<dyn ChangeLog>,
+    agents: BTreeMap<AgentKind, Arc<dyn Agent>>,
+    runtimes: Vec<Arc<dyn Runtime>>,
+    workspace: Arc<dyn Workspace>,
+    messenger: Arc<dyn AgentMessenger>,
+    repos: Arc<dyn RepoResolver>,
+    session_dirs: Arc<dyn SessionDirs>,
+    spool: Arc<dyn ReportSpool>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    writer: LifecycleWriter,
+    running: Running,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Application {
+    /// Composes an application.
+    #[must_use]
+    pub fn new(ports: Ports, settings: Settings) -> Self {
+        let writer = LifecycleWriter::new(ports.sessions.clone(), ports.clock.clone());
+        let agents = ports.agents.into_iter().map(|agent| (agent.kind().clone(), agent)).collect();
+        let shared = Shared {
+            projects: ports.projects,
+            sessions: ports.sessions,
+            changes: ports.changes,
+            agents,
+            runtimes: ports.runtimes,
+            workspace: ports.workspace,
+            messenger: ports.messenger,
+            repos: ports.repos,
+            session_dirs: ports.session_dirs,
+            spool: ports.spool,
+            clock: ports.clock,
+            settings,
+            writer,
+            running: Running::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Ends what goes on in the background: spawns under way are undone. Agents are not touched.
+    ///
+    /// Returns when everything has ended; the caller bounds it.
+    pub async fn shut_down(&self) {
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    fn agent(&self, kind: &AgentKind) -> Result<&Arc<dyn Agent>, AppError> {
+        self.shared.agents.get(kind).ok_or_else(|| {
+            let known: Vec<&str> = self.shared.agents.keys().map(AgentKind::as_str).collect();
+            AppError::new(ErrorKind::Invalid, "unknown_agent", format!("there is no agent {kind}"))
+                .hint(format!("known agents: {}; more can be named in config.toml under [agents]", known.join(", ")))
+        })
+    }
+
+    fn runtime(&self, kind: &RuntimeKind) -> Result<&Arc<dyn Runtime>, AppError> {
+        self.shared.runtimes.iter().find(|runtime| runtime.kind() == kind).ok_or_else(|| {
+            let known: Vec<&str> = self.shared.runtimes.iter().map(|runtime| runtime.kind().as_str()).collect();
+            AppError::new(ErrorKind::Invalid, "unknown_runtime", format!("there is no runtime {kind}"))
+                .hint(format!("known runtimes: auto, {}", known.join(", ")))
+        })
+    }
+}

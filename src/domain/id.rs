@@ -1,4 +1,4 @@
-//! Identifiers. Each is a type of its own, made by [`text_id!`], so that one cannot be passed for another.
+//! Identifiers. Each is a type of its own, made by `text_id!`, so that one cannot be passed for another.
 
 use std::fmt;
 use std::str::FromStr;

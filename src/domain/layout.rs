@@ -1,27 +1,23 @@
-//! Where things live: every path below the data directory.
+//! Where things live below the data directory. Pure paths: nothing is read or made.
 
 use std::path::{Path, PathBuf};
 
 use super::id::{ProjectId, SessionId};
 
-/// The name of the API's socket, in the directory for sockets.
-pub const API_SOCKET: &str = "ao.sock";
-
-/// The data directory. Absolute, so that its paths mean the same to every process.
+/// The data directory of one daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataDir(PathBuf);
 
 impl DataDir {
-    /// A data directory by its absolute path; `None` for a relative one.
+    /// The layout below `root`, which should be absolute.
     #[must_use]
-    pub fn new(path: impl Into<PathBuf>) -> Option<Self> {
-        let path = path.into();
-        path.is_absolute().then_some(Self(path))
+    pub fn new(root: PathBuf) -> Self {
+        Self(root)
     }
 
     /// The directory itself.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub fn root(&self) -> &Path {
         &self.0
     }
 
@@ -31,93 +27,45 @@ impl DataDir {
         self.0.join("ao.db")
     }
 
-    /// The directory of all workspaces.
-    #[must_use]
-    pub fn worktrees(&self) -> PathBuf {
-        self.0.join("worktrees")
-    }
-
-    /// A session's workspace.
-    #[must_use]
-    pub fn worktree(&self, project: &ProjectId, session: &SessionId) -> PathBuf {
-        self.worktrees().join(project.as_str()).join(session.as_str())
-    }
-
-    /// The directory of all sessions' private files.
-    #[must_use]
-    pub fn sessions(&self) -> PathBuf {
-        self.0.join("sessions")
-    }
-
-    /// A session's private files: the agent's settings, the prompt, the launch specification.
-    #[must_use]
-    pub fn session_dir(&self, session: &SessionId) -> PathBuf {
-        self.sessions().join(session.as_str())
-    }
-
-    /// Reports that hooks made while no daemon ran.
-    #[must_use]
-    pub fn spool(&self) -> PathBuf {
-        self.0.join("spool")
-    }
-
-    /// The bearer token.
-    #[must_use]
-    pub fn token(&self) -> PathBuf {
-        self.0.join("token")
-    }
-
-    /// What the one daemon of this directory holds locked.
+    /// What is locked while a daemon runs.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.0.join("daemon.lock")
     }
 
-    /// The log of a daemon in the background.
+    /// The log of a background daemon.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.0.join("daemon.log")
     }
 
-    /// What the running daemon says about itself.
+    /// What the running daemon tells about itself.
     #[must_use]
     pub fn run_file(&self) -> PathBuf {
         self.0.join("run.json")
     }
 
-    /// Sockets, as far as their paths fit; see `platform::socket`.
+    /// Hook reports made while no daemon ran.
     #[must_use]
-    pub fn sockets(&self) -> PathBuf {
-        self.0.join("run")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_those_of_the_contract() {
-        let dir = DataDir::new("/d").unwrap();
-        let session: SessionId = "my-app-3".parse().unwrap();
-        let paths = [
-            (dir.db(), "/d/ao.db"),
-            (dir.worktree(&session.project(), &session), "/d/worktrees/my-app/my-app-3"),
-            (dir.session_dir(&session), "/d/sessions/my-app-3"),
-            (dir.spool(), "/d/spool"),
-            (dir.token(), "/d/token"),
-            (dir.lock(), "/d/daemon.lock"),
-            (dir.log(), "/d/daemon.log"),
-            (dir.run_file(), "/d/run.json"),
-            (dir.sockets(), "/d/run"),
-        ];
-        for (path, expected) in paths {
-            assert_eq!(path, Path::new(expected));
-        }
+    pub fn spool(&self) -> PathBuf {
+        self.0.join("spool")
     }
 
-    #[test]
-    fn a_relative_data_directory_is_none() {
-        assert_eq!(DataDir::new("data"), None);
+    /// The directories of all sessions.
+    #[must_use]
+    pub fn sessions(&self) -> PathBuf {
+        self.0.join("sessions")
+    }
+
+    /// A session's private directory.
+    #[must_use]
+    pub fn session_dir(&self, session: &SessionId) -> PathBuf {
+        self.sessions().join(session.as_str())
+    }
+
+    /// A session's workspace.
+    #[must_use]
+    pub fn worktree(&self, project: &ProjectId, session: &SessionId) -> PathBuf {
+        self.0.join("worktrees").join(project.as_str()).join(session.as_str())
     }
 }

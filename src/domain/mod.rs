@@ -13,6 +13,7 @@
 //! | [`message`] | text on its way to an agent |
 //! | [`exit`] | how a process ended |
 //! | [`layout`] | where things live below the data directory |
+//! | [`report`] | what an agent's hook told |
 
 pub mod change;
 pub mod exit;
@@ -23,6 +24,7 @@ pub mod observation;
 pub mod permission;
 pub mod phase;
 pub mod project;
+pub mod report;
 pub mod session;
 pub mod status;
 

@@ -148,6 +148,8 @@ pub struct Facts {
     pub agent_session_id: Option<AgentSessionId>,
     /// The permission decision it waits for.
     pub pending_request: Option<PendingRequest>,
+    /// What its branch started from, by name; known once the workspace was made.
+    pub resolved_base: Option<String>,
     /// The commit its branch started from.
     pub base_commit: Option<String>,
     /// How its process ended.
@@ -171,6 +173,7 @@ impl Facts {
             process: None,
             agent_session_id: None,
             pending_request: None,
+            resolved_base: None,
             base_commit: None,
             exit: None,
             output_tail: None,

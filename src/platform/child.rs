@@ -20,6 +20,7 @@ pub struct Program {
     cwd: Option<PathBuf>,
     env: BTreeMap<String, String>,
     timeout: Duration,
+    grace: Duration,
 }
 
 /// What a program that ran to its end left.
@@ -83,7 +84,15 @@ impl Program {
     /// A program by absolute path (or looked up on `env`'s `PATH` by the system), with its complete environment.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, env: BTreeMap<String, String>, timeout: Duration) -> Self {
-        Self { path: path.into(), args: Vec::new(), cwd: None, env, timeout }
+        Self { path: path.into(), args: Vec::new(), cwd: None, env, timeout, grace: Duration::ZERO }
+    }
+
+    /// Asks with SIGTERM first when the time is up, and kills only what is still there after `grace`: for programs that
+    /// clean up after themselves. Without it there is no asking.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
     }
 
     /// Adds an argument.
@@ -120,7 +129,7 @@ impl Program {
     /// [`ChildError`]; an exit code other than 0 is no error here.
     #[expect(clippy::disallowed_methods, reason = "the one place that runs helper programs")]
     pub async fn run(self) -> Result<Output, ChildError> {
-        let Self { path: program, args, cwd, env, timeout } = self;
+        let Self { path: program, args, cwd, env, timeout, grace } = self;
         let mut command = tokio::process::Command::new(&program);
         command
             .args(args)
@@ -141,13 +150,20 @@ impl Program {
             let (status, stdout, stderr) = tokio::join!(child.wait(), read(stdout), read(stderr));
             Ok::<_, std::io::Error>(Output { status: status?, stdout: stdout?, stderr: stderr? })
         };
-        match tokio::time::timeout(timeout, run).await {
+        tokio::pin!(run);
+        match tokio::time::timeout(timeout, &mut run).await {
             Ok(Ok(output)) => {
                 group.disarm();
                 Ok(output)
             }
             Ok(Err(source)) => Err(ChildError::Read { program, source }),
-            Err(_elapsed) => Err(ChildError::TimedOut { program, timeout }),
+            Err(_elapsed) => {
+                if !grace.is_zero() {
+                    group.ask();
+                    let _ = tokio::time::timeout(grace, &mut run).await;
+                }
+                Err(ChildError::TimedOut { program, timeout })
+            }
         }
     }
 }
@@ -172,6 +188,12 @@ struct GroupGuard(Option<Pid>);
 impl GroupGuard {
     fn of(pid: Option<u32>) -> Self {
         Self(pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
+    }
+
+    fn ask(&self) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
     }
 
     fn disarm(mut self) {
@@ -212,6 +234,16 @@ mod tests {
         let result = shell("sleep 600 & sleep 600", Duration::from_millis(200)).run().await;
         assert!(matches!(result, Err(ChildError::TimedOut { .. })), "{result:?}");
         assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[tokio::test]
+    async fn a_program_with_a_grace_may_clean_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join("lock");
+        let script = format!("trap 'rm {0}; exit' TERM; touch {0}; sleep 600 & wait", lock.display());
+        let result = shell(&script, Duration::from_millis(300)).env("PATH", "/usr/bin:/bin").grace(Duration::from_secs(10));
+        assert!(matches!(result.run().await, Err(ChildError::TimedOut { .. })));
+        assert!(!lock.exists());
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,16 +14,48 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 /// # Errors
 /// The cause; the file is as it was, and no temporary file is left.
 pub fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    stage(path, content, mode)?.move_to(path)
+}
+
+/// Like [`write_atomically`], but only where the file still holds `expected` (`None`: is not there) just before the rename;
+/// gives whether it did. A file that is replaced keeps its mode; `mode` is for a new one. What another program writes between
+/// the look and the rename, some microseconds, is lost: take that program's lock where it has one.
+///
+/// # Errors
+/// The cause; the file is as it was, and no temporary file is left.
+pub fn replace_if_unchanged(path: &Path, expected: Option<&[u8]>, content: &[u8], mode: u32) -> io::Result<bool> {
+    let mode = path.metadata().map_or(mode, |metadata| metadata.permissions().mode() & 0o777);
+    let staged = stage(path, content, mode)?;
+    if read_if_there(path)?.as_deref() != expected {
+        return Ok(false);
+    }
+    staged.move_to(path).map(|()| true)
+}
+
+/// A complete new file beside the one it is to replace; removed when dropped before that.
+struct Staged(PathBuf);
+
+fn stage(path: &Path, content: &[u8], mode: u32) -> io::Result<Staged> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
     let unique = format!(".{name}.{}.{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let temporary = directory.join(unique);
-    let written = write_new(&temporary, content, mode).and_then(|()| std::fs::rename(&temporary, path));
-    if let Err(error) = written {
-        let _ = std::fs::remove_file(&temporary);
-        return Err(error);
+    let staged = Staged(directory.join(unique));
+    write_new(&staged.0, content, mode)?;
+    Ok(staged)
+}
+
+impl Staged {
+    fn move_to(self, path: &Path) -> io::Result<()> {
+        std::fs::rename(&self.0, path)?;
+        path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     }
-    File::open(directory)?.sync_all()
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // After the rename there is nothing of that name.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
@@ -85,7 +117,6 @@ pub fn is_executable(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_file_is_replaced_with_its_mode() {
@@ -105,6 +136,19 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         assert!(write_atomically(&path, b"x", 0o600).is_err());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_changed_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        assert!(replace_if_unchanged(&path, None, b"one", 0o640).unwrap());
+        assert!(!replace_if_unchanged(&path, None, b"two", 0o600).unwrap());
+        assert!(!replace_if_unchanged(&path, Some(b"other"), b"two", 0o600).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        assert!(replace_if_unchanged(&path, Some(b"one"), b"two", 0o600).unwrap());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640, "the mode is kept");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]

@@ -4,13 +4,17 @@
 //! | Module | Holds |
 //! | --- | --- |
 //! | [`child`] | running a program to its end, bounded in time and output |
-//! | [`file`] | writing a file as a whole or not at all |
-//! | [`lock`] | the lock on a data directory |
-//! | [`process`] | identity, liveness and trees of processes (Linux: `/proc`) |
-//! | [`socket`] | a private directory for Unix sockets, short enough for their names |
+//! | [`detached`] | starting a process that outlives this one |
+//! | [`mod@file`] | writing a file as a whole or not at all |
+//! | [`lock`] | one holder at a time, given up by the kernel |
+//! | [`process`] | identity and liveness of processes (Linux: `/proc`) |
+//! | [`socket`] | where Unix sockets go |
+//! | [`tree`] | finding and ending all processes that belong together |
 
 pub mod child;
+pub mod detached;
 pub mod file;
 pub mod lock;
 pub mod process;
 pub mod socket;
+pub mod tree;

@@ -59,6 +59,14 @@ pub fn is_running(process: ProcessIdentity) -> io::Result<bool> {
     Ok(identity(process.pid)? == Some(process))
 }
 
+/// The id of the running boot: process numbers and start times of another one mean nothing.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn boot_id() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

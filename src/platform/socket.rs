@@ -1,4 +1,4 @@
-//! A private directory for Unix sockets, whose path leaves room for their names.
+//! Where Unix sockets go: their paths have room for 107 bytes, and their directory must be the owner's alone.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -7,155 +7,78 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::layout::DataDir;
+/// The longest path a Unix socket can have, in bytes (`sun_path` holds 108 with the closing NUL).
+pub const MAX_PATH_BYTES: usize = 107;
 
-/// The longest path of a Unix socket, in bytes: `sun_path` less the NUL at its end. Linux has 107, macOS 103.
-pub const SOCKET_PATH_MAX_BYTES: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+/// How much of that is left free for what is made below the directory, in bytes: zellij puts
+/// `/contract_version_N/<session>` there, and a session id has up to 75.
+pub const TAIL_BYTES: usize = 64;
 
-/// Whether a socket can be bound at the path.
+/// The private directory for the sockets of a data directory: `<data_dir>/run` when names of [`TAIL_BYTES`] fit in it, else
+/// `<parent>/ao-<uid>-<hash of the data directory>`. Pure: nothing is made.
 #[must_use]
-pub fn fits(path: &Path) -> bool {
-    path.as_os_str().len() <= SOCKET_PATH_MAX_BYTES
+pub fn directory_for(data_dir: &Path, parent: &Path) -> PathBuf {
+    let inside = data_dir.join("run");
+    if inside.as_os_str().len() + 1 + TAIL_BYTES <= MAX_PATH_BYTES {
+        return inside;
+    }
+    let digest = Sha256::digest(data_dir.as_os_str().as_bytes());
+    let hash: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    parent.join(format!("ao-{}-{hash}", rustix::process::geteuid().as_raw()))
 }
 
-/// A directory in which every socket of a name of up to `name_bytes` bytes can be bound (`a/b` counts as one name of 3):
-/// the one in the data directory if it is short enough, else `<fallback_parent>/ao-<uid>-<hash of the data directory>`.
-/// The same arguments always give the same directory. Its parent must exist; it is made if needed, for its owner only.
+/// Makes a directory that only its owner can enter, or checks that one that is there is such: a real directory, ours, 0700.
 ///
 /// # Errors
-/// When neither is short enough; when what is there is not a directory of this user's that nobody else can enter.
-pub fn private_socket_dir(data_dir: &DataDir, fallback_parent: &Path, name_bytes: usize) -> io::Result<PathBuf> {
-    let uid = rustix::process::geteuid().as_raw();
-    let preferred = data_dir.sockets();
-    let fallback = fallback_parent.join(format!("ao-{uid}-{}", short_hash(data_dir.path())));
-    let has_room = |directory: &&PathBuf| directory.as_os_str().len() + 1 + name_bytes <= SOCKET_PATH_MAX_BYTES;
-    let Some(directory) = [&preferred, &fallback].into_iter().find(has_room) else {
-        return Err(io::Error::other(format!(
-            "no room for sockets: with a name of {name_bytes} bytes the paths below {} and {} pass the limit of \
-             {SOCKET_PATH_MAX_BYTES} bytes; use a shorter data directory",
-            preferred.display(),
-            fallback.display(),
-        )));
-    };
+/// `PermissionDenied` when it is somebody else's, a link, or open to others; else the cause.
+pub fn make_private(directory: &Path) -> io::Result<()> {
     match std::fs::DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(io::Error::new(error.kind(), format!("cannot make {}: {error}", directory.display())))
-        }
-        _ => check_private(directory, uid).map(|()| directory.clone()),
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
     }
-}
-
-/// In a directory that everybody can write to, another user may have been there first: with a directory of their own, or a
-/// link to one. Ours, once it is there, nobody else can replace: such directories are sticky.
-fn check_private(directory: &Path, uid: u32) -> io::Result<()> {
-    let found = directory.symlink_metadata()?;
-    let trouble = if found.is_symlink() {
-        "is a symbolic link".to_owned()
-    } else if !found.is_dir() {
-        "is not a directory".to_owned()
-    } else if found.uid() != uid {
-        format!("belongs to user {}, not to {uid}", found.uid())
-    } else if found.mode() & 0o077 != 0 {
-        format!("is open to other users (mode {:04o})", found.mode() & 0o7777)
-    } else {
-        return Ok(());
+    let found = std::fs::symlink_metadata(directory)?;
+    let refuse = |what: &str| {
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {what}", directory.display())))
     };
-    Err(io::Error::new(
-        io::ErrorKind::PermissionDenied,
-        format!("cannot keep sockets in {}: it {trouble}; remove it and try again", directory.display()),
-    ))
-}
-
-fn short_hash(path: &Path) -> String {
-    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(path.as_os_str().as_bytes()).into();
-    format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
+    if !found.is_dir() {
+        return refuse("is not a directory");
+    }
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return refuse("belongs to another user");
+    }
+    if found.mode() & 0o077 != 0 {
+        return refuse("is open to other users; make it private with chmod 700");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::os::unix::net::UnixListener;
-
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
-    fn data_dir(path: &Path) -> DataDir {
-        DataDir::new(path).unwrap()
+    #[test]
+    fn a_short_data_directory_holds_its_sockets_and_a_long_one_does_not() {
+        let parent = Path::new("/tmp");
+        assert_eq!(directory_for(Path::new("/home/a/ao"), parent), Path::new("/home/a/ao/run"));
+        let long = PathBuf::from(format!("/{}", "d".repeat(60)));
+        let directory = directory_for(&long, parent);
+        assert!(directory.starts_with(parent), "{directory:?}");
+        assert_eq!(directory, directory_for(&long, parent));
+        assert_ne!(directory, directory_for(&long.join("x"), parent));
     }
 
     #[test]
-    fn the_longest_name_can_be_bound_and_one_byte_more_moves_it() {
-        let root = tempfile::tempdir().unwrap();
-        let longest_name = SOCKET_PATH_MAX_BYTES - root.path().join("run").as_os_str().len() - 1;
-        let inside = private_socket_dir(&data_dir(root.path()), root.path(), longest_name).unwrap();
-        assert_eq!(inside, root.path().join("run"));
-        assert_eq!(inside.metadata().unwrap().mode() & 0o7777, 0o700);
-        let longest = inside.join("s".repeat(longest_name));
-        assert!(fits(&longest));
-        drop(UnixListener::bind(longest).unwrap());
-        assert!(!fits(&inside.join("s".repeat(longest_name + 1))));
-        UnixListener::bind(inside.join("s".repeat(longest_name + 1))).unwrap_err();
-
-        let deep = root.path().join("d".repeat(60));
-        std::fs::create_dir(&deep).unwrap();
-        let outside = private_socket_dir(&data_dir(&deep), root.path(), 40).unwrap();
-        assert_eq!(outside.parent(), Some(root.path()));
-        assert_eq!(outside, private_socket_dir(&data_dir(&deep), root.path(), 40).unwrap(), "the same every time");
-        drop(UnixListener::bind(outside.join("s".repeat(40))).unwrap());
-    }
-
-    #[test]
-    fn data_directories_have_socket_directories_of_their_own() {
-        let root = tempfile::tempdir().unwrap();
-        let deep = |name: &str| data_dir(&root.path().join(name.repeat(90)));
-        let one = private_socket_dir(&deep("a"), root.path(), 30).unwrap();
-        assert_ne!(one, private_socket_dir(&deep("b"), root.path(), 30).unwrap());
-    }
-
-    #[test]
-    fn no_room_anywhere_is_said() {
-        let root = tempfile::tempdir().unwrap();
-        let error = private_socket_dir(&data_dir(root.path()), root.path(), 100).unwrap_err().to_string();
-        assert!(error.contains("107 bytes") && error.contains("shorter data directory"), "{error}");
-    }
-
-    #[test]
-    fn what_is_not_a_private_directory_of_ours_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        let run = root.path().join("run");
-        let refusal = || private_socket_dir(&data_dir(root.path()), root.path(), 10).unwrap_err().to_string();
-
-        std::fs::write(&run, "").unwrap();
-        assert!(refusal().contains("is not a directory"), "{}", refusal());
-        std::fs::remove_file(&run).unwrap();
-
-        let private = root.path().join("elsewhere");
-        std::fs::DirBuilder::new().mode(0o700).create(&private).unwrap();
-        symlink(&private, &run).unwrap();
-        assert!(refusal().contains("is a symbolic link"), "{}", refusal());
-        std::fs::remove_file(&run).unwrap();
-
-        std::fs::create_dir(&run).unwrap();
-        for mode in [0o750, 0o701] {
-            std::fs::set_permissions(&run, std::fs::Permissions::from_mode(mode)).unwrap();
-            assert!(refusal().contains(&format!("mode {mode:04o}")), "{}", refusal());
-        }
-        std::fs::set_permissions(&run, std::fs::Permissions::from_mode(0o700)).unwrap();
-        private_socket_dir(&data_dir(root.path()), root.path(), 10).unwrap();
-    }
-
-    #[test]
-    fn a_directory_of_another_user_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        let me = rustix::process::geteuid().as_raw();
-        let error = check_private(root.path(), me + 1).unwrap_err().to_string();
-        assert!(error.contains(&format!("belongs to user {me}, not to {}", me + 1)), "{error}");
-    }
-
-    #[test]
-    fn a_missing_parent_is_named() {
-        let root = tempfile::tempdir().unwrap();
-        let missing = root.path().join("none");
-        let error = private_socket_dir(&data_dir(&missing), root.path(), 10).unwrap_err();
-        assert!(error.to_string().contains("none/run"), "{error}");
+    fn only_a_private_directory_of_ours_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        make_private(&path).unwrap();
+        make_private(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(make_private(&path).unwrap_err().to_string().contains("chmod 700"));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+        assert!(make_private(&link).is_err());
     }
 }

@@ -11,6 +11,8 @@
 //! | [`ProjectStore`](store::ProjectStore) | which repositories are registered? | `sqlite` |
 //! | [`SessionStore`](store::SessionStore) | what is on record about sessions? | `sqlite` |
 //! | [`ChangeLog`](store::ChangeLog) | what happened, in order? | `sqlite` |
+//! | [`SessionDirs`](session_dir::SessionDirs) | where does a session keep its private files? | `session_dir` |
+//! | [`ReportSpool`](spool::ReportSpool) | which hook reports came while no daemon ran? | `spool` |
 //! | [`Clock`](clock::Clock) | what time is it? | `system` |
 
 pub mod agent;
@@ -18,5 +20,7 @@ pub mod clock;
 pub mod messenger;
 pub mod repo;
 pub mod runtime;
+pub mod session_dir;
+pub mod spool;
 pub mod store;
 pub mod workspace;

@@ -4,6 +4,7 @@
 //!
 //! | Module | Suite of |
 //! | --- | --- |
+//! | [`messenger`] | `AgentMessenger` |
 //! | [`store`] | `ProjectStore`, `SessionStore`, `ChangeLog` |
 
 #![allow(
@@ -14,4 +15,5 @@
     reason = "a suite panics when the contract is broken"
 )]
 
+pub mod messenger;
 pub mod store;

@@ -290,6 +290,7 @@ fn full_session() -> Session {
         process: Some(ProcessIdentity { pid: u32::MAX, start_ticks: 1 << 62 }),
         agent_session_id: Some(id::<AgentSessionId>("0193-abc")),
         pending_request: Some(PendingRequest { tool_use: ToolUse { tool: "Bash".to_owned(), input }, since: at(6) }),
+        resolved_base: Some("origin/main".to_owned()),
         base_commit: Some("c0ffee".to_owned()),
         exit: Some(Exit::Signal(9)),
         output_tail: Some(awkward.to_owned()),

@@ -1,1 +1,46 @@
-//! To be filled.
+//! The command line, inbound. One file a command under `commands`; each asks the daemon over its socket.
+//!
+//! stdout carries data, stderr carries talk. Exit codes are in [`error::ExitCode`].
+
+pub mod args;
+pub mod client;
+mod commands;
+pub mod context;
+pub mod error;
+pub mod hook;
+mod ui;
+
+use args::{Command, ProjectCommand};
+use context::Context;
+use error::CliError;
+
+/// Runs a command that talks to a daemon. Those that are one (`daemon`) or need none (`hook`, `doctor`, …) are the
+/// composition root's.
+///
+/// # Errors
+/// [`CliError`] with its exit code; [`error::report`] shows it.
+pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::Spawn(args) => commands::spawn::run(args, context).await,
+        Command::Ls(args) => commands::ls::run(&args, context).await,
+        Command::Show(args) => commands::show::run(&args, context).await,
+        Command::Output(args) => commands::output::run(&args, context).await,
+        Command::Kill(args) => commands::kill::run(&args, context).await,
+        Command::Project { command } => match command {
+            ProjectCommand::Add(args) => commands::project::add(&args, context).await,
+            ProjectCommand::Ls(args) => commands::project::ls(&args, context).await,
+            ProjectCommand::Show(args) => commands::project::show(&args, context).await,
+            ProjectCommand::Rm(args) => commands::project::rm(&args, context).await,
+        },
+        Command::Start => commands::start::run(context).await,
+        Command::Stop => commands::stop::run(context).await,
+        Command::Status(args) => commands::status::run(&args, context).await,
+        Command::Version(args) => commands::version::run(&args),
+        Command::Completion { shell } => commands::completion::run(shell),
+        Command::Daemon(_) | Command::Doctor(_) | Command::Hook(_) | Command::Holder(_) | Command::Supervise(_) => {
+            Err(CliError::usage("this command is not the client's".to_owned()))
+        }
+    }
+}
+
+pub use commands::doctor;

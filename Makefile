@@ -1,0 +1,40 @@
+# Run `make help` for the list.
+.DEFAULT_GOAL := help
+.PHONY: help build release install dist demo lint fmt test tools clean
+
+PREFIX ?= /usr/local
+CARGO_TARGET_DIR ?= target
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## Debug build: target/debug/ao
+	cargo build
+
+release: ## Optimized build: target/release/ao
+	cargo build --release --locked
+
+install: release ## Install the optimized binary to PREFIX/bin (default /usr/local; DESTDIR is honoured)
+	install -D -m 755 $(CARGO_TARGET_DIR)/release/ao $(DESTDIR)$(PREFIX)/bin/ao
+
+dist: ## Static binary: dist/ao, checked to be static
+	scripts/dist
+
+demo: ## The main job in a temporary directory, narrated; leaves nothing behind
+	scripts/demo
+
+lint: ## Format, clippy, docs and scripts, warnings are errors
+	scripts/lint
+
+fmt: ## Format the code
+	cargo fmt
+
+tools: ## Install what the tests need and this machine lacks, into a cached directory
+	@scripts/tools >/dev/null
+
+test: ## Everything the tests need, every test, and a check for processes left behind
+	scripts/test
+
+clean: ## Remove what was built here (the cached tools stay)
+	cargo clean
+	rm -rf dist

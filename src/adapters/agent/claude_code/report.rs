@@ -1,0 +1,163 @@
+//! What Claude Code's hooks mean.
+//!
+//! - A question (`AskUserQuestion`, `ExitPlanMode`) also sends a `PermissionRequest`, in every mode; it is a question to the
+//!   person, and no permission that ao could grant, so both reports mean that it waits for an answer.
+//! - `Notification{permission_prompt}` follows a `PermissionRequest` by seconds and names no tool: it says nothing new, and
+//!   when it is late it would be wrong.
+//! - `Notification{idle_prompt}` comes 60 s after a turn's end, and never while a question waits: it repeats a `Stop` whose
+//!   report was lost. It does *not* come after a turn that a person interrupted, nor after a permission denied in the
+//!   terminal; no hook tells of those, and only the next prompt does.
+//! - A subagent's tools report like the agent's own (with an `agent_id`) and are work like any other; its end is
+//!   `SubagentStop`, never `Stop`, so a turn does not seem over early.
+
+use serde_json::Value;
+
+use crate::domain::id::AgentSessionId;
+use crate::domain::observation::Signal;
+use crate::domain::session::ToolUse;
+
+/// Tools that are a question to the person.
+const QUESTIONS: [&str; 2] = ["AskUserQuestion", "ExitPlanMode"];
+
+/// The signals of one report; none for what is not known.
+pub(super) fn signals(event: &str, payload: &Value) -> Vec<Signal> {
+    let signal = match event {
+        "SessionStart" => Some(Signal::Ready { agent_session_id: conversation(payload) }),
+        "UserPromptSubmit" => Some(Signal::Working(None)),
+        "PreToolUse" => tool_use(payload).map(|tool_use| {
+            if is_question(&tool_use) { Signal::WaitingInput } else { Signal::Working(Some(tool_use)) }
+        }),
+        "PermissionRequest" => tool_use(payload)
+            .map(|tool_use| if is_question(&tool_use) { Signal::WaitingInput } else { Signal::Blocked(tool_use) }),
+        "PostToolUse" | "PostToolUseFailure" => tool_use(payload).map(|tool_use| Signal::Working(Some(tool_use))),
+        "Notification" => notification(payload),
+        "Stop" | "StopFailure" => Some(Signal::Idle),
+        "SessionEnd" => ending(payload),
+        _ => None,
+    };
+    signal.into_iter().collect()
+}
+
+fn conversation(payload: &Value) -> Option<AgentSessionId> {
+    AgentSessionId::new(payload.get("session_id")?.as_str()?).ok()
+}
+
+fn tool_use(payload: &Value) -> Option<ToolUse> {
+    let tool = payload.get("tool_name")?.as_str()?.to_owned();
+    Some(ToolUse { tool, input: payload.get("tool_input").cloned().unwrap_or(Value::Null) })
+}
+
+fn is_question(tool_use: &ToolUse) -> bool {
+    QUESTIONS.contains(&tool_use.tool.as_str())
+}
+
+fn notification(payload: &Value) -> Option<Signal> {
+    match payload.get("notification_type")?.as_str()? {
+        "idle_prompt" => Some(Signal::Idle),
+        "elicitation_dialog" | "elicitation_url_dialog" => Some(Signal::WaitingInput),
+        _ => None,
+    }
+}
+
+/// `/clear` and a resume from inside end one conversation and start the next in the same process.
+fn ending(payload: &Value) -> Option<Signal> {
+    let reason = payload.get("reason").and_then(Value::as_str);
+    (!matches!(reason, Some("clear" | "resume"))).then_some(Signal::Ending)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What Claude Code 2.1.197 sent, one report a line: its event, then its payload. Paths and ids are replaced.
+    const CAPTURED: &str = include_str!("report_captured.jsonl");
+
+    fn captured() -> Vec<(String, Value)> {
+        let report = |line: &str| {
+            let report: Value = serde_json::from_str(line).unwrap();
+            (report["hook_event_name"].as_str().unwrap().to_owned(), report)
+        };
+        CAPTURED.lines().map(report).collect()
+    }
+
+    /// The signals of the captured reports of one event (of one tool, notification type, source or reason).
+    fn of(event: &str, key: &str, value: &str) -> Vec<Signal> {
+        let matching: Vec<_> =
+            captured().into_iter().filter(|(name, payload)| name == event && payload[key] == value).collect();
+        assert!(!matching.is_empty(), "no {event} with {key} = {value} was captured");
+        matching.iter().flat_map(|(name, payload)| signals(name, payload)).collect()
+    }
+
+    fn all(signals: &[Signal], expected: impl Fn(&Signal) -> bool) -> bool {
+        !signals.is_empty() && signals.iter().all(expected)
+    }
+
+    #[test]
+    fn a_start_of_any_kind_is_ready_and_names_the_conversation() {
+        for source in ["startup", "resume", "clear"] {
+            let signals = of("SessionStart", "source", source);
+            assert!(all(&signals, |signal| matches!(signal, Signal::Ready { agent_session_id: Some(_) })), "{source}");
+        }
+    }
+
+    #[test]
+    fn tools_are_work_with_their_input() {
+        for event in ["PreToolUse", "PostToolUse", "PostToolUseFailure"] {
+            let signals = of(event, "tool_name", "Bash");
+            let is_work = |signal: &Signal| matches!(signal, Signal::Working(Some(tool)) if tool.tool == "Bash" && tool.input["command"].is_string());
+            assert!(all(&signals, is_work), "{event}: {signals:?}");
+        }
+    }
+
+    #[test]
+    fn a_permission_request_blocks_with_the_same_tool_use_as_the_call() {
+        let blocked = of("PermissionRequest", "tool_name", "Bash");
+        let calls = of("PreToolUse", "tool_name", "Bash");
+        let is_a_call = |signal: &Signal| match signal {
+            Signal::Blocked(tool_use) => calls.contains(&Signal::Working(Some(tool_use.clone()))),
+            _ => false,
+        };
+        assert!(all(&blocked, is_a_call), "{blocked:?}");
+    }
+
+    #[test]
+    fn questions_wait_for_the_person_and_their_answer_is_work() {
+        for tool in QUESTIONS {
+            for event in ["PreToolUse", "PermissionRequest"] {
+                assert!(all(&of(event, "tool_name", tool), |signal| *signal == Signal::WaitingInput), "{event} {tool}");
+            }
+            assert!(all(&of("PostToolUse", "tool_name", tool), |signal| matches!(signal, Signal::Working(Some(_)))));
+        }
+    }
+
+    #[test]
+    fn turns_begin_and_end() {
+        let prompts = captured().into_iter().filter(|(event, _)| event == "UserPromptSubmit").count();
+        assert!(prompts > 0);
+        for (event, payload) in captured() {
+            match event.as_str() {
+                "UserPromptSubmit" => assert_eq!(signals(&event, &payload), [Signal::Working(None)]),
+                "Stop" | "StopFailure" => assert_eq!(signals(&event, &payload), [Signal::Idle]),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn notifications_say_only_what_no_other_hook_says() {
+        assert!(of("Notification", "notification_type", "permission_prompt").is_empty());
+        assert_eq!(signals("Notification", &json!({ "notification_type": "idle_prompt" })), [Signal::Idle]);
+    }
+
+    #[test]
+    fn only_the_end_of_the_process_is_an_ending() {
+        assert!(of("SessionEnd", "reason", "clear").is_empty());
+        assert!(all(&of("SessionEnd", "reason", "other"), |signal| *signal == Signal::Ending));
+    }
+
+    #[test]
+    fn a_subagents_end_is_not_the_turns_end() {
+        assert!(of("SubagentStop", "agent_type", "general-purpose").is_empty());
+    }
+}

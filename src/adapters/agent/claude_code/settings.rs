@@ -1,0 +1,106 @@
+//! The settings file a session's Claude Code is started with. It stands beside the session's other files, so nothing is
+//! written into the workspace, where an untracked file makes `git worktree remove` refuse.
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::permission::PermissionMode;
+use crate::ports::agent::{AgentError, LaunchRequest};
+
+/// The lifecycle events that ao hears of. Every hook costs the agent the start of a process, so those that say nothing about
+/// what it does (`PostToolBatch`, `SubagentStart`, …) are left out.
+pub(super) const EVENTS: [&str; 10] = [
+    "SessionStart",
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PermissionRequest",
+    "Notification",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "Stop",
+    "StopFailure",
+    "SessionEnd",
+];
+
+/// How long Claude Code waits for a hook at most; far above what one takes, far below what a person would call stuck.
+const HOOK_TIMEOUT_SECONDS: u32 = 10;
+
+/// What Claude Code calls a permission mode. Always given, because its own default differs between versions (2.1.330 starts
+/// in `auto`).
+pub(super) fn permission_mode(mode: PermissionMode) -> &'static str {
+    match mode {
+        PermissionMode::Default => "default",
+        PermissionMode::AcceptEdits => "acceptEdits",
+        PermissionMode::Auto => "auto",
+        PermissionMode::Plan => "plan",
+        PermissionMode::BypassPermissions => "bypassPermissions",
+    }
+}
+
+/// Writes the file; gives its path.
+pub(super) fn write(request: &LaunchRequest) -> Result<String, AgentError> {
+    let path = request.session_dir.join("claude-settings.json");
+    let mut text = serde_json::to_vec_pretty(&content(request)?).map_err(|error| AgentError::File {
+        action: "write",
+        path: path.clone(),
+        source: error.into(),
+    })?;
+    text.push(b'\n');
+    super::write(&path, &text)?;
+    super::utf8(&path)
+}
+
+fn content(request: &LaunchRequest) -> Result<Value, AgentError> {
+    // Claude Code hands the command to a shell.
+    let ao = super::utf8(&request.ao_program)?;
+    let ao = shell_words::quote(&ao);
+    let hook = |event: &str| {
+        let command = format!("{ao} hook {} {event}", super::KIND);
+        json!([{ "hooks": [{ "type": "command", "command": command, "timeout": HOOK_TIMEOUT_SECONDS }] }])
+    };
+    let hooks: Map<String, Value> = EVENTS.iter().map(|event| ((*event).to_owned(), hook(event))).collect();
+    let mut settings = json!({ "hooks": hooks });
+    if request.permission_mode == PermissionMode::BypassPermissions {
+        // Without it a warning is shown whose default answer ends the agent.
+        settings["skipDangerousModePermissionPrompt"] = Value::Bool(true);
+    }
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(mode: PermissionMode, ao: &str) -> LaunchRequest {
+        LaunchRequest {
+            session: "app-1".parse().unwrap(),
+            session_dir: "/s".into(),
+            workspace: "/w".into(),
+            repository: "/r".into(),
+            prompt: None,
+            system_prompt: None,
+            permission_mode: mode,
+            args: Vec::new(),
+            ao_program: ao.into(),
+        }
+    }
+
+    #[test]
+    fn every_event_calls_this_ao_whatever_its_path() {
+        for ao in ["/usr/bin/ao", "/opt/my tools/it's \"ao\" $(x)/ao"] {
+            let settings = content(&request(PermissionMode::Default, ao)).unwrap();
+            for event in EVENTS {
+                let command = settings["hooks"][event][0]["hooks"][0]["command"].as_str().unwrap();
+                assert_eq!(shell_words::split(command).unwrap(), [ao, "hook", "claude-code", event]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_bypass_warning_is_answered_only_when_bypassing() {
+        for mode in PermissionMode::ALL {
+            let settings = content(&request(mode, "/ao")).unwrap();
+            let answered = settings.get("skipDangerousModePermissionPrompt").is_some();
+            assert_eq!(answered, mode == PermissionMode::BypassPermissions, "{mode}");
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The command line's grammar.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::domain::id::{AgentKind, ProjectId, SessionId};
+use crate::domain::permission::PermissionMode;
+use crate::domain::session::SessionKind;
+
+/// Runs many coding agents at once, each in its own git worktree and its own terminal.
+#[derive(Debug, Parser)]
+#[command(name = "ao", version, propagate_version = false, max_term_width = 100)]
+#[command(after_help = "Examples:
+  ao spawn \"fix the failing test\"        start an agent on a task, in this repository
+  ao ls                                  see what every agent does
+  ao output app-1                        see what one printed
+  ao kill app-1                          end it; work that is not committed is kept
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reachable, 4 no such thing, 5 refused in this state, 6 timed out.")]
+pub struct Cli {
+    /// Where ao keeps everything [default: the XDG data directory + ao]
+    #[arg(long, global = true, env = "AO_DATA_DIR", value_name = "DIR", hide_env = true)]
+    pub data_dir: Option<PathBuf>,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground
+    Daemon(DaemonArgs),
+    /// Start an agent on a task
+    Spawn(Box<SpawnArgs>),
+    /// List sessions
+    Ls(LsArgs),
+    /// Show everything about a session
+    Show(SessionArgs),
+    /// Print what a session's terminal showed
+    Output(OutputArgs),
+    /// End a session; work that is not committed is kept
+    Kill(SessionArgs),
+    /// Register, list and forget repositories
+    Project {
+        /// What to do.
+        #[command(subcommand)]
+        command: ProjectCommand,
+    },
+    /// Start the daemon in the background, unless it runs
+    Start,
+    /// Stop the daemon; agents go on
+    Stop,
+    /// Tell whether the daemon runs
+    Status(JsonArgs),
+    /// Check git, runtimes, agents and directories, and say what to do
+    Doctor(JsonArgs),
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the version
+    Version(JsonArgs),
+    /// What agents' hooks call
+    #[command(hide = true)]
+    Hook(HookArgs),
+    /// The process that holds a terminal of the pty runtime
+    #[command(hide = true)]
+    Holder(HolderArgs),
+    /// The process that runs an agent inside a multiplexer's pane
+    #[command(hide = true)]
+    Supervise(SuperviseArgs),
+}
+
+/// `ao daemon`.
+#[derive(Debug, Args)]
+pub struct DaemonArgs {
+    /// Leave the caller's terminal and process group; log to the data directory
+    #[arg(long, hide = true)]
+    pub background: bool,
+}
+
+/// `ao spawn`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ao spawn \"add a --json flag to the list command\"
+  ao spawn --prompt-file task.md --branch feature/json --wait idle
+  ao spawn --agent command --wait exit -- make -k test")]
+pub struct SpawnArgs {
+    /// The task
+    #[arg(conflicts_with = "prompt_file")]
+    pub prompt: Option<String>,
+    /// Read the task from a file, or from standard input with -
+    #[arg(long, value_name = "FILE")]
+    pub prompt_file: Option<PathBuf>,
+    /// The project [default: the repository of this directory]
+    #[arg(long, short, value_name = "ID")]
+    pub project: Option<ProjectId>,
+    /// The agent: claude-code, command, or one named in config.toml
+    #[arg(long, short)]
+    pub agent: Option<AgentKind>,
+    /// The branch to make [default: ao/<session>]
+    #[arg(long)]
+    pub branch: Option<String>,
+    /// What the branch starts from [default: the remote's default branch, else the current one]
+    #[arg(long, value_name = "REF")]
+    pub base: Option<String>,
+    /// default, accept-edits, auto, plan or bypass-permissions
+    #[arg(long, value_name = "MODE")]
+    pub permission_mode: Option<PermissionMode>,
+    /// zellij, pty, or auto for the best one there is
+    #[arg(long)]
+    pub runtime: Option<String>,
+    /// The issue it works on
+    #[arg(long, value_name = "ID")]
+    pub issue: Option<String>,
+    /// A name to know it by
+    #[arg(long)]
+    pub name: Option<String>,
+    /// worker or orchestrator
+    #[arg(long, value_enum, default_value_t)]
+    pub kind: KindArg,
+    /// Return when the agent is ready, idle, over, or at once
+    #[arg(long, value_enum, default_value_t, value_name = "STATE")]
+    pub wait: WaitArg,
+    /// How long to wait, for example 90s or 5m [default: 60s for ready, else no limit]
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    pub timeout: Option<std::time::Duration>,
+    /// Do not start a daemon when none runs
+    #[arg(long)]
+    pub no_start: bool,
+    /// Print the session as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// More arguments for the agent's command line
+    #[arg(last = true, value_name = "AGENT-ARGS")]
+    pub agent_args: Vec<String>,
+}
+
+/// What a session is for, on the command line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum KindArg {
+    /// It does a task.
+    #[default]
+    Worker,
+    /// It coordinates the project's workers.
+    Orchestrator,
+}
+
+impl From<KindArg> for SessionKind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Worker => Self::Worker,
+            KindArg::Orchestrator => Self::Orchestrator,
+        }
+    }
+}
+
+/// What `ao spawn` waits for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum WaitArg {
+    /// The agent takes work.
+    #[default]
+    Ready,
+    /// The agent's turn is over.
+    Idle,
+    /// The session is over.
+    Exit,
+    /// Nothing.
+    None,
+}
+
+/// `ao ls`.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Also those that are over
+    #[arg(long, short)]
+    pub all: bool,
+    /// Only this project's
+    #[arg(long, short, value_name = "ID")]
+    pub project: Option<ProjectId>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A command about one session.
+#[derive(Debug, Args)]
+pub struct SessionArgs {
+    /// The session, for example app-1
+    pub session: SessionId,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ao output`.
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// The session, for example app-1
+    pub session: SessionId,
+    /// How many lines, from the end
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub tail: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A command that only prints.
+#[derive(Debug, Args)]
+pub struct JsonArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ao project`.
+#[derive(Debug, Subcommand)]
+pub enum ProjectCommand {
+    /// Register a repository
+    Add(ProjectAddArgs),
+    /// List the registered repositories
+    Ls(JsonArgs),
+    /// Show a project
+    Show(ProjectArgs),
+    /// Forget a repository; nothing in it is touched
+    Rm(ProjectArgs),
+}
+
+/// `ao project add`.
+#[derive(Debug, Args)]
+pub struct ProjectAddArgs {
+    /// A directory in the repository
+    pub path: PathBuf,
+    /// The id to register it under [default: made from the directory's name]
+    #[arg(long)]
+    pub id: Option<ProjectId>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A command about one project.
+#[derive(Debug, Args)]
+pub struct ProjectArgs {
+    /// The project
+    pub project: ProjectId,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ao hook`.
+#[derive(Debug, Args)]
+pub struct HookArgs {
+    /// The agent that calls.
+    pub agent: AgentKind,
+    /// The hook's name.
+    pub event: String,
+}
+
+/// `ao holder`.
+#[derive(Debug, Args)]
+pub struct HolderArgs {
+    /// The session's private directory.
+    #[arg(long)]
+    pub session_dir: PathBuf,
+    /// Where to listen.
+    #[arg(long)]
+    pub socket: PathBuf,
+}
+
+/// `ao supervise`.
+#[derive(Debug, Args)]
+pub struct SuperviseArgs {
+    /// The session's private directory.
+    #[arg(long)]
+    pub session_dir: PathBuf,
+}
+
+/// A number with a unit: `500ms`, `90s`, `5m`, `2h`. A bare number is seconds.
+fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| format!("{text:?} is not a time; write for example 90s or 5m"))?;
+    let milliseconds = match unit {
+        "ms" => Some(number),
+        "" | "s" => number.checked_mul(1000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        _ => return Err(format!("{unit:?} is not a unit of time; use ms, s, m or h")),
+    };
+    milliseconds.map(std::time::Duration::from_millis).ok_or_else(|| format!("{text} is too long"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        use std::time::Duration;
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert!(parse_duration("5 minutes").is_err());
+        assert!(parse_duration("").is_err());
+        assert!(parse_duration("99999999999999999h").is_err());
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_the_agents() {
+        let cli = Cli::parse_from(["ao", "spawn", "--agent", "command", "--", "sh", "-c", "exit 3"]);
+        let Command::Spawn(args) = cli.command else { panic!("not a spawn") };
+        assert_eq!(args.agent_args, ["sh", "-c", "exit 3"]);
+        assert_eq!(args.prompt, None);
+    }
+}

@@ -1,0 +1,140 @@
+//! Asks the daemon over its socket.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use super::error::{CliError, ExitCode};
+use crate::adapters::http::wire::ErrorBody;
+
+/// How long a daemon may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the daemon gave no answer to a request.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No daemon serves the socket.
+    #[error("no daemon answers at {}", socket.display())]
+    NotRunning {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The connection broke, or what came was not HTTP or not JSON.
+    #[error("the daemon at {} broke off: {cause}", socket.display())]
+    Broken {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// The daemon refused.
+    #[error("{}", body.error.message)]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// Its words.
+        body: ErrorBody,
+    },
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        let exit = match &error {
+            ClientError::NotRunning { .. } | ClientError::Broken { .. } => ExitCode::Unreachable,
+            ClientError::Refused { status, .. } => match *status {
+                StatusCode::NOT_FOUND => ExitCode::NotFound,
+                StatusCode::CONFLICT => ExitCode::Refused,
+                StatusCode::BAD_REQUEST => ExitCode::Usage,
+                _ => ExitCode::Failed,
+            },
+        };
+        let hint = match &error {
+            ClientError::NotRunning { .. } => Some("start one with: ao start".to_owned()),
+            ClientError::Broken { .. } => Some("see how it is with: ao status".to_owned()),
+            ClientError::Refused { status, body } => {
+                let id = (*status == StatusCode::INTERNAL_SERVER_ERROR)
+                    .then(|| format!(" (request {})", body.error.request_id))
+                    .unwrap_or_default();
+                body.error.hint.as_ref().map(|hint| format!("{hint}{id}"))
+            }
+        };
+        Self { exit, message: error.to_string(), hint, detail: None }
+    }
+}
+
+/// Speaks HTTP to a daemon; a connection a request.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// A client of the daemon that serves `socket`.
+    #[must_use]
+    pub fn new(socket: &Path) -> Self {
+        Self { socket: socket.to_owned() }
+    }
+
+    /// Gets a resource. `path` begins with `/`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.request(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Posts a body.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| self.broken(error))?;
+        self.request(Method::POST, path, body.into()).await
+    }
+
+    /// Deletes a resource.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.request(Method::DELETE, path, Bytes::new()).await
+    }
+
+    async fn request<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
+        let stream = match tokio::time::timeout(CONNECT_TIMEOUT, UnixStream::connect(&self.socket)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(_)) | Err(_) => return Err(ClientError::NotRunning { socket: self.socket.clone() }),
+        };
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(error))?;
+        let driver = tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header("host", "ao")
+            .header("content-type", "application/json")
+            .header("connection", "close")
+            .body(Full::new(body))
+            .map_err(|error| self.broken(error))?;
+        let response = sender.send_request(request).await.map_err(|error| self.broken(error))?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|error| self.broken(error))?.to_bytes();
+        driver.abort();
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| self.broken(error));
+        }
+        let body = serde_json::from_slice(&body).map_err(|error| self.broken(format!("{status}, {error}")))?;
+        Err(ClientError::Refused { status, body })
+    }
+
+    fn broken(&self, cause: impl std::fmt::Display) -> ClientError {
+        ClientError::Broken { socket: self.socket.clone(), cause: cause.to_string() }
+    }
+}

@@ -1,0 +1,38 @@
+//! `ao kill`.
+
+use serde_json::json;
+
+use super::super::args::SessionArgs;
+use super::super::client::Client;
+use super::super::context::Context;
+use super::super::error::CliError;
+use super::super::ui;
+use crate::adapters::http::wire::KillAnswer;
+use crate::app::kill::WorkspaceFate;
+use crate::ports::workspace::Removal;
+
+pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Result<(), CliError> {
+    let path = format!("/sessions/{}/kill", args.session);
+    let answer: KillAnswer = Client::new(&context.socket).post(&path, &json!({})).await?;
+    if args.json {
+        return ui::json(&answer);
+    }
+    let session = &answer.session;
+    let workspace = session.workspace.display();
+    ui::talk(&format!("{} is over", session.id));
+    match &answer.workspace {
+        WorkspaceFate::Settled(Removal::Removed { branch_deleted: true }) => {
+            ui::talk(&format!("workspace removed; branch {} held nothing new and went with it", session.branch));
+        }
+        WorkspaceFate::Settled(Removal::Removed { branch_deleted: false }) => {
+            ui::talk(&format!("workspace removed; its commits are on branch {}", session.branch));
+        }
+        WorkspaceFate::Settled(Removal::Kept { reason }) => ui::talk(&format!("workspace {workspace} kept: {reason}")),
+        WorkspaceFate::Settled(Removal::Missing { .. }) => {}
+        WorkspaceFate::Unsettled { cause } => {
+            ui::talk(&format!("workspace {workspace} could not be removed: {cause}"));
+            ui::talk(&format!("try again with: ao kill {}", session.id));
+        }
+    }
+    Ok(())
+}

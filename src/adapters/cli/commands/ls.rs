@@ -1,0 +1,51 @@
+//! `ao ls`.
+
+use super::super::args::LsArgs;
+use super::super::client::Client;
+use super::super::context::Context;
+use super::super::error::CliError;
+use super::super::ui;
+use crate::app::view::SessionView;
+
+/// How much of a task is shown, in characters.
+const TASK_WIDTH: usize = 36;
+
+pub(in super::super) async fn run(args: &LsArgs, context: &Context) -> Result<(), CliError> {
+    let project = args.project.as_ref().map(|project| format!("&project={project}")).unwrap_or_default();
+    let path = format!("/sessions?all={}{project}", args.all);
+    let sessions: Vec<SessionView> = Client::new(&context.socket).get(&path).await?;
+    if args.json {
+        return ui::json(&sessions);
+    }
+    if sessions.is_empty() {
+        ui::talk(if args.all { "no sessions yet" } else { "no live sessions; ao ls -a shows ended ones too" });
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = sessions.iter().map(row).collect();
+    ui::data(&ui::table(&["SESSION", "STATUS", "AGENT", "RUNTIME", "BRANCH", "TASK"], &rows))
+}
+
+fn row(session: &SessionView) -> Vec<String> {
+    vec![
+        session.id.to_string(),
+        session.status.to_string(),
+        session.agent.to_string(),
+        session.runtime.to_string(),
+        ui::printable(&session.branch),
+        about(session),
+    ]
+}
+
+/// What the row is about: the reason first when somebody has to look.
+fn about(session: &SessionView) -> String {
+    if let Some(pending) = &session.pending_request {
+        return ui::first_line(&format!("wants {}", pending.tool_use.tool), TASK_WIDTH);
+    }
+    if let Some(exit) = &session.exit
+        && let Some(cause) = &exit.cause
+    {
+        return ui::first_line(cause, TASK_WIDTH);
+    }
+    let text = session.name.as_deref().or(session.prompt.as_deref()).unwrap_or_default();
+    ui::first_line(text, TASK_WIDTH)
+}

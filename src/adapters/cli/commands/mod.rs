@@ -1,0 +1,14 @@
+//! One file a command.
+
+pub(super) mod completion;
+pub mod doctor;
+pub(super) mod kill;
+pub(super) mod ls;
+pub(super) mod output;
+pub(super) mod project;
+pub(super) mod show;
+pub(super) mod spawn;
+pub(super) mod start;
+pub(super) mod status;
+pub(super) mod stop;
+pub(super) mod version;

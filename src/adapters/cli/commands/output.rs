@@ -1,0 +1,21 @@
+//! `ao output`.
+
+use super::super::args::OutputArgs;
+use super::super::client::Client;
+use super::super::context::Context;
+use super::super::error::CliError;
+use super::super::ui;
+use crate::adapters::http::wire::TerminalText;
+
+pub(in super::super) async fn run(args: &OutputArgs, context: &Context) -> Result<(), CliError> {
+    let path = format!("/sessions/{}/output?lines={}", args.session, args.tail);
+    let output: TerminalText = Client::new(&context.socket).get(&path).await?;
+    if args.json {
+        return ui::json(&output);
+    }
+    let mut text = output.text;
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    ui::data(&text)
+}

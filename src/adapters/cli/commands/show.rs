@@ -1,0 +1,79 @@
+//! `ao show`.
+
+use super::super::args::SessionArgs;
+use super::super::client::Client;
+use super::super::context::Context;
+use super::super::error::CliError;
+use super::super::ui;
+use crate::adapters::http::wire::TerminalText;
+use crate::app::view::{ExitView, SessionView};
+use crate::domain::status::Status;
+
+pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Result<(), CliError> {
+    let client = Client::new(&context.socket);
+    let session: SessionView = client.get(&format!("/sessions/{}", args.session)).await?;
+    if args.json {
+        return ui::json(&session);
+    }
+    let mut text = describe(&session);
+    if session.status == Status::NoSignal
+        && let Ok(screen) = client.get::<TerminalText>(&format!("/sessions/{}/screen", session.id)).await
+    {
+        text.push_str("\nThe agent runs, but never reported. Its screen:\n\n");
+        text.push_str(&ui::printable(&screen.text));
+        text.push('\n');
+    }
+    ui::data(&text)
+}
+
+fn describe(session: &SessionView) -> String {
+    let mut lines = vec![
+        ("session", session.id.to_string()),
+        ("status", format!("{} (activity {})", session.status, session.activity.as_str())),
+        ("agent", format!("{}, permission mode {}", session.agent, session.permission_mode)),
+        ("runtime", session.runtime.to_string()),
+        ("branch", session.branch.clone()),
+        ("workspace", session.workspace.display().to_string()),
+        ("created", session.created_at.to_string()),
+        ("last activity", session.last_activity_at.to_string()),
+    ];
+    let mut add = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
+    add("name", session.name.clone());
+    add("base", session.base.clone());
+    add("pid", session.pid.map(|pid| pid.to_string()));
+    add("conversation", session.agent_session_id.as_ref().map(ToString::to_string));
+    add("waits for", session.pending_request.as_ref().map(|p| format!("{} {}", p.tool_use.tool, p.tool_use.input)));
+    add("ended", session.exit.as_ref().map(ended));
+    for note in &session.notes {
+        add("note", Some(note.clone()));
+    }
+    let mut text = String::new();
+    for (name, value) in lines {
+        text.push_str(&format!("{name:14} {}\n", ui::printable(&value)));
+    }
+    if let Some(prompt) = &session.prompt {
+        text.push_str(&format!("\n{}\n", ui::printable(prompt.trim_end())));
+    }
+    if let Some(tail) = session.exit.as_ref().and_then(|exit| exit.output_tail.as_deref()) {
+        text.push_str("\nThe end of its output:\n\n");
+        text.push_str(&ui::printable(tail));
+        text.push('\n');
+    }
+    text
+}
+
+pub(super) fn ended(exit: &ExitView) -> String {
+    let mut text = exit.reason.replace('_', " ");
+    if let Some(step) = exit.step {
+        text.push_str(&format!(" at step {step}"));
+    }
+    if let Some(cause) = &exit.cause {
+        text.push_str(&format!(": {cause}"));
+    }
+    match (exit.code, exit.signal) {
+        (Some(code), _) => text.push_str(&format!(" (exit code {code})")),
+        (_, Some(signal)) => text.push_str(&format!(" (signal {signal})")),
+        (None, None) => {}
+    }
+    text
+}

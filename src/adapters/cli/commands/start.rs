@@ -1,0 +1,85 @@
+//! `ao start`, and what every command does that needs a daemon.
+
+use std::time::Duration;
+
+use super::super::client::{Client, ClientError};
+use super::super::context::Context;
+use super::super::error::{CliError, ExitCode};
+use super::super::ui;
+use crate::adapters::http::wire::DaemonInfo;
+use crate::platform::detached::{self, Detached};
+use crate::platform::file;
+
+/// How long a daemon may take to serve: it reconciles first.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often it is looked at meanwhile.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How much of the log is shown when a daemon does not start.
+const LOG_LINES: usize = 8;
+
+pub(in super::super) async fn run(context: &Context) -> Result<(), CliError> {
+    if let Ok(info) = Client::new(&context.socket).get::<DaemonInfo>("/daemon").await {
+        ui::talk(&format!("the daemon runs already, pid {}", info.pid));
+        return Ok(());
+    }
+    let info = start(context).await?;
+    ui::talk(&format!("the daemon runs, pid {}", info.pid));
+    Ok(())
+}
+
+/// Starts a daemon when none runs and one may be started, and says so.
+pub(super) async fn ensure_running(context: &Context) -> Result<(), CliError> {
+    match Client::new(&context.socket).get::<DaemonInfo>("/daemon").await {
+        Ok(_) => Ok(()),
+        Err(ClientError::NotRunning { .. }) if context.may_start => {
+            let info = start(context).await?;
+            ui::talk(&format!("started the daemon, pid {}", info.pid));
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
+    let root = context.data_dir.root();
+    let failed = |cause: String| CliError::new(ExitCode::Unreachable, format!("cannot start the daemon: {cause}"));
+    file::create_private_dir(root).map_err(|error| failed(format!("cannot make {}: {error}", root.display())))?;
+    let args = ["--data-dir".into(), root.as_os_str().to_owned(), "daemon".into(), "--background".into()];
+    let log = context.data_dir.log();
+    let mut child = Detached::new(&context.ao_program, &args, &context.env, &log)
+        .spawn()
+        .map_err(|error| failed(format!("{}: {error}", context.ao_program.display())))?;
+    let client = Client::new(&context.socket);
+    let served = async {
+        loop {
+            if let Ok(info) = client.get::<DaemonInfo>("/daemon").await {
+                return Ok(info);
+            }
+            // Of two that start at once one is refused; the other one serves.
+            if let Some(status) = detached::ended(&mut child) {
+                if let Ok(info) = client.get::<DaemonInfo>("/daemon").await {
+                    return Ok(info);
+                }
+                if !another_is_starting(context) {
+                    return Err(failed(format!("it ended at once ({status})")));
+                }
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    };
+    let outcome = tokio::time::timeout(START_TIMEOUT, served).await;
+    let outcome =
+        outcome.unwrap_or_else(|_| Err(failed(format!("it did not serve within {} s", START_TIMEOUT.as_secs()))));
+    outcome.map_err(|error| error.detail(log_tail(context)).hint(format!("its log is {}", log.display())))
+}
+
+fn another_is_starting(context: &Context) -> bool {
+    crate::platform::lock::is_locked(&context.data_dir.lock())
+}
+
+fn log_tail(context: &Context) -> Option<String> {
+    let log = std::fs::read(context.data_dir.log()).ok()?;
+    let log = String::from_utf8_lossy(&log).into_owned();
+    let lines: Vec<&str> = log.lines().collect();
+    Some(lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"))
+}

@@ -1,0 +1,26 @@
+//! `ao status`.
+
+use super::super::args::JsonArgs;
+use super::super::client::Client;
+use super::super::context::Context;
+use super::super::error::CliError;
+use super::super::ui;
+use crate::adapters::http::wire::DaemonInfo;
+use crate::app::view::SessionView;
+
+pub(in super::super) async fn run(args: &JsonArgs, context: &Context) -> Result<(), CliError> {
+    let client = Client::new(&context.socket);
+    let info: DaemonInfo = client.get("/daemon").await?;
+    if args.json {
+        return ui::json(&info);
+    }
+    let live: Vec<SessionView> = client.get("/sessions").await?;
+    ui::data(&format!(
+        "daemon   ao {} runs, pid {}, since {}\ndata     {}\nsessions {} live\n",
+        info.version,
+        info.pid,
+        info.started_at,
+        info.data_dir.display(),
+        live.len()
+    ))
+}

@@ -1,0 +1,85 @@
+//! `ao hook`: what agents' hooks call. It hands one report to the daemon, or to the spool when no daemon takes it, and is
+//! never an error or a delay for the agent: it says nothing, always succeeds, and is bounded in time.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::client::{Client, ClientError};
+use crate::domain::Timestamp;
+use crate::domain::id::{AgentKind, SessionId};
+use crate::domain::report::HookReport;
+use crate::ports::spool::ReportSpool;
+
+/// How long the daemon may take before the report goes to the spool.
+const DAEMON_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How much of the hook's input is read, in bytes: tool results can be huge.
+const MAX_INPUT_BYTES: u64 = 32 * 1024 * 1024;
+/// How large one field of the report may be, in bytes; larger ones are left out.
+const MAX_FIELD_BYTES: usize = 16 * 1024;
+
+/// One call of a hook.
+#[derive(Debug)]
+pub struct HookCall {
+    /// The session the agent runs in.
+    pub session: SessionId,
+    /// The agent that called.
+    pub agent: AgentKind,
+    /// The hook's name.
+    pub event: String,
+    /// When it was called.
+    pub at: Timestamp,
+}
+
+/// Reads the hook's input and hands the report on.
+pub async fn run(call: HookCall, input: impl Read, socket: &Path, spool: &dyn ReportSpool) {
+    let HookCall { session, agent, event, at } = call;
+    let report = HookReport { session, agent, event, at, payload: payload(input) };
+    let client = Client::new(socket);
+    let posted = client.post::<Value>("/reports", &report);
+    let refused = match tokio::time::timeout(DAEMON_TIMEOUT, posted).await {
+        Ok(Ok(_)) => true,
+        // The daemon knows no such session: keeping the report would not change that.
+        Ok(Err(ClientError::Refused { status, .. })) => status.is_client_error(),
+        Ok(Err(_)) | Err(_) => false,
+    };
+    if !refused {
+        // Nobody is there to be told: the agent must not be.
+        let _ = spool.put(&report).await;
+    }
+}
+
+/// The input as JSON, without fields too large to matter; null when it is no JSON.
+fn payload(input: impl Read) -> Value {
+    let mut text = Vec::new();
+    if input.take(MAX_INPUT_BYTES).read_to_end(&mut text).is_err() {
+        return Value::Null;
+    }
+    let mut payload: Value = serde_json::from_slice(&text).unwrap_or(Value::Null);
+    if text.len() > MAX_FIELD_BYTES
+        && let Some(fields) = payload.as_object_mut()
+    {
+        fields.retain(|_, value| value.to_string().len() <= MAX_FIELD_BYTES);
+    }
+    payload
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn large_fields_are_left_out_and_the_rest_stays() {
+        let input = json!({ "tool_name": "Read", "tool_response": "x".repeat(MAX_FIELD_BYTES) }).to_string();
+        assert_eq!(payload(input.as_bytes()), json!({ "tool_name": "Read" }));
+    }
+
+    #[test]
+    fn garbage_is_null() {
+        assert_eq!(payload(&b"not json"[..]), Value::Null);
+        assert_eq!(payload(&b""[..]), Value::Null);
+    }
+}

@@ -1,0 +1,51 @@
+//! The Unix socket, and who may connect to it: processes of the daemon's own user.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use axum::serve::Listener;
+use tokio::net::unix::SocketAddr;
+use tokio::net::{UnixListener, UnixStream};
+
+/// Accepts connections of one user only.
+#[derive(Debug)]
+pub struct OwnerOnly {
+    listener: UnixListener,
+    uid: u32,
+}
+
+impl OwnerOnly {
+    /// Listens on `path` with mode 0600. What an earlier daemon left there is replaced: the caller holds the data
+    /// directory's lock, so nobody else serves it.
+    ///
+    /// # Errors
+    /// The cause.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        crate::platform::file::remove_if_there(path)?;
+        let listener = UnixListener::bind(path)?;
+        // The directory is private, so nobody else can connect before the mode is set.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Self { listener, uid: rustix::process::geteuid().as_raw() })
+    }
+}
+
+impl Listener for OwnerOnly {
+    type Io = UnixStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = Listener::accept(&mut self.listener).await;
+            match stream.peer_cred() {
+                Ok(peer) if peer.uid() == self.uid => return (stream, address),
+                Ok(peer) => tracing::warn!(uid = peer.uid(), "a connection of another user was refused"),
+                Err(error) => tracing::warn!(%error, "a connection of an unknown user was refused"),
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}

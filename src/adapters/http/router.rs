@@ -1,0 +1,234 @@
+//! Paths and handlers. A handler translates; the use case decides.
+
+use std::time::Duration;
+
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::error::ApiError;
+use super::wire::{
+    Accepted, AddProject, Changes, DaemonInfo, KillAnswer, MAX_BODY_BYTES, MAX_WAIT_MS, TerminalText, WaitAnswer,
+};
+use crate::app::projects::Registered;
+use crate::app::spawn::SpawnRequest;
+use crate::app::view::SessionView;
+use crate::app::wait::WaitFor;
+use crate::app::{AppError, Application, ErrorKind};
+use crate::domain::id::{ProjectId, SessionId};
+use crate::domain::project::Project;
+use crate::domain::report::HookReport;
+use crate::ports::store::{ChangeFilter, SessionFilter};
+
+/// How many lines of output are given when none are asked for.
+const DEFAULT_LINES: usize = 200;
+/// How many lines of output may be asked for.
+const MAX_LINES: usize = 100_000;
+/// How many changes one answer holds.
+const MAX_CHANGES: u32 = 1000;
+
+/// What the router serves.
+#[derive(Clone)]
+pub struct Daemon {
+    /// The use cases.
+    pub application: Application,
+    /// What the daemon tells about itself.
+    pub info: DaemonInfo,
+    /// Cancelled when the daemon shall stop.
+    pub stop: CancellationToken,
+    /// Cancelled once the daemon has reconciled and serves.
+    pub ready: CancellationToken,
+}
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// A JSON body, refused in the API's own error shape.
+#[derive(FromRequest)]
+#[from_request(via(Json), rejection(ApiError))]
+struct Body<T>(T);
+
+/// Query parameters, refused in the API's own error shape.
+#[derive(FromRequestParts)]
+#[from_request(via(Query), rejection(ApiError))]
+struct Params<T>(T);
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::invalid(rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::invalid(rejection.body_text())
+    }
+}
+
+/// The API.
+pub fn router(daemon: Daemon) -> Router {
+    let api = Router::new()
+        .route("/daemon", get(show_daemon))
+        .route("/daemon/stop", post(stop_daemon))
+        .route("/projects", get(list_projects).post(add_project))
+        .route("/projects/{id}", get(show_project).delete(remove_project))
+        .route("/sessions", get(list_sessions).post(spawn))
+        .route("/sessions/{id}", get(show_session))
+        .route("/sessions/{id}/kill", post(kill))
+        .route("/sessions/{id}/wait", get(wait))
+        .route("/sessions/{id}/output", get(output))
+        .route("/sessions/{id}/screen", get(screen))
+        .route("/events", get(changes))
+        .route("/reports", post(report));
+    Router::new()
+        .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(ready))
+        .nest("/api/v1", api)
+        .fallback(async || ApiError::from(AppError::new(ErrorKind::NotFound, "no_such_path", "there is no such path")))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(daemon)
+}
+
+async fn ready(State(daemon): State<Daemon>) -> (StatusCode, &'static str) {
+    if daemon.ready.is_cancelled() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "reconciling")
+    }
+}
+
+async fn show_daemon(State(daemon): State<Daemon>) -> Json<DaemonInfo> {
+    Json(daemon.info)
+}
+
+async fn stop_daemon(State(daemon): State<Daemon>) -> Json<Value> {
+    daemon.stop.cancel();
+    Json(json!({ "stopping": true }))
+}
+
+async fn list_projects(State(daemon): State<Daemon>) -> Answer<Vec<Project>> {
+    Ok(Json(daemon.application.projects().await?))
+}
+
+async fn add_project(State(daemon): State<Daemon>, Body(request): Body<AddProject>) -> Answer<Registered> {
+    if !request.path.is_absolute() {
+        return Err(ApiError::invalid("path must be absolute"));
+    }
+    Ok(Json(daemon.application.add_project(&request.path, request.id).await?))
+}
+
+async fn show_project(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<Project> {
+    Ok(Json(daemon.application.project(&project_id(&id)?).await?))
+}
+
+async fn remove_project(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<Value> {
+    let id = project_id(&id)?;
+    daemon.application.remove_project(&id).await?;
+    Ok(Json(json!({ "removed": id })))
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    project: Option<ProjectId>,
+    #[serde(default)]
+    all: bool,
+}
+
+async fn list_sessions(State(daemon): State<Daemon>, Params(query): Params<ListQuery>) -> Answer<Vec<SessionView>> {
+    let filter = SessionFilter { project: query.project, include_terminated: query.all };
+    Ok(Json(daemon.application.list(&filter).await?))
+}
+
+async fn spawn(
+    State(daemon): State<Daemon>,
+    Body(request): Body<SpawnRequest>,
+) -> Result<(StatusCode, Json<Accepted>), ApiError> {
+    let seq = daemon.application.last_seq().await?;
+    let session = daemon.application.spawn(request).await?;
+    let session = daemon.application.view(&session);
+    Ok((StatusCode::ACCEPTED, Json(Accepted { session, seq })))
+}
+
+async fn show_session(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<SessionView> {
+    Ok(Json(daemon.application.show(&session_id(&id)?).await?))
+}
+
+async fn kill(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<KillAnswer> {
+    let (application, id) = (daemon.application, session_id(&id)?);
+    let killed = application.kill(&id).await?;
+    Ok(Json(KillAnswer { session: application.view(&killed.session), workspace: killed.workspace }))
+}
+
+#[derive(Deserialize)]
+struct WaitQuery {
+    #[serde(rename = "for")]
+    state: WaitFor,
+    #[serde(default)]
+    timeout_ms: u64,
+}
+
+async fn wait(
+    State(daemon): State<Daemon>,
+    Path(id): Path<String>,
+    Params(query): Params<WaitQuery>,
+) -> Answer<WaitAnswer> {
+    let timeout = Duration::from_millis(query.timeout_ms.min(MAX_WAIT_MS));
+    let (outcome, session) = daemon.application.wait(&session_id(&id)?, query.state, timeout).await?;
+    Ok(Json(WaitAnswer { outcome, session: daemon.application.view(&session) }))
+}
+
+#[derive(Deserialize)]
+struct OutputQuery {
+    lines: Option<usize>,
+}
+
+async fn output(
+    State(daemon): State<Daemon>,
+    Path(id): Path<String>,
+    Params(query): Params<OutputQuery>,
+) -> Answer<TerminalText> {
+    let lines = query.lines.unwrap_or(DEFAULT_LINES).min(MAX_LINES);
+    Ok(Json(TerminalText { text: daemon.application.output(&session_id(&id)?, lines).await? }))
+}
+
+async fn screen(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<TerminalText> {
+    Ok(Json(TerminalText { text: daemon.application.screen(&session_id(&id)?).await? }))
+}
+
+#[derive(Deserialize)]
+struct ChangesQuery {
+    #[serde(default)]
+    since: u64,
+    session: Option<SessionId>,
+    #[serde(default)]
+    wait_ms: u64,
+}
+
+async fn changes(State(daemon): State<Daemon>, Params(query): Params<ChangesQuery>) -> Answer<Changes> {
+    let filter = ChangeFilter { since: query.since, session: query.session, limit: MAX_CHANGES };
+    let wait = Duration::from_millis(query.wait_ms.min(MAX_WAIT_MS));
+    Ok(Json(Changes { changes: daemon.application.changes(&filter, wait).await? }))
+}
+
+async fn report(State(daemon): State<Daemon>, Body(report): Body<HookReport>) -> Answer<Value> {
+    daemon.application.observe(&report).await?;
+    Ok(Json(json!({})))
+}
+
+fn session_id(text: &str) -> Result<SessionId, AppError> {
+    text.parse().map_err(|_| {
+        AppError::new(ErrorKind::NotFound, "unknown_session", format!("there is no session {text}"))
+            .hint("list the sessions there are with: ao ls -a")
+    })
+}
+
+fn project_id(text: &str) -> Result<ProjectId, AppError> {
+    text.parse().map_err(|_| {
+        AppError::new(ErrorKind::NotFound, "unknown_project", format!("there is no project {text}"))
+            .hint("list the projects there are with: ao project ls")
+    })
+}

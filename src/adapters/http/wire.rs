@@ -1,0 +1,105 @@
+//! Request and answer shapes of the API. [`crate::app::view`] and [`crate::app::spawn::SpawnRequest`] are the rest of it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::app::kill::WorkspaceFate;
+use crate::app::view::SessionView;
+use crate::app::wait::WaitOutcome;
+use crate::domain::Timestamp;
+use crate::domain::change::Change;
+use crate::domain::id::ProjectId;
+
+/// The largest request body taken, in bytes: a prompt may be long.
+pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+
+/// The longest a request may be held open waiting, in milliseconds; clients ask again.
+pub const MAX_WAIT_MS: u64 = 30_000;
+
+/// Asks to register the repository a directory is in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddProject {
+    /// The directory, absolute.
+    pub path: PathBuf,
+    /// The id to register it under; made from the directory's name when missing.
+    #[serde(default)]
+    pub id: Option<ProjectId>,
+}
+
+/// A session was recorded and is being built.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The recorded session.
+    pub session: SessionView,
+    /// Changes after this number tell its progress.
+    pub seq: u64,
+}
+
+/// What a kill did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KillAnswer {
+    /// The session, now over.
+    pub session: SessionView,
+    /// What became of its workspace.
+    pub workspace: WorkspaceFate,
+}
+
+/// Text of a terminal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TerminalText {
+    /// The text.
+    pub text: String,
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WaitAnswer {
+    /// Whether the state was reached.
+    pub outcome: WaitOutcome,
+    /// The session as it is now.
+    pub session: SessionView,
+}
+
+/// A run of changes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Changes {
+    /// By number, without gaps unless a filter was given.
+    pub changes: Vec<Change>,
+}
+
+/// What a daemon tells about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonInfo {
+    /// Its process id.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// Its data directory.
+    pub data_dir: PathBuf,
+    /// Its socket.
+    pub socket: PathBuf,
+    /// When it started.
+    pub started_at: Timestamp,
+}
+
+/// An error as JSON: `{"error": {…}}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// A stable code.
+    pub code: String,
+    /// What was attempted and why it failed.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Finds this request in the daemon's log.
+    pub request_id: String,
+}

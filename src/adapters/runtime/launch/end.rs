@@ -1,0 +1,90 @@
+//! Ending a launch, from its records alone.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Claim, LaunchSpec, record};
+use crate::domain::exit::Exit;
+use crate::domain::session::ProcessIdentity;
+use crate::platform::process;
+use crate::platform::tree::Family;
+
+const POLL: Duration = Duration::from_millis(10);
+/// How long a supervisor may take from its claim to the record of the start, or from the agent's end to the record of that.
+const SUPERVISOR_BOUND: Duration = Duration::from_secs(10);
+
+/// Ends the launch on record with all its processes: the agent is asked, gets `grace`, then all are killed. Gives how it
+/// ended; `None` when nothing ran. A launch that nobody took never starts afterwards. What the runtime itself keeps (a pane, a socket) is
+/// the caller's.
+///
+/// # Errors
+/// When the records cannot be read or something could not be ended.
+pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit>> {
+    let Some(spec) = LaunchSpec::read(session_dir)? else { return Ok(None) };
+    if !spec.is_of_this_boot()? {
+        return Ok(None);
+    }
+    let supervisor = if record::call_off(session_dir)? { None } else { supervisor(session_dir)? };
+    let started = match supervisor {
+        Some(supervisor) => until_started(session_dir, supervisor).await?,
+        None => None,
+    };
+    let agent = started.as_ref().map(|started| started.agent);
+    let mut family = Family { marker: Some(spec.marker()), except: supervisor, ..Family::default() };
+    let mut ran = false;
+    for process in [agent, supervisor].into_iter().flatten() {
+        if process::is_running(process)? {
+            ran |= started.is_some();
+            // Only a session that one of them leads is theirs: the agent leads its own, or shares the supervisor's.
+            family.sessions.extend(leads_session(process.pid).then_some(process.pid));
+        }
+    }
+    family.roots.extend(agent);
+    family.end(agent, grace).await?;
+    if let Some(supervisor) = supervisor {
+        dismiss(supervisor).await?;
+    }
+    if !ran {
+        return Ok(None);
+    }
+    Ok(Some(record::exit(session_dir)?.unwrap_or(Exit::Unknown)))
+}
+
+fn supervisor(session_dir: &Path) -> io::Result<Option<ProcessIdentity>> {
+    Ok(match record::read(session_dir, "claim.json")? {
+        Some(Claim::Supervisor(supervisor)) => Some(supervisor),
+        Some(Claim::CalledOff) | None => None,
+    })
+}
+
+fn leads_session(pid: u32) -> bool {
+    matches!(process::stat(pid), Ok(Some(stat)) if stat.session == pid)
+}
+
+/// Waits until the supervisor has recorded a start, failed, or is gone.
+async fn until_started(session_dir: &Path, supervisor: ProcessIdentity) -> io::Result<Option<record::Started>> {
+    let deadline = Instant::now() + SUPERVISOR_BOUND;
+    loop {
+        let runs = process::is_running(supervisor)?;
+        let started = record::started(session_dir)?;
+        if started.is_some() || !runs || record::failure(session_dir)?.is_some() || Instant::now() >= deadline {
+            return Ok(started);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Waits until the supervisor has recorded the end and is gone; one that hangs is killed.
+async fn dismiss(supervisor: ProcessIdentity) -> io::Result<()> {
+    let deadline = Instant::now() + SUPERVISOR_BOUND;
+    while process::is_running(supervisor)? {
+        if Instant::now() >= deadline {
+            return Family { roots: vec![supervisor], ..Family::default() }.end(None, Duration::ZERO).await;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! One launch of an agent: what is to run, and what became of it. Every runtime leaves the same records, so any later daemon
+//! can tell how a session's agent is and end it without asking the terminal it lives in.
+//!
+//! Files in `<session_dir>/terminal/` (directory 0700, files 0600), each written as a whole:
+//!
+//! | File | Written by | Says |
+//! | --- | --- | --- |
+//! | `launch.json` | the daemon | the command, its complete environment, its directory ([`LaunchSpec`]) |
+//! | `claim.json` | who is first | a supervisor took the launch, or it was called off; made once, never replaced |
+//! | `started.json` | the supervisor | the agent's process and the supervisor's |
+//! | `failed.json` | the supervisor | why the agent could not be started |
+//! | `exit.json` | the supervisor | how the agent ended |
+//!
+//! "Supervisor" is whatever process is the agent's parent: [`super::supervisor`] in a multiplexer's pane, the holder of the
+//! `pty` runtime. It takes a launch by making `claim.json`; because that can be done once, no launch ever runs twice, and a
+//! launch that was called off can never start late.
+
+mod end;
+mod record;
+mod start;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::end::stop;
+pub use self::record::{Claim, Failure, Started, call_off, claim, exit, exit_of, failure, probe, started};
+pub(crate) use self::record::{record_exit, record_failure, record_start};
+pub use self::start::{StartError, await_start};
+use crate::domain::session::ProcessIdentity;
+use crate::platform::{file, process};
+use crate::ports::agent::AgentCommand;
+use crate::ports::runtime::{TerminalSize, TerminalSpec};
+
+/// The version of the files' format that this code writes, and the only one it reads.
+const FORMAT_VERSION: u32 = 1;
+
+/// The environment variable that marks every process of one launch; its value is [`LaunchSpec::id`]. A service that must
+/// outlive the agent that started it (a daemon) removes it from its own environment and makes its own kernel session.
+pub const LAUNCH_ID_VARIABLE: &str = "AO_LAUNCH_ID";
+
+/// Variables that describe the terminal ao itself runs in, which is not the agent's.
+const FOREIGN_TERMINAL: [&str; 12] = [
+    "COLUMNS",
+    "LINES",
+    "STY",
+    "TERMCAP",
+    "TERM_PROGRAM",
+    "TERM_PROGRAM_VERSION",
+    "TMUX",
+    "TMUX_PANE",
+    "WINDOWID",
+    "ZELLIJ",
+    "ZELLIJ_PANE_ID",
+    "ZELLIJ_SESSION_NAME",
+];
+
+/// What is to run, complete: nothing else of the environment or of the daemon's state matters to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaunchSpec {
+    version: u32,
+    /// Unique to this launch.
+    pub id: uuid::Uuid,
+    /// The boot it was written in: process numbers mean nothing after the next one.
+    pub boot: String,
+    /// The process that asked for it.
+    pub launcher: ProcessIdentity,
+    /// The program, its arguments and its standard input.
+    pub command: AgentCommand,
+    /// The complete environment.
+    pub env: BTreeMap<String, String>,
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// The terminal's first size.
+    pub size: TerminalSize,
+}
+
+impl LaunchSpec {
+    /// A new launch of what `spec` describes.
+    ///
+    /// Variables of `base_env` that describe another terminal are left out and `TERM` is what both ours and the multiplexers'
+    /// terminals understand; `command.env` wins over all.
+    ///
+    /// # Errors
+    /// When this process cannot look at itself.
+    pub fn new(spec: &TerminalSpec) -> io::Result<Self> {
+        let id = uuid::Uuid::new_v4();
+        let mut env = spec.base_env.clone();
+        env.retain(|name, _| !FOREIGN_TERMINAL.contains(&name.as_str()));
+        env.insert("TERM".to_owned(), "xterm-256color".to_owned());
+        env.insert("COLORTERM".to_owned(), "truecolor".to_owned());
+        env.extend(spec.command.env.clone());
+        env.insert(LAUNCH_ID_VARIABLE.to_owned(), id.to_string());
+        let launcher = process::identity(std::process::id())?.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self {
+            version: FORMAT_VERSION,
+            id,
+            boot: process::boot_id()?,
+            launcher,
+            command: spec.command.clone(),
+            env,
+            cwd: spec.cwd.clone(),
+            size: spec.size,
+        })
+    }
+
+    /// Puts the launch on record, in place of an earlier one. The caller makes sure that no earlier one still runs
+    /// ([`probe`]).
+    ///
+    /// # Errors
+    /// The cause; a half-written launch cannot be taken by anybody.
+    pub fn write(&self, session_dir: &Path) -> io::Result<()> {
+        discard(session_dir)?;
+        file::create_private_dir(&directory(session_dir))?;
+        record::write(session_dir, "launch.json", self)
+    }
+
+    /// The launch on record; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read or is of another format version.
+    pub fn read(session_dir: &Path) -> io::Result<Option<Self>> {
+        record::read(session_dir, "launch.json")
+    }
+
+    /// The entry in the environment of every process of this launch.
+    pub(super) fn marker(&self) -> String {
+        format!("{LAUNCH_ID_VARIABLE}={}", self.id)
+    }
+
+    /// Whether the machine still runs as it did when this was written.
+    pub(super) fn is_of_this_boot(&self) -> io::Result<bool> {
+        Ok(self.boot == process::boot_id()?)
+    }
+}
+
+/// The directory of a session's terminal files.
+#[must_use]
+pub fn directory(session_dir: &Path) -> PathBuf {
+    session_dir.join("terminal")
+}
+
+/// Removes everything on record about the session's terminal, its kept screen and scrollback included. Success when there is nothing. The caller
+/// makes sure that nothing of it runs.
+///
+/// # Errors
+/// The cause.
+pub fn discard(session_dir: &Path) -> io::Result<()> {
+    // The launch goes first: without it nobody can claim, whatever else is left by a crash in between.
+    file::remove_if_there(&directory(session_dir).join("launch.json"))?;
+    match std::fs::remove_dir_all(directory(session_dir)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,176 @@
+//! The process between a multiplexer's pane and the agent: `ao supervise --session-dir DIR`.
+//!
+//! A multiplexer tells little about how its pane's program ended, starts it in its own environment, and may offer to run it
+//! again. So the pane runs this instead: it takes the launch (once, ever), starts the agent in the foreground of the same terminal with
+//! exactly the recorded environment, and records its start and its end. It never reads from the terminal and never writes to it.
+//!
+//! What the keyboard sends (`SIGINT`, `SIGQUIT`, `SIGTSTP`) reaches the agent from the terminal itself and is survived here, as
+//! in a shell; what is sent to this process (`SIGTERM`, `SIGHUP`) is passed on to the agent. Either way the agent's end, not the
+//! signal, ends the supervisor.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::process::Child;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::launch::{self, Claim, LaunchSpec};
+use crate::domain::exit::Exit;
+use crate::domain::session::ProcessIdentity;
+use crate::platform::process;
+use crate::platform::tree::{self, Family};
+
+/// Runs the launch on record in `session_dir` to its end, in this process's terminal, and gives how it ended. The end is on
+/// record before this returns.
+///
+/// # Errors
+/// When there is no launch or it was taken before (nothing ran), when the agent could not be started (which is on record then), or when its end
+/// could not be recorded.
+pub fn run(session_dir: &Path) -> io::Result<Exit> {
+    let (spec, me) = take(session_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Before the start: a signal in between must not end this process and leave the agent alone.
+        let mut signals = Signals::listen()?;
+        let mut child = match start(&spec) {
+            Ok(child) => child,
+            Err(error) => {
+                launch::record_failure(session_dir, &error.to_string())?;
+                return Err(error);
+            }
+        };
+        let agent = started(session_dir, &mut child, me).await?;
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status?,
+                passed_on = signals.next() => tree::send(agent, passed_on)?,
+            }
+        };
+        let exit = launch::exit_of(status);
+        end_rest(&spec, agent, me).await;
+        launch::record_exit(session_dir, exit)?;
+        Ok(exit)
+    })
+}
+
+/// Takes the launch on record for this process.
+///
+/// # Errors
+/// When there is none, it is of an earlier boot, or it was taken or called off before.
+pub(super) fn take(session_dir: &Path) -> io::Result<(LaunchSpec, ProcessIdentity)> {
+    let spec = LaunchSpec::read(session_dir)?
+        .ok_or_else(|| io::Error::other(format!("there is no launch in {}", session_dir.display())))?;
+    let me = process::identity(std::process::id())?.ok_or(io::ErrorKind::NotFound)?;
+    if spec.boot != process::boot_id()? {
+        return Err(io::Error::other("this launch is of an earlier boot"));
+    }
+    if !launch::claim(session_dir, &Claim::Supervisor(me))? {
+        return Err(io::Error::other("this launch already ran or was called off; it never runs again"));
+    }
+    Ok((spec, me))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that starts an agent in a multiplexer's pane")]
+fn start(spec: &LaunchSpec) -> io::Result<Child> {
+    check_directory(spec)?;
+    let mut command = tokio::process::Command::new(&spec.command.program);
+    command.args(&spec.command.args).env_clear().envs(&spec.env).current_dir(&spec.cwd);
+    if let Some(stdin) = open_stdin(spec)? {
+        command.stdin(stdin);
+    }
+    command.spawn().map_err(|error| cannot_run(spec, &error))
+}
+
+/// The recorded standard input, opened; `None` when it is the terminal.
+pub(super) fn open_stdin(spec: &LaunchSpec) -> io::Result<Option<Stdio>> {
+    let Some(path) = &spec.command.stdin else { return Ok(None) };
+    let file = File::open(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("standard input: {error}: {}", path.display())))?;
+    Ok(Some(file.into()))
+}
+
+/// Refuses a missing working directory by name: the system's own error would be taken for the program's.
+pub(super) fn check_directory(spec: &LaunchSpec) -> io::Result<()> {
+    match std::fs::metadata(&spec.cwd) {
+        Ok(directory) if directory.is_dir() => Ok(()),
+        Ok(_) => Err(io::Error::other(format!("the working directory is no directory: {}", spec.cwd.display()))),
+        Err(error) => {
+            Err(io::Error::new(error.kind(), format!("the working directory: {error}: {}", spec.cwd.display())))
+        }
+    }
+}
+
+/// The refusal to run the program, with its name.
+pub(super) fn cannot_run(spec: &LaunchSpec, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{error}: {}", spec.command.program.display()))
+}
+
+/// Records the start. An agent that could not be recorded is ended: nobody would know of it.
+pub(super) async fn started(session_dir: &Path, child: &mut Child, me: ProcessIdentity) -> io::Result<ProcessIdentity> {
+    let recorded = identify(child).and_then(|agent| {
+        launch::record_start(session_dir, agent, me)?;
+        Ok(agent)
+    });
+    if let Err(error) = &recorded {
+        child.kill().await?;
+        launch::record_failure(session_dir, &format!("the start could not be recorded: {error}"))?;
+    }
+    recorded
+}
+
+/// The child's identity. It was not waited for, so its number is still its own, even when it has ended.
+fn identify(child: &Child) -> io::Result<ProcessIdentity> {
+    let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
+    Ok(process::stat(pid)?.ok_or(io::ErrorKind::NotFound)?.identity)
+}
+
+/// Ends what the agent left behind (background jobs, waiters): nothing of a session works on after its end is on record.
+pub(super) async fn end_rest(spec: &LaunchSpec, agent: ProcessIdentity, me: ProcessIdentity) {
+    let leads = |pid: u32| matches!(process::stat(pid), Ok(Some(stat)) if stat.session == pid);
+    let mut sessions = vec![agent.pid];
+    sessions.extend(leads(me.pid).then_some(me.pid));
+    let family = Family { roots: Vec::new(), sessions, marker: Some(spec.marker()), except: Some(me) };
+    // What cannot be ended (it hangs in the kernel) must not keep the agent's end from being recorded.
+    let _ = family.end(None, REST_GRACE).await;
+}
+
+/// How long what the agent left behind may take to end in order.
+const REST_GRACE: Duration = Duration::from_secs(1);
+
+/// The signals this process survives.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    quit: tokio::signal::unix::Signal,
+    stop: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            stop: signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next one that the agent must be told of.
+    async fn next(&mut self) -> Signal {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.quit.recv() => {}
+                _ = self.stop.recv() => {}
+                _ = self.terminate.recv() => return Signal::TERM,
+                _ = self.hang_up.recv() => return Signal::HUP,
+            }
+        }
+    }
+}

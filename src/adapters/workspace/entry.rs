@@ -1,0 +1,175 @@
+//! A worktree's administrative directory (`<common>/worktrees/<name>`), and the ownership marks in it.
+//!
+//! | Mark | Written | Means |
+//! | --- | --- | --- |
+//! | `locked` holding `ao: <session>` | by git, as the first file of the entry | ao began to make it: no agent was ever in it |
+//! | `ao-session` holding the session | by ao, when the checkout is complete | ao made it and owns it |
+//! | `ao-removing` | by ao, after the look for work to keep | its removal has begun and is to be finished |
+
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use crate::domain::id::SessionId;
+use crate::platform::file::{read_if_there, write_atomically};
+
+const SESSION: &str = "ao-session";
+const REMOVING: &str = "ao-removing";
+
+/// One worktree's administrative directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The administrative directory.
+    pub(super) admin: PathBuf,
+    /// The checkout it says it is of, links resolved as far as it exists.
+    pub(super) checkout: Option<PathBuf>,
+    session: Option<String>,
+    lock: Option<String>,
+    removing: bool,
+}
+
+/// Whose a worktree is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ownership {
+    /// This session's, complete.
+    Complete,
+    /// This session's; it was never finished, or its removal has begun. It holds no work.
+    HalfMade,
+    /// Somebody else's.
+    Foreign,
+}
+
+/// What `git worktree add --lock --reason` is told.
+pub(super) fn lock_reason(session: &SessionId) -> String {
+    format!("ao: {session}")
+}
+
+impl Entry {
+    /// Every entry of a repository. Blocks.
+    pub(super) fn all(common_dir: &Path) -> io::Result<Vec<Self>> {
+        let listing = match std::fs::read_dir(common_dir.join("worktrees")) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut entries = Vec::new();
+        for item in listing {
+            let admin = item?.path();
+            if admin.is_dir() {
+                entries.push(Self::read(admin)?);
+            }
+        }
+        Ok(entries)
+    }
+
+    fn read(admin: PathBuf) -> io::Result<Self> {
+        let line = |name: &str| -> io::Result<Option<Vec<u8>>> {
+            Ok(read_if_there(&admin.join(name))?.map(|content| content.trim_ascii_end().to_vec()))
+        };
+        let text = |content: Vec<u8>| String::from_utf8_lossy(&content).into_owned();
+        // Since git 2.48 the path may be relative to the administrative directory.
+        let checkout = line("gitdir")?
+            .filter(|path| !path.is_empty())
+            .map(|path| admin.join(PathBuf::from(std::ffi::OsString::from_vec(path))))
+            .and_then(|dot_git| dot_git.parent().map(resolved));
+        let session = line(SESSION)?.map(text);
+        let lock = line("locked")?.map(text);
+        let removing = line(REMOVING)?.is_some();
+        Ok(Self { admin, checkout, session, lock, removing })
+    }
+
+    pub(super) fn ownership(&self, session: &SessionId) -> Ownership {
+        match &self.session {
+            Some(owner) if owner == session.as_str() && self.removing => Ownership::HalfMade,
+            Some(owner) if owner == session.as_str() => Ownership::Complete,
+            None if self.lock.as_deref() == Some(&lock_reason(session)) => Ownership::HalfMade,
+            _ => Ownership::Foreign,
+        }
+    }
+
+    /// Why a person locked it, if one did.
+    pub(super) fn foreign_lock(&self, session: &SessionId) -> Option<&str> {
+        self.lock.as_deref().filter(|reason| *reason != lock_reason(session))
+    }
+
+    /// Marks it as complete and owned.
+    pub(super) fn mark_owned(&self, session: &SessionId) -> io::Result<()> {
+        write_atomically(&self.admin.join(SESSION), format!("{session}\n").as_bytes(), 0o644)
+    }
+
+    /// Marks that its removal has begun.
+    pub(super) fn mark_removing(&self) -> io::Result<()> {
+        write_atomically(&self.admin.join(REMOVING), b"", 0o644)
+    }
+}
+
+/// The path with links resolved as far as it exists.
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    match path.canonicalize() {
+        Ok(path) => path,
+        Err(_) => match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => resolved(parent).join(name),
+            _ => path.to_owned(),
+        },
+    }
+}
+
+/// The entry of a checkout; a half-made one that names no checkout yet is found by its mark. Blocks.
+pub(super) fn find(common_dir: &Path, checkout: &Path, session: &SessionId) -> io::Result<Option<Entry>> {
+    let checkout = resolved(checkout);
+    let mut entries = Entry::all(common_dir)?;
+    if let Some(at) = entries.iter().position(|entry| entry.checkout.as_deref() == Some(&checkout)) {
+        return Ok(Some(entries.swap_remove(at)));
+    }
+    Ok(entries.into_iter().find(|entry| entry.ownership(session) != Ownership::Foreign))
+}
+
+/// Takes away the empty directory that a git killed before its first file leaves: it bears the checkout's name. Blocks.
+pub(super) fn sweep_empty(common_dir: &Path, checkout: &Path) {
+    if let Some(name) = checkout.file_name() {
+        // Fails when it holds anything, which is what makes it safe.
+        let _ = std::fs::remove_dir(common_dir.join("worktrees").join(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(files: &[(&str, &str)]) -> (tempfile::TempDir, Entry) {
+        let dir = tempfile::tempdir().unwrap();
+        let admin = dir.path().canonicalize().unwrap().join("worktrees/x");
+        std::fs::create_dir_all(&admin).unwrap();
+        for (name, content) in files {
+            std::fs::write(admin.join(name), content).unwrap();
+        }
+        let entry = Entry::read(admin).unwrap();
+        (dir, entry)
+    }
+
+    #[test]
+    fn i06_marks_say_whose_a_worktree_is() {
+        let me: SessionId = "app-1".parse().unwrap();
+        for (files, expected) in [
+            (&[("locked", "ao: app-1")][..], Ownership::HalfMade),
+            (&[("locked", "ao: app-1\n"), ("ao-session", "app-1\n")], Ownership::Complete),
+            (&[("ao-session", "app-1\n"), ("locked", "on a stick")], Ownership::Complete),
+            (&[("ao-session", "app-1\n"), ("ao-removing", "")], Ownership::HalfMade),
+            (&[("ao-session", "app-12\n")], Ownership::Foreign),
+            (&[("ao-session", "app-12\n"), ("locked", "ao: app-1")], Ownership::Foreign),
+            (&[("locked", "initializing")], Ownership::Foreign),
+            (&[], Ownership::Foreign),
+        ] {
+            assert_eq!(entry(files).1.ownership(&me), expected, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn relative_checkout_paths_are_understood() {
+        let (dir, entry) = entry(&[("gitdir", "../../checkout/.git\n")]);
+        assert_eq!(entry.checkout, Some(dir.path().canonicalize().unwrap().join("worktrees/x/../../checkout")));
+        std::fs::create_dir(dir.path().join("checkout")).unwrap();
+        let again = Entry::read(entry.admin).unwrap();
+        assert_eq!(again.checkout, Some(dir.path().canonicalize().unwrap().join("checkout")));
+    }
+}

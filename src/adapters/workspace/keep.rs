@@ -1,0 +1,96 @@
+//! What speaks against removing a workspace: work that would be lost with it.
+
+use std::path::{Path, PathBuf};
+
+use super::blocking;
+use super::entry::Entry;
+use super::git::{Call, Git, GitError};
+use super::tree;
+
+/// What git leaves in the administrative directory while an operation waits to be continued.
+const UNFINISHED: &[(&str, &str)] = &[
+    ("MERGE_HEAD", "a merge"),
+    ("rebase-merge", "a rebase"),
+    ("rebase-apply", "a rebase or the application of a patch"),
+    ("CHERRY_PICK_HEAD", "a cherry-pick"),
+    ("REVERT_HEAD", "a revert"),
+    ("sequencer", "a cherry-pick or revert"),
+];
+
+/// The reason to keep the checkout, if there is one. What cannot be found out is an error, and a reason too.
+pub(super) async fn reason(git: &Git, entry: &Entry, checkout: &Path) -> Result<Option<String>, GitError> {
+    for (name, what) in UNFINISHED {
+        if entry.admin.join(name).symlink_metadata().is_ok() {
+            return Ok(Some(format!("{what} is not finished")));
+        }
+    }
+    let top = || git.worktree(&entry.admin, checkout).timeout(git.settings().checkout_timeout);
+    if let Some(changes) = changes(top()).await? {
+        return Ok(Some(changes));
+    }
+    if loose_head(&top()).await? {
+        return Ok(Some("it is on no branch, and its commits are on none".to_owned()));
+    }
+    let (root, modules) = (checkout.to_owned(), entry.admin.join("modules"));
+    let inside = blocking(move || Ok((tree::nested_checkouts(&root)?, tree::git_directories(&modules)?))).await;
+    let (checkouts, modules) = inside.map_err(|error| GitError::Unusable(format!("cannot look through it: {error}")))?;
+    for nested in checkouts {
+        if let Some(found) = nested_reason(git, entry, checkout, &nested).await? {
+            let name = nested.strip_prefix(checkout).unwrap_or(&nested);
+            return Ok(Some(format!("the repository {} in it has {found}", name.display())));
+        }
+    }
+    for module in modules {
+        if has_unpublished(git.worktree(&module, checkout)).await? {
+            let name = module.strip_prefix(entry.admin.join("modules")).unwrap_or(&module).to_owned();
+            return Ok(Some(format!("its submodule {} has commits that are on no remote", name.display())));
+        }
+    }
+    Ok(None)
+}
+
+/// Uncommitted and untracked files; ignored ones are not work.
+async fn changes(call: Call<'_>) -> Result<Option<String>, GitError> {
+    let status = call.clone().args(["status", "--porcelain", "-z", "--no-renames"]);
+    let status = status.args(["--untracked-files=normal", "--ignore-submodules=none"]).text().await?;
+    match status.split('\0').filter(|line| !line.is_empty()).count() {
+        0 => {}
+        1 => return Ok(Some("1 uncommitted change".to_owned())),
+        count => return Ok(Some(format!("{count} uncommitted changes"))),
+    }
+    // A file marked so is left out by `status`, changed or not.
+    let hidden = call.args(["ls-files", "-v", "-z"]).text().await?;
+    let hidden = hidden.split('\0').find(|line| line.starts_with(|tag: char| tag.is_ascii_lowercase()));
+    Ok(hidden.map(|line| format!("{} is marked assume-unchanged, so its changes cannot be seen", line[1..].trim())))
+}
+
+/// Whether `HEAD` is detached on commits that no branch holds.
+async fn loose_head(call: &Call<'_>) -> Result<bool, GitError> {
+    if call.clone().args(["symbolic-ref", "--quiet", "HEAD"]).answer().await?.is_some() {
+        return Ok(false);
+    }
+    let own = call.clone().args(["rev-list", "--max-count=1", "HEAD", "--not", "--branches", "--remotes", "--tags"]);
+    Ok(!own.text().await?.is_empty())
+}
+
+async fn nested_reason(git: &Git, entry: &Entry, top: &Path, nested: &Path) -> Result<Option<String>, GitError> {
+    let call = || git.worktree(&nested.join(".git"), nested).timeout(git.settings().checkout_timeout);
+    if let Some(changes) = changes(call()).await? {
+        return Ok(Some(changes));
+    }
+    let common = call().args(["rev-parse", "--path-format=absolute", "--git-common-dir"]).text().await?;
+    let common = PathBuf::from(common);
+    let common = common.canonicalize().unwrap_or(common);
+    let vanishes = [top, &entry.admin].iter().any(|gone| common.starts_with(super::entry::resolved(gone)));
+    let lost = if vanishes { has_unpublished(call()).await? } else { loose_head(&call()).await? };
+    Ok(lost.then(|| "commits that are on no remote".to_owned()))
+}
+
+/// Whether a repository has commits that no remote-tracking branch and no tag holds, stashes included.
+async fn has_unpublished(call: Call<'_>) -> Result<bool, GitError> {
+    let mut own = call.clone().args(["rev-list", "--max-count=1", "--branches", "--glob=refs/stash"]);
+    if call.args(["rev-parse", "--verify", "--quiet", "HEAD"]).answer().await?.is_some() {
+        own = own.arg("HEAD");
+    }
+    Ok(!own.args(["--not", "--remotes", "--tags"]).text().await?.is_empty())
+}

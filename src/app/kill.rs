@@ -1,0 +1,70 @@
+//! Kill: end a session's agent, and take its workspace away where that loses nothing.
+
+use serde::{Deserialize, Serialize};
+
+use super::Application;
+use super::error::{AppError, ErrorKind};
+use super::writer::{Ending, unknown_session};
+use crate::domain::id::SessionId;
+use crate::domain::phase::EndReason;
+use crate::domain::session::Session;
+use crate::ports::workspace::Removal;
+
+/// What a kill did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Killed {
+    /// The session, now over.
+    pub session: Session,
+    /// What became of its workspace.
+    pub workspace: WorkspaceFate,
+}
+
+/// What became of a killed session's workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkspaceFate {
+    /// What the remover said.
+    Settled(Removal),
+    /// It could not be settled; the agent is dead all the same, and killing again tries again.
+    Unsettled {
+        /// Why.
+        cause: String,
+    },
+}
+
+impl Application {
+    /// Ends a session. Idempotent: on one that is over it only looks whether its workspace can go. A spawn under way is
+    /// interrupted and undone.
+    ///
+    /// # Errors
+    /// `unknown_session`; `runtime_failed` when the agent could not be ended.
+    pub async fn kill(&self, id: &SessionId) -> Result<Killed, AppError> {
+        // A caller that goes away must not leave a kill half done.
+        let (application, id) = (self.clone(), id.clone());
+        let task = self.shared.tasks.spawn(async move { application.kill_now(&id).await });
+        task.await
+            .map_err(|error| AppError::new(ErrorKind::Internal, "internal", format!("a kill broke off: {error}")))?
+    }
+
+    async fn kill_now(&self, id: &SessionId) -> Result<Killed, AppError> {
+        self.shared.running.interrupt(id);
+        let _exclusive = self.shared.running.exclusive(id).await;
+        let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
+        if !session.phase.is_terminated() {
+            let output_tail = self.output_tail(&session).await;
+            let exit = self.stop_terminal(&session).await?;
+            let ending = Ending { reason: EndReason::Killed, exit, output_tail };
+            self.shared.writer.end(id, &ending).await?;
+            tracing::info!(session = %id, "killed");
+        }
+        let workspace = match self.take_workspace_away(&session).await {
+            Ok(removal) => WorkspaceFate::Settled(removal),
+            Err(error) => {
+                tracing::warn!(session = %id, %error, "a killed session's workspace could not be taken away");
+                WorkspaceFate::Unsettled { cause: error.full() }
+            }
+        };
+        let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
+        Ok(Killed { session, workspace })
+    }
+}

@@ -1,0 +1,95 @@
+//! Projects: the register of repositories.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Application;
+use super::error::{AppError, ErrorKind};
+use crate::domain::id::ProjectId;
+use crate::domain::project::Project;
+use crate::ports::store::StoreError;
+
+/// How many ids are tried for a repository whose directory's name is taken.
+const MAX_SAME_NAMES: u32 = 100;
+
+/// What registering a repository came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The project.
+    pub project: Project,
+    /// Whether it was registered just now.
+    pub added: bool,
+}
+
+impl Application {
+    /// Registers the repository a directory is in. One that is registered already is given as it is, unless another id was
+    /// asked for.
+    ///
+    /// # Errors
+    /// When the directory is in no usable repository; `exists` when the id is taken.
+    pub async fn add_project(&self, directory: &Path, id: Option<ProjectId>) -> Result<Registered, AppError> {
+        let repository = self.shared.repos.discover(directory).await?;
+        let known = self.shared.projects.projects().await?;
+        if let Some(project) = known.iter().find(|project| project.path == repository.path) {
+            return match id {
+                Some(id) if id != project.id => Err(AppError::new(
+                    ErrorKind::Refused,
+                    "exists",
+                    format!("{} is registered already, as project {}", repository.path.display(), project.id),
+                )),
+                _ => Ok(Registered { project: project.clone(), added: false }),
+            };
+        }
+        if let Some(id) = id {
+            return self.register(id, repository.path).await;
+        }
+        let name = repository.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let base = ProjectId::from_name(&name);
+        for n in 1..=MAX_SAME_NAMES {
+            let id = if n == 1 { base.clone() } else { ProjectId::from_name(&format!("{base}-{n}")) };
+            if known.iter().any(|project| project.id == id) {
+                continue;
+            }
+            return self.register(id, repository.path).await;
+        }
+        Err(AppError::new(
+            ErrorKind::Refused,
+            "exists",
+            format!("the names {base} to {base}-{MAX_SAME_NAMES} are taken"),
+        )
+        .hint("name the project with --id"))
+    }
+
+    async fn register(&self, id: ProjectId, path: std::path::PathBuf) -> Result<Registered, AppError> {
+        let project = Project { id, path, created_at: self.shared.clock.now() };
+        self.shared.projects.add_project(&project).await?;
+        tracing::info!(project = %project.id, path = %project.path.display(), "registered");
+        Ok(Registered { project, added: true })
+    }
+
+    /// Every project, by id.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn projects(&self) -> Result<Vec<Project>, AppError> {
+        Ok(self.shared.projects.projects().await?)
+    }
+
+    /// One project.
+    ///
+    /// # Errors
+    /// `not_found`, or the store's failure.
+    pub async fn project(&self, id: &ProjectId) -> Result<Project, AppError> {
+        let project = self.shared.projects.project(id).await?;
+        project.ok_or_else(|| StoreError::Missing { what: "project", id: id.to_string() }.into())
+    }
+
+    /// Takes a project off the register. The repository is not touched.
+    ///
+    /// # Errors
+    /// `not_found`; `in_use` while a session of it is not over.
+    pub async fn remove_project(&self, id: &ProjectId) -> Result<(), AppError> {
+        Ok(self.shared.projects.remove_project(id, self.shared.clock.now()).await?)
+    }
+}

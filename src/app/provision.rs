@@ -1,0 +1,213 @@
+//! Provision: build what a recorded session needs, one recorded step after the other; on failure undo all of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Application;
+use super::error::{AppError, ErrorKind};
+use super::running::Exclusive;
+use super::writer::Ended;
+use crate::domain::exit::Exit;
+use crate::domain::id::SessionId;
+use crate::domain::phase::Step;
+use crate::domain::session::Session;
+use crate::ports::agent::{AgentCommand, LaunchPlan, LaunchRequest};
+use crate::ports::repo::Repository;
+use crate::ports::runtime::{Liveness, RuntimeError, TerminalKey, TerminalSize, TerminalSpec};
+
+/// How often a starting agent is looked at. Its reports wake the watch at once; only its death has to be looked for.
+const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Why a step failed, with what the agent left.
+struct StepFailure {
+    cause: String,
+    ended: Ended,
+}
+
+impl<E: Into<AppError>> From<E> for StepFailure {
+    fn from(error: E) -> Self {
+        Self { cause: error.into().full(), ended: Ended::default() }
+    }
+}
+
+impl Application {
+    /// Takes a recorded session through its steps. Ends with the session live, over, or undone.
+    pub(super) async fn provision(&self, id: &SessionId, repository: &Repository, exclusive: Exclusive) {
+        let built = tokio::select! {
+            built = self.build(id, repository) => built,
+            () = exclusive.interrupted() => Err(interrupted("it was killed while it was being spawned")),
+            () = self.shared.stop.cancelled() => Err(interrupted("the daemon was stopped while it was being spawned")),
+        };
+        let Err(failure) = built else { return };
+        tracing::warn!(session = %id, cause = %failure.cause, "spawn failed");
+        if let Err(error) = self.undo(id, &failure.cause, failure.ended).await {
+            tracing::error!(session = %id, %error, "a failed spawn could not be undone; the next start tries again");
+        }
+    }
+
+    async fn build(&self, id: &SessionId, repository: &Repository) -> Result<(), StepFailure> {
+        let session = self.shared.writer.advance(id, Step::Workspace).await?;
+        self.make_workspace(&session, repository).await?;
+        let session = self.shared.writer.advance(id, Step::Prepared).await?;
+        let plan = self.prepare_agent(&session, repository).await?;
+        self.shared.writer.advance(id, Step::Launched).await?;
+        self.launch(&session, plan.command).await
+    }
+
+    async fn make_workspace(&self, session: &Session, repository: &Repository) -> Result<(), AppError> {
+        let request = self.workspace_request(session, repository);
+        let checkout = self.shared.workspace.create(&request).await?;
+        self.shared
+            .writer
+            .change(&session.id, |session, _| {
+                session.facts.base_commit = Some(checkout.base_commit.clone());
+                session.facts.resolved_base = Some(checkout.base.clone());
+                Ok(Vec::new())
+            })
+            .await?;
+        for note in &checkout.notes {
+            self.shared.writer.note(&session.id, note).await?;
+        }
+        self.shared.messenger.open(&session.spec.workspace).await?;
+        Ok(())
+    }
+
+    async fn prepare_agent(&self, session: &Session, repository: &Repository) -> Result<LaunchPlan, AppError> {
+        let request = LaunchRequest {
+            session: session.id.clone(),
+            session_dir: self.shared.session_dirs.make(&session.id).await?,
+            workspace: session.spec.workspace.clone(),
+            repository: repository.path.clone(),
+            prompt: session.spec.prompt.clone(),
+            system_prompt: None,
+            permission_mode: session.spec.permission_mode,
+            args: session.spec.agent_args.clone(),
+            ao_program: self.shared.settings.ao_program.clone(),
+        };
+        let plan = self.agent(&session.spec.agent)?.prepare(&request).await?;
+        self.shared
+            .writer
+            .change(&session.id, |session, _| {
+                session.facts.agent_session_id.clone_from(&plan.agent_session_id);
+                Ok(Vec::new())
+            })
+            .await?;
+        for note in &plan.notes {
+            self.shared.writer.note(&session.id, note).await?;
+        }
+        Ok(plan)
+    }
+
+    async fn launch(&self, session: &Session, command: AgentCommand) -> Result<(), StepFailure> {
+        let spec = TerminalSpec {
+            key: self.terminal_key(&session.id),
+            command,
+            base_env: self.agent_env(session),
+            cwd: session.spec.workspace.clone(),
+            size: TerminalSize::default(),
+        };
+        let runtime = self.runtime(&session.spec.runtime)?;
+        let process = runtime.create(&spec).await.map_err(|error| match error {
+            RuntimeError::CannotCreate { exit, ref output_tail, .. } => StepFailure {
+                ended: Ended { exit, output_tail: Some(output_tail.clone()).filter(|tail| !tail.is_empty()) },
+                cause: AppError::from(error).full(),
+            },
+            error => error.into(),
+        })?;
+        self.shared.writer.saw_process(&session.id, process).await?;
+        let watched = self.watch_start(session, &spec.key).await;
+        match watched {
+            Some(exit) if session.spec.agent_reports || !exit.is_success() => {
+                Err(self.died_at_once(session, exit).await)
+            }
+            _ => {
+                self.shared.writer.go_live(&session.id).await?;
+                tracing::info!(session = %session.id, pid = process.pid, "live");
+                Ok(())
+            }
+        }
+    }
+
+    /// Watches a starting agent until it reports, dies, or its time is up. Gives its exit when it died.
+    async fn watch_start(&self, session: &Session, key: &TerminalKey) -> Option<Exit> {
+        let settings = &self.shared.settings;
+        let bound = if session.spec.agent_reports { settings.start_watch } else { settings.settle };
+        let watch = async {
+            loop {
+                let seq = self.shared.changes.last_seq().await.unwrap_or(0);
+                if self.has_reported(&session.id).await {
+                    return None;
+                }
+                if let Some(Liveness::Dead(exit)) = self.probe_one(session, key).await {
+                    return Some(exit);
+                }
+                let _ = tokio::time::timeout(WATCH_INTERVAL, self.shared.changes.wait_beyond(seq)).await;
+            }
+        };
+        tokio::time::timeout(bound, watch).await.unwrap_or(None)
+    }
+
+    async fn has_reported(&self, id: &SessionId) -> bool {
+        let session = self.shared.sessions.session(id).await;
+        session.is_ok_and(|session| session.is_some_and(|session| session.facts.first_report_at.is_some()))
+    }
+
+    pub(super) async fn probe_one(&self, session: &Session, key: &TerminalKey) -> Option<Liveness> {
+        let runtime = self.runtime(&session.spec.runtime).ok()?;
+        runtime.probe(std::slice::from_ref(key)).await.remove(&key.session)
+    }
+
+    async fn died_at_once(&self, session: &Session, exit: Exit) -> StepFailure {
+        let output_tail = self.output_tail(session).await;
+        let error = AppError::new(
+            ErrorKind::Failed,
+            "agent_exited",
+            format!("{} {exit} right after its start", session.spec.agent),
+        );
+        StepFailure { cause: error.full(), ended: Ended { exit: Some(exit), output_tail } }
+    }
+
+    /// Undoes what a spawn built, then records why it failed. Work that the agent left keeps its workspace.
+    pub(super) async fn undo(&self, id: &SessionId, cause: &str, mut ended: Ended) -> Result<(), AppError> {
+        let Some(session) = self.shared.sessions.session(id).await? else { return Ok(()) };
+        if session.phase.is_terminated() {
+            return Ok(());
+        }
+        if ended.output_tail.is_none() {
+            ended.output_tail = self.output_tail(&session).await;
+        }
+        let exit = self.stop_terminal(&session).await?;
+        ended.exit = ended.exit.or(exit);
+        if let Err(error) = self.take_workspace_away(&session).await {
+            // The agent is gone, which is what a person must be able to rely on; the rest is said, and a kill tries again.
+            self.shared.writer.note(id, &format!("its workspace could not be removed: {}", error.full())).await?;
+        }
+        self.shared.session_dirs.remove(id).await?;
+        self.shared.writer.fail(id, cause, &ended).await?;
+        Ok(())
+    }
+
+    fn agent_env(&self, session: &Session) -> BTreeMap<String, String> {
+        let settings = &self.shared.settings;
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        let mut env = settings.agent_env.clone();
+        env.insert("AO_SESSION_ID".to_owned(), session.id.to_string());
+        env.insert("AO_PROJECT_ID".to_owned(), session.id.project().to_string());
+        env.insert("AO_DATA_DIR".to_owned(), text(settings.data_dir.root().to_owned()));
+        env.insert("AO_PROGRAM".to_owned(), text(settings.ao_program.clone()));
+        match &session.spec.issue {
+            Some(issue) => env.insert("AO_ISSUE_ID".to_owned(), issue.clone()),
+            None => env.remove("AO_ISSUE_ID"),
+        };
+        env
+    }
+
+    pub(super) fn terminal_key(&self, id: &SessionId) -> TerminalKey {
+        TerminalKey { session: id.clone(), session_dir: self.shared.session_dirs.path(id) }
+    }
+}
+
+fn interrupted(cause: &str) -> StepFailure {
+    StepFailure { cause: cause.to_owned(), ended: Ended::default() }
+}

@@ -1,0 +1,90 @@
+//! Query: what is shown of sessions and of what happened.
+
+use std::time::Duration;
+
+use super::Application;
+use super::error::AppError;
+use super::view::SessionView;
+use super::writer::unknown_session;
+use crate::domain::change::Change;
+use crate::domain::id::SessionId;
+use crate::domain::session::Session;
+use crate::ports::runtime::RuntimeError;
+use crate::ports::store::{ChangeFilter, SessionFilter};
+
+impl Application {
+    /// Shows one session.
+    ///
+    /// # Errors
+    /// `unknown_session`, or the store's failure.
+    pub async fn show(&self, id: &SessionId) -> Result<SessionView, AppError> {
+        Ok(self.view(&self.session(id).await?))
+    }
+
+    /// Shows sessions, by project and number.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn list(&self, filter: &SessionFilter) -> Result<Vec<SessionView>, AppError> {
+        let sessions = self.shared.sessions.sessions(filter).await?;
+        Ok(sessions.iter().map(|session| self.view(session)).collect())
+    }
+
+    /// The last `lines` lines of what a session's terminal showed, as plain text. Empty when nothing was printed or kept.
+    ///
+    /// # Errors
+    /// `unknown_session`, or the runtime's failure.
+    pub async fn output(&self, id: &SessionId, lines: usize) -> Result<String, AppError> {
+        let session = self.session(id).await?;
+        let runtime = self.runtime(&session.spec.runtime)?;
+        match runtime.output(&self.terminal_key(id), lines).await {
+            Err(RuntimeError::NoTerminal { .. }) => Ok(session.facts.output_tail.unwrap_or_default()),
+            output => Ok(output?),
+        }
+    }
+
+    /// The screen of a session's terminal, as plain text.
+    ///
+    /// # Errors
+    /// `unknown_session`; `no_terminal`; or the runtime's failure.
+    pub async fn screen(&self, id: &SessionId) -> Result<String, AppError> {
+        let session = self.session(id).await?;
+        Ok(self.runtime(&session.spec.runtime)?.screen(&self.terminal_key(id)).await?)
+    }
+
+    /// Changes after a sequence number; when there are none, waits up to `wait` for one.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn changes(&self, filter: &ChangeFilter, wait: Duration) -> Result<Vec<Change>, AppError> {
+        let read = async {
+            loop {
+                let seq = self.shared.changes.last_seq().await?;
+                let changes = self.shared.changes.changes(filter).await?;
+                if !changes.is_empty() {
+                    return Ok(changes);
+                }
+                self.shared.changes.wait_beyond(seq).await;
+            }
+        };
+        tokio::time::timeout(wait, read).await.unwrap_or_else(|_elapsed| Ok(Vec::new()))
+    }
+
+    /// The newest change's sequence number.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn last_seq(&self) -> Result<u64, AppError> {
+        Ok(self.shared.changes.last_seq().await?)
+    }
+
+    /// A session in the shape it is shown in, as of now.
+    #[must_use]
+    pub fn view(&self, session: &Session) -> SessionView {
+        SessionView::of(session, self.shared.clock.now())
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<Session, AppError> {
+        self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))
+    }
+}

@@ -1,0 +1,61 @@
+//! Reap: notice agents that ended, whatever they last said. One batched probe for each runtime.
+
+use std::collections::BTreeMap;
+
+use super::Application;
+use super::error::AppError;
+use super::writer::Ending;
+use crate::domain::exit::Exit;
+use crate::domain::id::RuntimeKind;
+use crate::domain::phase::{EndReason, Phase};
+use crate::domain::session::Session;
+use crate::ports::runtime::{Liveness, TerminalKey};
+use crate::ports::store::SessionFilter;
+
+impl Application {
+    /// Looks at every live session once, and ends those whose agent was seen dead. What could not be found out changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn reap(&self) -> Result<(), AppError> {
+        let mut by_runtime: BTreeMap<RuntimeKind, Vec<Session>> = BTreeMap::new();
+        for session in self.shared.sessions.sessions(&SessionFilter::default()).await? {
+            if session.phase == Phase::Live {
+                by_runtime.entry(session.spec.runtime.clone()).or_default().push(session);
+            }
+        }
+        for (kind, sessions) in by_runtime {
+            let Ok(runtime) = self.runtime(&kind) else {
+                tracing::warn!(runtime = %kind, "sessions of a runtime that this ao does not have stay as they are");
+                continue;
+            };
+            let keys: Vec<TerminalKey> = sessions.iter().map(|session| self.terminal_key(&session.id)).collect();
+            let mut answers = runtime.probe(&keys).await;
+            for session in sessions {
+                match answers.remove(&session.id) {
+                    Some(Liveness::Dead(exit)) => self.bury(&session, exit).await?,
+                    Some(Liveness::Alive(process)) if session.facts.process != Some(process) => {
+                        self.shared.writer.saw_process(&session.id, process).await?;
+                    }
+                    Some(Liveness::Unknown(why)) => tracing::debug!(session = %session.id, why, "unknown"),
+                    Some(Liveness::Alive(_)) | None => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn bury(&self, session: &Session, exit: Exit) -> Result<(), AppError> {
+        // Somebody builds or kills it: it is theirs to record.
+        let Some(_exclusive) = self.shared.running.try_exclusive(&session.id) else { return Ok(()) };
+        let output_tail = self.output_tail(session).await;
+        if let Err(error) = self.stop_terminal(session).await {
+            tracing::warn!(session = %session.id, %error, "what is left of an ended agent's terminal could not be removed");
+        }
+        let reason = if exit == Exit::Unknown { EndReason::Lost } else { EndReason::Exited(exit) };
+        tracing::info!(session = %session.id, %reason, "ended");
+        self.shared.writer.end(&session.id, &Ending { reason, exit: Some(exit), output_tail }).await?;
+        Ok(())
+    }
+}

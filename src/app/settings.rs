@@ -1,0 +1,53 @@
+//! What the edge hands to the application.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::domain::id::{AgentKind, InvalidId, RuntimeKind};
+use crate::domain::layout::DataDir;
+use crate::domain::permission::PermissionMode;
+
+/// Which runtime to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuntimeChoice {
+    /// The first usable one.
+    Auto,
+    /// This one.
+    Named(RuntimeKind),
+}
+
+impl FromStr for RuntimeChoice {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Named) }
+    }
+}
+
+/// Settings of an application. Everything the outside decides is here: the library reads no environment.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where things live.
+    pub data_dir: DataDir,
+    /// The absolute path of the running `ao`, for agents' hooks.
+    pub ao_program: PathBuf,
+    /// The environment agents get, before what ao and the agent's adapter add.
+    pub agent_env: BTreeMap<String, String>,
+    /// The agent, when a spawn names none.
+    pub default_agent: AgentKind,
+    /// The runtime, when a spawn names none.
+    pub default_runtime: RuntimeChoice,
+    /// The permission mode, when a spawn names none.
+    pub default_permission_mode: PermissionMode,
+    /// How long fetching the base may take.
+    pub fetch_timeout: Duration,
+    /// How long an agent that reports by hooks may take to its first report before the spawn is called done without it. An
+    /// agent that dies within this time is a failed spawn.
+    pub start_watch: Duration,
+    /// How long an agent without hooks is watched after its start: one that fails within this time is a failed spawn.
+    pub settle: Duration,
+    /// How long an agent gets to end by itself when it is stopped.
+    pub stop_grace: Duration,
+}

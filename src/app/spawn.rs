@@ -1,0 +1,184 @@
+//! Spawn: preflight everything, then record the session. What follows is [`super::provision`]'s.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::error::{AppError, ErrorKind};
+use super::running::Exclusive;
+use super::{Application, RuntimeChoice};
+use crate::domain::change::{ChangeKind, NewChange};
+use crate::domain::id::{AgentKind, ProjectId, RuntimeKind, SessionId};
+use crate::domain::permission::PermissionMode;
+use crate::domain::session::{Session, SessionKind, SessionSpec};
+use crate::ports::repo::Repository;
+use crate::ports::workspace::WorkspaceRequest;
+
+/// How many numbers are passed over when branches of earlier sessions stand in the way.
+const MAX_TAKEN_BRANCHES: usize = 1000;
+
+/// What to spawn. Only the project is needed; the rest has defaults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpawnRequest {
+    /// The project.
+    pub project: ProjectId,
+    /// The agent; `None` for the configured one.
+    #[serde(default)]
+    pub agent: Option<AgentKind>,
+    /// The task; any length, any text.
+    #[serde(default)]
+    pub prompt: Option<String>,
+    /// The branch to make; `None` for `ao/<session>`.
+    #[serde(default)]
+    pub branch: Option<String>,
+    /// What the branch starts from; `None` for the project's base.
+    #[serde(default)]
+    pub base: Option<String>,
+    /// How much the agent may do unasked; `None` for the configured mode.
+    #[serde(default)]
+    pub permission_mode: Option<PermissionMode>,
+    /// The runtime's name, or `auto`; `None` for the configured one.
+    #[serde(default)]
+    pub runtime: Option<String>,
+    /// The issue it works on.
+    #[serde(default)]
+    pub issue: Option<String>,
+    /// A name for people.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Worker or orchestrator.
+    #[serde(default)]
+    pub kind: SessionKind,
+    /// More arguments for the agent's command line.
+    #[serde(default)]
+    pub agent_args: Vec<String>,
+}
+
+impl SpawnRequest {
+    /// A spawn in a project with nothing but defaults.
+    #[must_use]
+    pub fn new(project: ProjectId) -> Self {
+        Self {
+            project,
+            agent: None,
+            prompt: None,
+            branch: None,
+            base: None,
+            permission_mode: None,
+            runtime: None,
+            issue: None,
+            name: None,
+            kind: SessionKind::Worker,
+            agent_args: Vec::new(),
+        }
+    }
+}
+
+impl Application {
+    /// Checks that the spawn can succeed, records the session, and starts building it in the background. The recorded
+    /// session comes back at once; its progress is in the change log.
+    ///
+    /// # Errors
+    /// [`AppError`] when something is missing or refused; nothing durable exists then.
+    pub async fn spawn(&self, request: SpawnRequest) -> Result<Session, AppError> {
+        if self.shared.stop.is_cancelled() {
+            return Err(AppError::new(ErrorKind::Refused, "stopping", "the daemon is stopping: nothing is spawned"));
+        }
+        let repository = self.shared.repos.resolve(&request.project).await?;
+        let (mut session, exclusive) = self.preflight(request, &repository).await?;
+        let recorded = NewChange::new(ChangeKind::SessionRecorded, json!({ "branch": session.spec.branch }));
+        self.shared.sessions.insert_session(&mut session, &[recorded]).await?;
+        tracing::info!(session = %session.id, agent = %session.spec.agent, runtime = %session.spec.runtime, "recorded");
+        let (application, id) = (self.clone(), session.id.clone());
+        self.shared.tasks.spawn(async move { application.provision(&id, &repository, exclusive).await });
+        Ok(session)
+    }
+
+    async fn preflight(
+        &self,
+        request: SpawnRequest,
+        repository: &Repository,
+    ) -> Result<(Session, Exclusive), AppError> {
+        let settings = &self.shared.settings;
+        let agent = self.agent(request.agent.as_ref().unwrap_or(&settings.default_agent))?;
+        agent.preflight(&request.agent_args).await?;
+        let runtime = self.choose_runtime(request.runtime.as_deref()).await?;
+        self.shared.workspace.check_tools().await?;
+        let id = self.reserve_id(&request, repository).await?;
+        let spec = SessionSpec {
+            kind: request.kind,
+            agent: agent.kind().clone(),
+            agent_reports: agent.reports(),
+            runtime,
+            permission_mode: request.permission_mode.unwrap_or(settings.default_permission_mode),
+            name: request.name,
+            issue: request.issue,
+            prompt: request.prompt.filter(|prompt| !prompt.is_empty()),
+            agent_args: request.agent_args,
+            branch: request.branch.unwrap_or_else(|| default_branch(&id)),
+            base: request.base,
+            workspace: settings.data_dir.worktree(&id.project(), &id),
+        };
+        let session = Session::record(id, spec, self.shared.clock.now());
+        self.shared.workspace.preflight(&self.workspace_request(&session, repository)).await?;
+        let exclusive = self.shared.running.exclusive(&session.id).await;
+        Ok((session, exclusive))
+    }
+
+    /// The next session id whose default branch is free, unless the branch was named. Branches of sessions of an earlier
+    /// data directory may still be there, and hold work.
+    async fn reserve_id(&self, request: &SpawnRequest, repository: &Repository) -> Result<SessionId, AppError> {
+        for _ in 0..MAX_TAKEN_BRANCHES {
+            let number = self.shared.projects.reserve_session_number(&request.project).await?;
+            let id = SessionId::of(&request.project, number);
+            let taken = request.branch.is_none()
+                && self.shared.workspace.branch_exists(repository, &default_branch(&id)).await?;
+            if !taken {
+                return Ok(id);
+            }
+        }
+        let message = format!("the next {MAX_TAKEN_BRANCHES} branches ao/{}-… exist already", request.project);
+        Err(AppError::new(ErrorKind::Refused, "branch_exists", message).hint("name one with --branch"))
+    }
+
+    async fn choose_runtime(&self, asked: Option<&str>) -> Result<RuntimeKind, AppError> {
+        let choice = match asked {
+            Some(text) => text
+                .parse()
+                .map_err(|error| AppError::new(ErrorKind::Invalid, "unknown_runtime", format!("{error}")))?,
+            None => self.shared.settings.default_runtime.clone(),
+        };
+        match choice {
+            RuntimeChoice::Named(kind) => {
+                let runtime = self.runtime(&kind)?;
+                runtime.preflight().await?;
+                Ok(kind)
+            }
+            RuntimeChoice::Auto => {
+                let mut refusals = Vec::new();
+                for runtime in &self.shared.runtimes {
+                    match runtime.preflight().await {
+                        Ok(_) => return Ok(runtime.kind().clone()),
+                        Err(error) => refusals.push(error.to_string()),
+                    }
+                }
+                Err(AppError::new(ErrorKind::Failed, "runtime_unusable", refusals.join("; ")))
+            }
+        }
+    }
+
+    pub(super) fn workspace_request(&self, session: &Session, repository: &Repository) -> WorkspaceRequest {
+        WorkspaceRequest {
+            session: session.id.clone(),
+            repository: repository.clone(),
+            path: session.spec.workspace.clone(),
+            branch: session.spec.branch.clone(),
+            base: session.spec.base.clone(),
+            fetch_timeout: self.shared.settings.fetch_timeout,
+        }
+    }
+}
+
+fn default_branch(id: &SessionId) -> String {
+    format!("ao/{id}")
+}

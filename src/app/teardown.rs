@@ -1,0 +1,92 @@
+//! Taking things away, the same for a failed spawn, a kill and an end. Every part is idempotent.
+
+use serde_json::json;
+
+use super::Application;
+use super::error::AppError;
+use crate::domain::change::{ChangeKind, NewChange};
+use crate::domain::exit::Exit;
+use crate::domain::phase::{Phase, Step};
+use crate::domain::session::Session;
+use crate::ports::repo::RepoError;
+use crate::ports::workspace::{Removal, WorkspaceRef};
+
+/// How many lines of an ended agent's output are kept on record.
+const TAIL_LINES: usize = 40;
+
+impl Application {
+    /// Ends the terminal and everything in it. Gives the agent's exit, when there was a terminal and it is known.
+    pub(super) async fn stop_terminal(&self, session: &Session) -> Result<Option<Exit>, AppError> {
+        if !may_have_terminal(session) {
+            return Ok(None);
+        }
+        let runtime = self.runtime(&session.spec.runtime)?;
+        Ok(runtime.stop(&self.terminal_key(&session.id), self.shared.settings.stop_grace).await?)
+    }
+
+    /// The end of what the agent printed; `None` when there is nothing.
+    pub(super) async fn output_tail(&self, session: &Session) -> Option<String> {
+        if !may_have_terminal(session) {
+            return None;
+        }
+        let runtime = self.runtime(&session.spec.runtime).ok()?;
+        let output = runtime.output(&self.terminal_key(&session.id), TAIL_LINES).await.ok()?;
+        let tail = output.trim_end();
+        (!tail.is_empty()).then(|| tail.to_owned())
+    }
+
+    /// Removes the workspace unless that would lose work, and records what became of it.
+    pub(super) async fn take_workspace_away(&self, session: &Session) -> Result<Removal, AppError> {
+        let project = session.id.project();
+        let repository = match self.shared.repos.resolve(&project).await {
+            Ok(repository) => Some(repository),
+            Err(RepoError::Store { project, source }) => return Err(RepoError::Store { project, source }.into()),
+            Err(error) => {
+                tracing::warn!(session = %session.id, %error, "the repository cannot be used while taking a workspace away");
+                None
+            }
+        };
+        let workspace = WorkspaceRef {
+            session: session.id.clone(),
+            repository,
+            path: session.spec.workspace.clone(),
+            branch: session.spec.branch.clone(),
+            base_commit: session.facts.base_commit.clone(),
+        };
+        if matches!(session.phase, Phase::Provisioning { step: Step::Recorded }) {
+            return Ok(Removal::Missing { branch_deleted: false });
+        }
+        let removal = self.shared.workspace.remove(&workspace).await?;
+        self.record_removal(session, &removal).await?;
+        Ok(removal)
+    }
+
+    async fn record_removal(&self, session: &Session, removal: &Removal) -> Result<(), AppError> {
+        let note = match removal {
+            Removal::Kept { reason } => {
+                format!("the workspace {} was kept: {reason}", session.spec.workspace.display())
+            }
+            Removal::Removed { branch_deleted: false } => {
+                format!("the workspace was removed; its commits are on branch {}", session.spec.branch)
+            }
+            Removal::Removed { branch_deleted: true } => "the workspace was removed; it held nothing new".to_owned(),
+            Removal::Missing { .. } => return Ok(()),
+        };
+        self.shared
+            .writer
+            .change(&session.id, |session, _| {
+                if session.facts.notes.last() == Some(&note) {
+                    return Ok(Vec::new());
+                }
+                session.facts.notes.push(note.clone());
+                Ok(vec![NewChange::new(ChangeKind::SessionWorkspace, json!({ "removal": removal, "note": note }))])
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// Whether the record allows for a terminal: from the step that makes it on.
+fn may_have_terminal(session: &Session) -> bool {
+    !matches!(session.phase, Phase::Provisioning { step: Step::Recorded | Step::Workspace | Step::Prepared })
+}

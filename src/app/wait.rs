@@ -1,0 +1,104 @@
+//! Wait: until a session reaches a state, without polling it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Application;
+use super::error::AppError;
+use super::writer::unknown_session;
+use crate::domain::id::SessionId;
+use crate::domain::phase::{EndReason, Phase};
+use crate::domain::session::{Activity, Session};
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitFor {
+    /// Its agent takes work: it said so, or, without hooks, it was seen running.
+    Ready,
+    /// Its agent's turn is over.
+    Idle,
+    /// Its agent waits for a permission decision.
+    Blocked,
+    /// It is over.
+    Exit,
+}
+
+impl WaitFor {
+    /// The state's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Idle => "idle",
+            Self::Blocked => "blocked",
+            Self::Exit => "exit",
+        }
+    }
+
+    fn is_reached(self, session: &Session) -> bool {
+        let live = session.phase == Phase::Live;
+        match self {
+            Self::Ready => live && (!session.spec.agent_reports || session.facts.ready_at.is_some()),
+            Self::Idle => live && session.facts.activity == Activity::Idle,
+            Self::Blocked => live && session.facts.activity == Activity::Blocked,
+            Self::Exit => session.phase.is_terminated(),
+        }
+    }
+}
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitOutcome {
+    /// The state was reached.
+    Reached,
+    /// The session ended without reaching it.
+    Ended,
+    /// Time was up first.
+    TimedOut,
+}
+
+impl Application {
+    /// Waits until a session reaches a state, ends, or `timeout` is over.
+    ///
+    /// # Errors
+    /// `unknown_session`, or the store's failure.
+    pub async fn wait(
+        &self,
+        id: &SessionId,
+        state: WaitFor,
+        timeout: Duration,
+    ) -> Result<(WaitOutcome, Session), AppError> {
+        let wait = async {
+            loop {
+                let seq = self.shared.changes.last_seq().await?;
+                let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
+                if state.is_reached(&session) || (state == WaitFor::Ready && was_ready(&session)) {
+                    return Ok::<_, AppError>((WaitOutcome::Reached, session));
+                }
+                if session.phase.is_terminated() {
+                    return Ok((WaitOutcome::Ended, session));
+                }
+                self.shared.changes.wait_beyond(seq).await;
+            }
+        };
+        match tokio::time::timeout(timeout, wait).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => {
+                let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
+                Ok((WaitOutcome::TimedOut, session))
+            }
+        }
+    }
+}
+
+/// Whether a session that is over was ready before: a short command comes and goes before anybody looks.
+fn was_ready(session: &Session) -> bool {
+    match &session.phase {
+        Phase::Terminated { reason: EndReason::SpawnFailed { .. } } => false,
+        Phase::Terminated { .. } => !session.spec.agent_reports || session.facts.ready_at.is_some(),
+        _ => false,
+    }
+}

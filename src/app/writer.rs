@@ -1,0 +1,173 @@
+//! The one place that changes a session's record.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::error::{AppError, ErrorKind};
+use crate::domain::Timestamp;
+use crate::domain::change::{ChangeKind, NewChange};
+use crate::domain::exit::Exit;
+use crate::domain::id::SessionId;
+use crate::domain::phase::{EndReason, IllegalTransition, Step};
+use crate::domain::session::{Activity, ProcessIdentity, Session};
+use crate::ports::clock::Clock;
+use crate::ports::store::{SessionStore, StoreError};
+
+/// How often a change is applied again when somebody else wrote first.
+const ATTEMPTS: usize = 20;
+
+/// Applies changes to sessions' records: reads, applies, writes if nobody wrote between, else again.
+pub struct LifecycleWriter {
+    sessions: Arc<dyn SessionStore>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What is known of an agent's end.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// Why the session ends.
+    pub reason: EndReason,
+    /// How the process ended, when known.
+    pub exit: Option<Exit>,
+    /// The end of what it printed, when it was kept.
+    pub output_tail: Option<String>,
+}
+
+impl From<IllegalTransition> for AppError {
+    fn from(error: IllegalTransition) -> Self {
+        Self::new(ErrorKind::Refused, "illegal_transition", error.to_string())
+    }
+}
+
+impl LifecycleWriter {
+    pub(super) fn new(sessions: Arc<dyn SessionStore>, clock: Arc<dyn Clock>) -> Self {
+        Self { sessions, clock }
+    }
+
+    /// Applies `change` to a session. Nothing is written when the record stays as it was.
+    ///
+    /// # Errors
+    /// `not_found`, what `change` refuses, or the store's failure.
+    pub async fn change<F>(&self, id: &SessionId, mut change: F) -> Result<Session, AppError>
+    where
+        F: FnMut(&mut Session, Timestamp) -> Result<Vec<NewChange>, AppError> + Send,
+    {
+        for _ in 0..ATTEMPTS {
+            let mut session = self.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
+            let before = session.clone();
+            let now = self.clock.now();
+            let changes = change(&mut session, now)?;
+            if session == before {
+                return Ok(session);
+            }
+            session.updated_at = now;
+            match self.sessions.update_session(&mut session, &changes).await {
+                Ok(()) => return Ok(session),
+                Err(StoreError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict(id.clone()).into())
+    }
+
+    /// Records that a provisioning step is about to be taken.
+    pub(super) async fn advance(&self, id: &SessionId, step: Step) -> Result<Session, AppError> {
+        self.change(id, |session, now| {
+            session.phase = session.phase.clone().advance(step)?;
+            if step == Step::Launched {
+                session.facts.launched_at = Some(now);
+            }
+            Ok(vec![NewChange::new(ChangeKind::SessionStep, json!({ "step": step }))])
+        })
+        .await
+    }
+
+    /// Records the agent's process.
+    pub(super) async fn saw_process(&self, id: &SessionId, process: ProcessIdentity) -> Result<Session, AppError> {
+        self.change(id, |session, _| {
+            session.facts.process = Some(process);
+            Ok(Vec::new())
+        })
+        .await
+    }
+
+    /// Records that the agent was seen running.
+    pub(super) async fn go_live(&self, id: &SessionId) -> Result<Session, AppError> {
+        self.change(id, |session, now| {
+            session.phase = session.phase.clone().go_live()?;
+            // Without reports, running is all that can be known, and a running command is at work.
+            if !session.spec.agent_reports {
+                session.facts.activity = Activity::Active;
+                session.facts.activity_at = now;
+            }
+            let pid = session.facts.process.map(|process| process.pid);
+            Ok(vec![NewChange::new(ChangeKind::SessionLive, json!({ "pid": pid }))])
+        })
+        .await
+    }
+
+    /// Records that the spawn failed; `cause` is for a person.
+    pub(super) async fn fail(&self, id: &SessionId, cause: &str, ending: &Ended) -> Result<Session, AppError> {
+        self.change(id, |session, now| {
+            session.phase = session.phase.clone().fail(cause.to_owned())?;
+            ending.apply(session, now);
+            Ok(vec![terminated(session)])
+        })
+        .await
+    }
+
+    /// Records the end. A session that is over already stays as it is.
+    pub(super) async fn end(&self, id: &SessionId, ending: &Ending) -> Result<Session, AppError> {
+        self.change(id, |session, now| {
+            if session.phase.is_terminated() {
+                return Ok(Vec::new());
+            }
+            session.phase = session.phase.clone().end(ending.reason.clone())?;
+            Ended { exit: ending.exit, output_tail: ending.output_tail.clone() }.apply(session, now);
+            Ok(vec![terminated(session)])
+        })
+        .await
+    }
+
+    /// Adds what a person should know.
+    pub(super) async fn note(&self, id: &SessionId, note: &str) -> Result<Session, AppError> {
+        self.change(id, |session, _| {
+            if session.facts.notes.iter().any(|known| known == note) {
+                return Ok(Vec::new());
+            }
+            session.facts.notes.push(note.to_owned());
+            Ok(vec![NewChange::new(ChangeKind::SessionNote, json!({ "note": note }))])
+        })
+        .await
+    }
+}
+
+/// What is left of an agent that ended.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ended {
+    pub(super) exit: Option<Exit>,
+    pub(super) output_tail: Option<String>,
+}
+
+impl Ended {
+    fn apply(&self, session: &mut Session, now: Timestamp) {
+        let facts = &mut session.facts;
+        facts.exit = self.exit.or(facts.exit);
+        facts.output_tail = self.output_tail.clone().or(facts.output_tail.take());
+        facts.pending_request = None;
+        facts.activity = Activity::Exited;
+        facts.activity_at = now;
+    }
+}
+
+fn terminated(session: &Session) -> NewChange {
+    NewChange::new(ChangeKind::SessionTerminated, json!({ "phase": session.phase }))
+}
+
+/// The error for a session that is not on record.
+#[must_use]
+pub fn unknown_session(id: &SessionId) -> AppError {
+    AppError::new(ErrorKind::NotFound, "unknown_session", format!("there is no session {id}"))
+        .hint("list the sessions there are with: ao ls -a")
+}

@@ -1,0 +1,106 @@
+//! Composes adapters into the application.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ao::adapters::agent::claude_code::{self, ClaudeCode, ClaudeCodeSettings, NESTED_SESSION_VARIABLES};
+use ao::adapters::agent::command::{self, CommandAgent, CommandAgentSettings, CommandLine};
+use ao::adapters::cli::config::AgentConfig;
+use ao::adapters::cli::error::CliError;
+use ao::adapters::clock::SystemClock;
+use ao::adapters::messenger::InboxMessenger;
+use ao::adapters::repo::GixRepoResolver;
+use ao::adapters::runtime::pty::PtyRuntime;
+use ao::adapters::runtime::zellij::{ZellijRuntime, ZellijSettings};
+use ao::adapters::session_dir::FileSessionDirs;
+use ao::adapters::spool::FileSpool;
+use ao::adapters::store::SqliteStore;
+use ao::adapters::workspace::{GitSettings, GitWorkspace};
+use ao::app::{Application, Ports, Settings};
+use ao::domain::id::AgentKind;
+use ao::ports::agent::Agent;
+use ao::ports::runtime::Runtime;
+
+use crate::edge::Edge;
+
+/// How long an agent that reports may take to its first report before the spawn goes on without it.
+const START_WATCH: Duration = Duration::from_secs(10);
+/// How long an agent without hooks is watched after its start.
+const SETTLE: Duration = Duration::from_millis(500);
+/// How long an agent gets to end by itself.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// Variables that tell a program which terminal or which ao session it is in. An agent is in another one.
+const OTHER_PLACE_PREFIXES: [&str; 3] = ["TMUX", "ZELLIJ", "STY"];
+const OWN_VARIABLES: [&str; 5] = ["AO_SESSION_ID", "AO_PROJECT_ID", "AO_ISSUE_ID", "AO_PROGRAM", "AO_PROMPT_FILE"];
+
+/// The application over a store.
+pub(crate) fn application(edge: &Edge, store: Arc<SqliteStore>) -> Result<Application, CliError> {
+    let clock = Arc::new(SystemClock);
+    let ports = Ports {
+        projects: store.clone(),
+        sessions: store.clone(),
+        changes: store.clone(),
+        agents: agents(edge)?,
+        runtimes: runtimes(edge),
+        workspace: Arc::new(workspace(edge)),
+        messenger: Arc::new(InboxMessenger::new(clock.clone())),
+        repos: Arc::new(GixRepoResolver::new(store)),
+        session_dirs: Arc::new(FileSessionDirs::new(edge.data_dir.sessions())),
+        spool: Arc::new(FileSpool::new(edge.data_dir.spool())),
+        clock,
+    };
+    let config = &edge.config;
+    let settings = Settings {
+        data_dir: edge.data_dir.clone(),
+        ao_program: edge.ao_program.clone(),
+        agent_env: agent_env(edge),
+        default_agent: config.agent.clone(),
+        default_runtime: config.runtime.parse().map_err(|error| CliError::usage(format!("runtime: {error}")))?,
+        default_permission_mode: config.permission_mode,
+        fetch_timeout: Duration::from_secs(config.fetch_timeout_s),
+        start_watch: START_WATCH,
+        settle: SETTLE,
+        stop_grace: STOP_GRACE,
+    };
+    Ok(Application::new(ports, settings))
+}
+
+pub(crate) fn workspace(edge: &Edge) -> GitWorkspace {
+    GitWorkspace::new(GitSettings::new(edge.env.clone()))
+}
+
+/// The runtimes, best first.
+pub(crate) fn runtimes(edge: &Edge) -> Vec<Arc<dyn Runtime>> {
+    let zellij = ZellijRuntime::new(ZellijSettings {
+        path_var: edge.path_var(),
+        ao_program: edge.ao_program.clone(),
+        env: edge.env.clone(),
+        socket_dir: edge.socket_dir(),
+        config_dir: zellij_dir(edge),
+    });
+    vec![Arc::new(zellij), Arc::new(PtyRuntime::new(edge.ao_program.clone(), edge.socket_dir()))]
+}
+
+pub(crate) fn zellij_dir(edge: &Edge) -> PathBuf {
+    edge.data_dir.root().join("zellij")
+}
+
+/// The built-in agents and those the configuration names.
+pub(crate) fn agents(edge: &Edge) -> Result<Vec<Arc<dyn Agent>>, CliError> {
+    todo_agents(edge)
+}
+
+/// What agents inherit: the daemon's environment without what would mislead them.
+fn agent_env(edge: &Edge) -> BTreeMap<String, String> {
+    let misleads = |name: &str| {
+        NESTED_SESSION_VARIABLES.contains(&name)
+            || OWN_VARIABLES.contains(&name)
+            || OTHER_PLACE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let mut env = edge.env.clone();
+    env.retain(|name, _| !misleads(name));
+    env
+}

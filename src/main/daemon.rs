@@ -1,0 +1,130 @@
+//! `ao daemon`: lock, reconcile, serve, and stop without touching an agent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ao::adapters::cli::args::DaemonArgs;
+use ao::adapters::cli::error::{CliError, ExitCode};
+use ao::adapters::clock::SystemClock;
+use ao::adapters::http::listener::OwnerOnly;
+use ao::adapters::http::wire::DaemonInfo;
+use ao::adapters::http::{Daemon, router};
+use ao::adapters::store::SqliteStore;
+use ao::app::Application;
+use ao::platform::lock::{Lock, LockError};
+use ao::platform::{detached, file, socket};
+use ao::ports::clock::Clock;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::compose;
+use crate::edge::Edge;
+
+/// How often agents are looked at.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a stop waits for spawns to be undone and requests to be answered.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+pub(crate) async fn run(edge: &Edge, args: &DaemonArgs) -> Result<(), CliError> {
+    if args.background
+        && let Err(error) = detached::leave_session()
+    {
+        return Err(failed("leave the terminal", error));
+    }
+    start_log(edge, args.background);
+    let root = edge.data_dir.root();
+    file::create_private_dir(root).map_err(|error| failed(&format!("make {}", root.display()), error))?;
+    let _lock = Lock::acquire(&edge.data_dir.lock()).map_err(|error| refused(edge, &error))?;
+    for directory in [edge.socket_dir(), compose::zellij_dir(edge)] {
+        socket::make_private(&directory).map_err(|error| failed(&format!("use {}", directory.display()), error))?;
+    }
+    let store = SqliteStore::open(&edge.data_dir.db()).await;
+    let store = Arc::new(store.map_err(|error| failed("open the database", error))?);
+    let application = compose::application(edge, store.clone())?;
+    let outcome = serve(edge, &application).await;
+    store.close().await;
+    outcome
+}
+
+async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
+    let listener = OwnerOnly::bind(&edge.socket()).map_err(|error| failed("listen", error))?;
+    let info = DaemonInfo {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        data_dir: edge.data_dir.root().to_owned(),
+        socket: edge.socket(),
+        started_at: SystemClock.now(),
+    };
+    write_run_file(edge, &info)?;
+    // Reports of agents may queue at the socket meanwhile; they are answered right after.
+    application.reconcile().await.map_err(|error| failed("reconcile", error.full()))?;
+    let (stop, at_once, ready) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let signals = tokio::spawn(stop_on_signals(signals()?, stop.clone(), at_once.clone()));
+    let reconciler = tokio::spawn({
+        let application = application.clone();
+        async move { application.keep_reconciling(RECONCILE_INTERVAL).await }
+    });
+    ready.cancel();
+    tracing::info!(pid = info.pid, socket = %info.socket.display(), version = info.version, "serving");
+    let daemon = Daemon { application: application.clone(), info, stop: stop.clone(), ready };
+    let server = axum::serve(listener, router(daemon)).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server = tokio::spawn(server.into_future());
+    stop.cancelled().await;
+    tracing::info!("stopping; agents go on");
+    let wind_down = async {
+        application.shut_down().await;
+        let _ = reconciler.await;
+        let _ = server.await;
+    };
+    tokio::select! {
+        () = wind_down => {}
+        () = at_once.cancelled() => tracing::warn!("stopped at once by a second signal; the next start settles the rest"),
+        () = tokio::time::sleep(STOP_TIMEOUT) => tracing::warn!("some work did not end in time; the next start settles it"),
+    }
+    signals.abort();
+    for path in [edge.socket(), edge.data_dir.run_file()] {
+        let _ = file::remove_if_there(&path);
+    }
+    Ok(())
+}
+
+/// The signals that stop a daemon. Caught before it says that it serves.
+fn signals() -> Result<[Signal; 2], CliError> {
+    let catch = |kind| signal(kind).map_err(|error| failed("catch signals", error));
+    Ok([catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?])
+}
+
+/// The first signal stops gracefully, the second one at once.
+async fn stop_on_signals([mut terminate, mut interrupt]: [Signal; 2], stop: CancellationToken, at_once: CancellationToken) {
+    for token in [stop, at_once] {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
+        token.cancel();
+    }
+}
+
+fn start_log(edge: &Edge, background: bool) {
+    let filter = EnvFilter::try_new(edge.var("AO_LOG").unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A person reads the foreground's log, programs the background's.
+    if background { log.json().init() } else { log.init() }
+}
+
+fn write_run_file(edge: &Edge, info: &DaemonInfo) -> Result<(), CliError> {
+    let content = serde_json::to_vec_pretty(info).map_err(|error| failed("write the run file", error))?;
+    file::write_atomically(&edge.data_dir.run_file(), &content, 0o600)
+        .map_err(|error| failed("write the run file", error))
+}
+
+fn refused(edge: &Edge, error: &LockError) -> CliError {
+    let root = edge.data_dir.root().display();
+    match error {
+        LockError::Held { .. } => CliError::new(ExitCode::Refused, format!("cannot use {root}: {error}"))
+            .hint("another daemon serves it already; see: ao status"),
+        LockError::File(_) => failed(&format!("lock {root}"), error),
+    }
+}
+
+fn failed(what: &str, cause: impl std::fmt::Display) -> CliError {
+    CliError::failed(format!("the daemon cannot {what}: {cause}"))
+}

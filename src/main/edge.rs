@@ -1,0 +1,99 @@
+//! The edge: the only place that reads the environment and asks where this program is.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ao::adapters::cli::config::Config;
+use ao::adapters::cli::context::Context;
+use ao::adapters::cli::error::CliError;
+use ao::domain::layout::DataDir;
+use ao::platform::socket;
+use etcetera::base_strategy::{BaseStrategy, Xdg};
+
+/// What the outside says.
+pub(crate) struct Edge {
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) data_dir: DataDir,
+    pub(crate) home: PathBuf,
+    pub(crate) config: Config,
+    pub(crate) ao_program: PathBuf,
+    pub(crate) is_root: bool,
+}
+
+impl Edge {
+    /// Reads everything a command may need.
+    pub(crate) fn read(data_dir: Option<PathBuf>) -> Result<Self, CliError> {
+        let mut edge = Self::for_hook(data_dir)?;
+        let config = Xdg::new().map_err(no_home)?.config_dir().join("ao").join("config.toml");
+        edge.config = Config::load(&config, &edge.env)
+            .map_err(|error| CliError::usage(error.to_string()).hint(format!("mend {}", config.display())))?;
+        Ok(edge)
+    }
+
+    /// Reads only what is needed to report: an agent's hook must not fail because of a typing error in a configuration.
+    pub(crate) fn for_hook(data_dir: Option<PathBuf>) -> Result<Self, CliError> {
+        let base = Xdg::new().map_err(no_home)?;
+        let root = data_dir.unwrap_or_else(|| base.data_dir().join("ao"));
+        let root = std::path::absolute(&root)
+            .map_err(|error| CliError::failed(format!("cannot find {}: {error}", root.display())))?;
+        let ao_program = std::env::current_exe()
+            .map_err(|error| CliError::failed(format!("cannot find out where this ao is: {error}")))?;
+        Ok(Self {
+            env: environment(),
+            data_dir: DataDir::new(root),
+            home: base.home_dir().to_owned(),
+            config: Config::default(),
+            ao_program,
+            is_root: rustix::process::geteuid().is_root(),
+        })
+    }
+
+    pub(crate) fn var(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn path_var(&self) -> String {
+        self.var("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin").to_owned()
+    }
+
+    /// The private directory for sockets, whether or not it exists.
+    pub(crate) fn socket_dir(&self) -> PathBuf {
+        let parent = self.var("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_absolute()).unwrap_or("/tmp");
+        socket::directory_for(self.data_dir.root(), Path::new(parent))
+    }
+
+    /// The daemon's socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.socket_dir().join("daemon.sock")
+    }
+
+    /// What the commands are handed.
+    pub(crate) fn context(&self) -> Result<Context, CliError> {
+        let cwd = std::env::current_dir()
+            .map_err(|error| CliError::failed(format!("cannot tell which directory this is: {error}")))?;
+        Ok(Context {
+            data_dir: self.data_dir.clone(),
+            socket: self.socket(),
+            cwd,
+            ao_program: self.ao_program.clone(),
+            env: self.env.clone(),
+            may_start: self.var("AO_NO_START").is_none_or(|value| value.is_empty() || value == "0"),
+            ready_timeout: Duration::from_secs(self.config.ready_timeout_s),
+            stdout_is_terminal: std::io::stdout().is_terminal(),
+            stderr_is_terminal: std::io::stderr().is_terminal(),
+        })
+    }
+}
+
+/// The environment, without variables that are not UTF-8: they could not be written into a launch spec.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
+fn no_home(error: etcetera::HomeDirError) -> CliError {
+    CliError::failed(format!("cannot find your home directory: {error}")).hint("set HOME")
+}

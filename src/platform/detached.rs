@@ -1,0 +1,61 @@
+//! Starting a process that outlives this one. The process itself takes a session, and so a process group, of its own as its
+//! first act ([`leave_session`]): asking for that from outside needs `unsafe` code between fork and exec, and a process that
+//! was given only a group of its own could never take a session.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// A process to start.
+#[derive(Debug)]
+pub struct Detached<'a> {
+    program: &'a Path,
+    args: &'a [OsString],
+    env: &'a BTreeMap<String, String>,
+    log: &'a Path,
+}
+
+impl<'a> Detached<'a> {
+    /// A program with its arguments, its complete environment, and the file (made 0600) that its output is added to.
+    #[must_use]
+    pub fn new(program: &'a Path, args: &'a [OsString], env: &'a BTreeMap<String, String>, log: &'a Path) -> Self {
+        Self { program, args, env, log }
+    }
+
+    /// Starts it in `/`, with `/dev/null` as standard input. Dropping the [`Child`] does not end it; a process that goes on
+    /// itself has to collect it.
+    ///
+    /// # Errors
+    /// The cause.
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts processes that outlive this one")]
+    pub fn spawn(&self) -> io::Result<Child> {
+        let log = OpenOptions::new().create(true).append(true).mode(0o600).open(self.log)?;
+        Command::new(self.program)
+            .args(self.args)
+            .env_clear()
+            .envs(self.env)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+    }
+}
+
+/// How a child ended; `None` while it runs, or when that cannot be told.
+pub fn ended(child: &mut Child) -> Option<ExitStatus> {
+    child.try_wait().ok().flatten()
+}
+
+/// Takes a session of its own, so that neither a closed terminal nor its Ctrl-C reaches this process.
+///
+/// # Errors
+/// When this process leads a process group, as one started from an interactive shell does.
+pub fn leave_session() -> io::Result<()> {
+    rustix::process::setsid()?;
+    Ok(())
+}

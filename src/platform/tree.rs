@@ -1,0 +1,165 @@
+//! Finding and ending every process that belongs to one program, also those that changed their parent. Linux only: `/proc`,
+//! pidfds.
+//!
+//! A process belongs to a [`Family`] when it is one of its roots, when it is in a kernel session the family owns, when its
+//! environment holds the family's marker, or when its parent belongs and it did not step out on purpose. Stepping out takes
+//! both a kernel session of its own and an environment without the marker: that is how a service started from inside (for
+//! example a daemon, which other families depend on) stays alive.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::time::Instant;
+
+use super::process::{self, ProcessStat};
+use crate::domain::session::ProcessIdentity;
+
+/// How often the processes are looked at while they are waited for.
+const POLL: Duration = Duration::from_millis(10);
+/// How long processes get to obey a `SIGTERM` once their leader is gone.
+const REST_GRACE: Duration = Duration::from_secs(1);
+/// How long after `SIGKILL` a process may stay before that is an error (it hangs in the kernel).
+const KILL_BOUND: Duration = Duration::from_secs(5);
+
+/// What makes a process one of a program's.
+#[derive(Debug, Clone, Default)]
+pub struct Family {
+    /// Processes known to belong.
+    pub roots: Vec<ProcessIdentity>,
+    /// Kernel sessions that belong as a whole. The caller vouches that the numbers are not somebody else's by now.
+    pub sessions: Vec<u32>,
+    /// An entry `NAME=value` in the environment of every process that belongs, unique to this family.
+    pub marker: Option<String>,
+    /// A process that is never counted, for example the one that supervises.
+    pub except: Option<ProcessIdentity>,
+}
+
+impl Family {
+    /// Every running process that belongs, in no order.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be listed.
+    pub fn members(&self) -> io::Result<Vec<ProcessIdentity>> {
+        let all = running()?;
+        let mut children: HashMap<u32, Vec<&ProcessStat>> = HashMap::new();
+        for stat in &all {
+            children.entry(stat.parent).or_default().push(stat);
+        }
+        let is_seed = |stat: &ProcessStat| {
+            self.roots.contains(&stat.identity)
+                || self.sessions.contains(&stat.session)
+                || self.is_marked(stat.identity.pid)
+        };
+        let mut found = HashSet::new();
+        let mut todo: Vec<&ProcessStat> = all.iter().filter(|stat| is_seed(stat)).collect();
+        while let Some(stat) = todo.pop() {
+            if self.except == Some(stat.identity) || !found.insert(stat.identity) {
+                continue;
+            }
+            // Marked ones are seeds already: left are those that share their parent's session.
+            let below = children.get(&stat.identity.pid).into_iter().flatten();
+            todo.extend(below.copied().filter(|child| child.session == stat.session));
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    fn is_marked(&self, pid: u32) -> bool {
+        let Some(marker) = &self.marker else { return false };
+        // Another user's process, or one that just ended: neither belongs.
+        let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
+        environment.split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes())
+    }
+
+    /// Ends every process that belongs: asks `leader` with `SIGTERM` and waits for at most `grace`; once it is gone asks the
+    /// others, who get the rest of `grace` but no more than a second; then kills. Returns when none is left. Nothing to end
+    /// is success.
+    ///
+    /// The others are not asked at first because a leader that ends in order may still start some (an agent runs its end
+    /// hook).
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read, or a process is still there five seconds after it was killed.
+    pub async fn end(mut self, leader: Option<ProcessIdentity>, grace: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + grace;
+        self.remember()?;
+        if let Some(leader) = leader {
+            send(leader, Signal::TERM)?;
+            while process::is_running(leader)? && Instant::now() < deadline {
+                tokio::time::sleep(POLL).await;
+            }
+        }
+        let deadline = deadline.min(Instant::now() + REST_GRACE);
+        let mut asked = HashSet::new();
+        while Instant::now() < deadline {
+            let left = self.remember()?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            for process in left {
+                if asked.insert(process) {
+                    send(process, Signal::TERM)?;
+                }
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        self.kill().await
+    }
+
+    async fn kill(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + KILL_BOUND;
+        loop {
+            let left = self.remember()?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let pids: Vec<String> = left.iter().map(|process| process.pid.to_string()).collect();
+                return Err(io::Error::other(format!("still there after being killed: process {}", pids.join(", "))));
+            }
+            for process in left {
+                send(process, Signal::KILL)?;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The members now, kept as roots: one found once is still known when what tied it to the family is gone.
+    fn remember(&mut self) -> io::Result<Vec<ProcessIdentity>> {
+        let members = self.members()?;
+        self.roots.clone_from(&members);
+        Ok(members)
+    }
+}
+
+/// Sends a signal to exactly this process; success when it is gone.
+///
+/// # Errors
+/// When it may not be signalled.
+pub fn send(process: ProcessIdentity, signal: Signal) -> io::Result<()> {
+    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
+    // The handle is opened first and the identity checked second, so that the number cannot pass to another in between.
+    let sent = pidfd_open(pid, PidfdFlags::empty()).and_then(|handle| {
+        if matches!(process::is_running(process), Ok(true)) { pidfd_send_signal(handle, signal) } else { Ok(()) }
+    });
+    match sent {
+        Err(rustix::io::Errno::SRCH) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Every process that runs, zombies left out.
+fn running() -> io::Result<Vec<ProcessStat>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // One that cannot be read is gone, or none of ours.
+        if let Ok(Some(stat)) = process::stat(pid)
+            && !stat.is_zombie
+        {
+            all.push(stat);
+        }
+    }
+    Ok(all)
+}
