@@ -1,3 +1,23 @@
 //! Contract suites: the same test bodies for every adapter of a port, ours and yours.
 //!
 //! Each suite is a set of async functions that take a fixture and panic when the contract is broken. See each module.
+//!
+//! | Module | Holds |
+//! | --- | --- |
+//! | [`git`] | a private place with a git of its own, for fixtures |
+//! | [`memory`] | a register of projects in memory, for fixtures |
+//! | [`repo`] | the suite of `RepoResolver` |
+//! | [`workspace`] | the suite of `Workspace` |
+
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a suite panics when the contract is broken"
+)]
+
+pub mod git;
+pub mod memory;
+pub mod repo;
+pub mod workspace;
