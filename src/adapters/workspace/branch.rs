@@ -97,7 +97,7 @@ pub(super) async fn delete_if_empty(
             own = own.arg(commit);
         }
     }
-    // For `--branches` git takes the pattern without `refs/heads/`; with it, nothing is left out and every branch is empty.
+    // For `--branches`, git takes the pattern without `refs/heads/`.
     let own = own.arg(format!("--exclude={branch}")).arg("--branches").arg("--remotes").text().await?;
     if !own.is_empty() {
         return Ok(false);
