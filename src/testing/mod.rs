@@ -8,6 +8,7 @@
 //! | [`memory`] | a register of projects in memory, for fixtures |
 //! | [`messenger`] | the suite of `AgentMessenger` |
 //! | [`repo`] | the suite of `RepoResolver` |
+//! | [`runtime`] | the suite of `Runtime` |
 //! | [`store`] | the suite of `ProjectStore`, `SessionStore` and `ChangeLog` |
 //! | [`workspace`] | the suite of `Workspace` |
 
@@ -23,5 +24,6 @@ pub mod git;
 pub mod memory;
 pub mod messenger;
 pub mod repo;
+pub mod runtime;
 pub mod store;
 pub mod workspace;
