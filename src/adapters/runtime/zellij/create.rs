@@ -7,7 +7,8 @@ use super::ZellijRuntime;
 use super::commands::Zellij;
 use super::place::Place;
 use super::session::{self, Shown};
-use super::{layout, panes, trimmed, wire};
+use super::wire::Server;
+use super::{layout, panes, trimmed};
 use crate::adapters::runtime::launch::{self, LaunchSpec, StartError};
 use crate::domain::session::ProcessIdentity;
 use crate::platform::file;
@@ -61,7 +62,7 @@ async fn make(
     let layout = write_files(runtime, place, spec).map_err(|(path, error)| format!("{}: {error}", path.display()))?;
     let agent = start(zellij, place, session_dir, &layout).await?;
     // From here on the agent may end at any time, and its terminal with it: then there is nothing more to check.
-    let checked = check(zellij, place, spec).await;
+    let checked = check(place, spec).await;
     match launch::probe(session_dir) {
         Liveness::Alive(_) => checked.map(|()| agent),
         Liveness::Dead(_) | Liveness::Unknown(_) => Ok(agent),
@@ -128,21 +129,24 @@ fn is_lost(error: &StartError) -> bool {
 }
 
 /// Looks for the pane, and gives it its size.
-async fn check(zellij: &Zellij, place: &Place, spec: &TerminalSpec) -> Result<(), String> {
-    let listed = zellij.panes(place).await?;
-    match panes::running_terminal(&listed) {
+async fn check(place: &Place, spec: &TerminalSpec) -> Result<(), String> {
+    let mut server = Server::connect(&place.socket()).await?;
+    match panes::running_terminal(&server.panes().await?) {
         Some(pane) if pane.id == session::PANE => {}
         Some(pane) => return Err(format!("its terminal is number {}, {} was expected", pane.id, session::PANE)),
         None => return Err("zellij lists no terminal in the session it made".to_owned()),
     }
-    wire::resize(&place.socket(), spec.size).await
+    server.resize(spec.size).await
 }
 
 /// Ends whatever was made, and says why it failed, with what can be found out about the agent.
 async fn undo(runtime: &ZellijRuntime, place: &Place, key: &TerminalKey, cause: String) -> RuntimeError {
     let output = match Shown::Everything.kept(&key.session_dir) {
         Ok(Some(kept)) => kept,
-        _ => Shown::Everything.live(&place.socket()).await.unwrap_or_default(),
+        _ => match Server::connect(&place.socket()).await {
+            Ok(mut server) => Shown::Everything.live(&mut server).await.unwrap_or_default(),
+            Err(_) => String::new(),
+        },
     };
     let stopped = launch::stop(&key.session_dir, UNDO_GRACE).await;
     let ended = session::end(place).await;

@@ -40,6 +40,7 @@ use self::commands::Zellij;
 use self::place::{MAX_SOCKET_DIR_BYTES, Place};
 use self::session::Shown;
 use self::version::Version;
+use self::wire::Server;
 use super::launch::{self, LaunchSpec};
 use crate::domain::exit::Exit;
 use crate::domain::id::{RuntimeKind, SessionId};
@@ -151,7 +152,10 @@ impl ZellijRuntime {
                 if let Some(kept) = shown.kept(&key.session_dir).map_err(unreadable)? {
                     return Ok(kept);
                 }
-                let live = shown.live(&socket).await;
+                let live = match Server::connect(&socket).await {
+                    Ok(mut server) => shown.live(&mut server).await,
+                    Err(cause) => Err(cause),
+                };
                 match (live, launch::probe(&key.session_dir)) {
                     (Ok(text), _) => return Ok(text),
                     (Err(cause), Liveness::Alive(_)) => return Err(self.failed("read the terminal", cause)),
@@ -222,8 +226,9 @@ impl Runtime for ZellijRuntime {
             Liveness::Dead(_) => return Err(self.no_terminal(key)),
             Liveness::Unknown(cause) => return Err(self.failed("type into the terminal", cause)),
         }
-        let typed = wire::type_bytes(&self.place(key).socket(), session::PANE, bytes).await;
-        typed.map_err(|cause| self.failed("type into the terminal", cause))
+        let type_it =
+            async { Server::connect(&self.place(key).socket()).await?.type_bytes(session::PANE, bytes).await };
+        type_it.await.map_err(|cause| self.failed("type into the terminal", cause))
     }
 
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {
