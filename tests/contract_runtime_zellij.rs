@@ -246,8 +246,8 @@ async fn a_killed_supervisor_leaves_no_pane_that_could_take_input() {
         .collect();
     assert_eq!(supervisors.len(), 1);
     kill(supervisors[0]);
-    until("the server is gone", || fixture.servers().is_empty()).await;
     assert_eq!(fixture.dead(&spec).await, Exit::Unknown);
+    until("the server is gone after a probe", || fixture.servers().is_empty()).await;
     assert!(matches!(fixture.runtime.input(&spec.key, b"x").await, Err(RuntimeError::NoTerminal { .. })));
     fixture.runtime.stop(&spec.key, GRACE).await.unwrap();
     fixture.nothing_is_left().await;

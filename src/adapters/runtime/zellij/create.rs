@@ -31,6 +31,7 @@ pub(super) async fn create(runtime: &ZellijRuntime, spec: &TerminalSpec) -> Resu
     let key = &spec.key;
     let place = runtime.place(key);
     let refused = |cause: String| cannot_create(runtime, cause);
+    let _turn = runtime.turns.of(&place).lock_owned().await;
     let _permit = runtime.starts.acquire().await.map_err(|error| refused(error.to_string()))?;
     let (zellij, _) = runtime.installed().await?;
     match launch::probe(&key.session_dir) {

@@ -29,6 +29,7 @@ mod wire;
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -81,6 +82,7 @@ pub struct ZellijRuntime {
     kind: RuntimeKind,
     settings: ZellijSettings,
     starts: Semaphore,
+    turns: Turns,
 }
 
 impl ZellijRuntime {
@@ -89,7 +91,7 @@ impl ZellijRuntime {
     pub fn new(settings: ZellijSettings) -> Self {
         #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a constant that the id's own rule accepts")]
         let kind = RuntimeKind::new("zellij").expect("zellij is a valid runtime name");
-        Self { kind, settings, starts: Semaphore::new(STARTS_AT_ONCE) }
+        Self { kind, settings, starts: Semaphore::new(STARTS_AT_ONCE), turns: Turns::default() }
     }
 
     fn place(&self, key: &TerminalKey) -> Place {
@@ -130,6 +132,28 @@ impl ZellijRuntime {
                 Err(unusable(format!("{shown} --version printed no version of zellij: {:?}", text.trim()), &update))
             }
         }
+    }
+
+    /// Ends, without anybody waiting for it, the server of an agent that is dead: its supervisor did that, unless it was
+    /// killed, and after a client has come and left zellij stays when its last pane closes.
+    fn reap(&self, key: &TerminalKey) {
+        let place = self.place(key);
+        if !place.socket_dir.exists() {
+            return;
+        }
+        // Whoever has the turn makes or ends this terminal.
+        let Ok(turn) = self.turns.of(&place).try_lock_owned() else { return };
+        let key = key.clone();
+        tokio::spawn(async move {
+            let _turn = turn;
+            let is_dead = matches!(launch::probe(&key.session_dir), Liveness::Dead(_));
+            if is_dead
+                && !is_supervised(&key)
+                && let Err(error) = session::end(&place).await
+            {
+                tracing::warn!(session = %key.session, %error, "cannot end the zellij server of an agent that ended");
+            }
+        });
     }
 
     fn failed(&self, action: &'static str, cause: impl std::fmt::Display) -> RuntimeError {
@@ -173,6 +197,18 @@ impl ZellijRuntime {
     }
 }
 
+/// Who may make or end a session's terminal: one at a time.
+#[derive(Debug, Default)]
+struct Turns(Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    fn of(&self, place: &Place) -> Arc<tokio::sync::Mutex<()>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(all.entry(place.socket_dir.clone()).or_default())
+    }
+}
+
 /// Whether the launch's supervisor runs, which keeps the last screen before it goes.
 fn is_supervised(key: &TerminalKey) -> bool {
     matches!(launch::started(&key.session_dir), Ok(Some(started))
@@ -209,6 +245,11 @@ impl Runtime for ZellijRuntime {
             let unknown = || Liveness::Unknown("the session directories could not be read in time".to_owned());
             return keys.iter().map(|key| (key.session.clone(), unknown())).collect();
         };
+        for (liveness, key) in &looked {
+            if matches!(liveness, Liveness::Dead(_)) {
+                self.reap(key);
+            }
+        }
         looked.into_iter().map(|(liveness, key)| (key.session, liveness)).collect()
     }
 
@@ -232,9 +273,11 @@ impl Runtime for ZellijRuntime {
     }
 
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {
+        let place = self.place(key);
+        let _turn = self.turns.of(&place).lock_owned().await;
         let stopped = launch::stop(&key.session_dir, grace).await;
         // The server goes too when something of the agent could not be ended.
-        let ended = session::end(&self.place(key)).await;
+        let ended = session::end(&place).await;
         let exit = stopped.map_err(|error| self.failed("end the agent", error))?;
         ended.map_err(|error| self.failed("end the terminal", error))?;
         Ok(exit)
