@@ -21,6 +21,7 @@ use ao::domain::exit::Exit;
 use ao::domain::id::SessionId;
 use ao::ports::agent::AgentCommand;
 use ao::ports::runtime::{Liveness, Runtime, RuntimeError, TerminalKey, TerminalSize, TerminalSpec};
+use ao::testing::runtime::RuntimeFixture;
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -112,6 +113,27 @@ impl Fixture {
         assert!(sockets.is_empty(), "{sockets:?}");
     }
 }
+
+impl RuntimeFixture for Fixture {
+    fn runtime(&self) -> Arc<dyn Runtime> {
+        Arc::new(ZellijRuntime::new(settings(&self.root)))
+    }
+
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn base_env(&self) -> BTreeMap<String, String> {
+        let mut env = environment();
+        env.insert("HOME".to_owned(), self.root.display().to_string());
+        env
+    }
+}
+
+ao::runtime_contract_tests!(match Fixture::new().await {
+    Some(fixture) => fixture,
+    None => return,
+});
 
 impl Drop for Fixture {
     fn drop(&mut self) {

@@ -3,6 +3,7 @@
 //! | Module | Holds |
 //! | --- | --- |
 //! | [`launch`] | what a terminal is to run and what became of it: the records in `<session_dir>/terminal/` |
+//! | [`pty`] | the built-in runtime: a holder process per session |
 //! | [`supervisor`] | the process between a multiplexer's pane and the agent, which writes these records |
 //! | [`zellij`] | the `zellij` runtime |
 
@@ -12,6 +13,7 @@ use std::path::Path;
 use crate::domain::exit::Exit;
 
 pub mod launch;
+pub mod pty;
 pub mod supervisor;
 pub mod zellij;
 

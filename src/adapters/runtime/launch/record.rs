@@ -99,7 +99,10 @@ pub fn call_off(session_dir: &Path) -> io::Result<bool> {
     if file::read_if_there(&directory(session_dir).join("launch.json"))?.is_none() {
         return Ok(true);
     }
-    Ok(claim(session_dir, &Claim::CalledOff)? || claimed(session_dir)? == Some(Claim::CalledOff))
+    if claimed(session_dir)?.is_none() && claim(session_dir, &Claim::CalledOff)? {
+        return Ok(true);
+    }
+    Ok(claimed(session_dir)? == Some(Claim::CalledOff))
 }
 
 fn claimed(session_dir: &Path) -> io::Result<Option<Claim>> {

@@ -20,6 +20,10 @@ const ATTEMPTS: u32 = 2;
 /// How long one attempt may take until the agent was seen running.
 const START_BOUND: Duration = Duration::from_secs(15);
 
+/// How long it may take from the agent's start until its pane is listed.
+const PANE_BOUND: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(20);
+
 /// How much time an agent gets to end by itself when its terminal is undone.
 const UNDO_GRACE: Duration = Duration::from_millis(500);
 
@@ -129,14 +133,22 @@ fn is_lost(error: &StartError) -> bool {
     matches!(error, StartError::TimedOut(_))
 }
 
-/// Looks for the pane, and gives it its size.
+/// Waits for the pane, and gives it its size. zellij starts a pane's program before it lists the pane.
 async fn check(place: &Place, spec: &TerminalSpec) -> Result<(), String> {
     let mut server = Server::connect(&place.socket()).await?;
-    match panes::running_terminal(&server.panes().await?) {
-        Some(pane) if pane.id == session::PANE => {}
-        Some(pane) => return Err(format!("its terminal is number {}, {} was expected", pane.id, session::PANE)),
-        None => return Err("zellij lists no terminal in the session it made".to_owned()),
-    }
+    let look = async {
+        loop {
+            match panes::running_terminal(&server.panes().await?) {
+                Some(pane) if pane.id == session::PANE => return Ok(()),
+                Some(pane) => {
+                    return Err(format!("its terminal is number {}, {} was expected", pane.id, session::PANE));
+                }
+                None => tokio::time::sleep(POLL).await,
+            }
+        }
+    };
+    let unseen = || format!("its pane was not seen within {} s", PANE_BOUND.as_secs());
+    tokio::time::timeout(PANE_BOUND, look).await.unwrap_or_else(|_elapsed| Err(unseen()))?;
     server.resize(spec.size).await
 }
 
@@ -152,8 +164,13 @@ async fn undo(runtime: &ZellijRuntime, place: &Place, key: &TerminalKey, cause: 
     let stopped = launch::stop(&key.session_dir, UNDO_GRACE).await;
     let ended = session::end(place).await;
     let exit = launch::exit(&key.session_dir).ok().flatten();
-    let left: Vec<String> =
-        [stopped.err(), ended.err()].into_iter().flatten().map(|error| format!("; undoing it: {error}")).collect();
+    // Without records nobody would find what could not be ended.
+    let forgotten = if stopped.is_ok() && ended.is_ok() { launch::discard(&key.session_dir) } else { Ok(()) };
+    let left: Vec<String> = [stopped.err(), ended.err(), forgotten.err()]
+        .into_iter()
+        .flatten()
+        .map(|error| format!("; undoing it: {error}"))
+        .collect();
     RuntimeError::CannotCreate {
         runtime: runtime.kind.clone(),
         cause: format!("{cause}{}", left.concat()),

@@ -1,0 +1,376 @@
+//! The `pty` runtime: needs nothing installed. Each session has a [`holder`], a process of this same binary that owns the agent's
+//! terminal and outlives the daemon.
+//!
+//! | Module | Holds |
+//! | --- | --- |
+//! | [`holder`] | the process: terminal, agent, end |
+//! | [`protocol`] | what is spoken on its socket |
+//! | `server`, `client` | both sides of it |
+//! | `screen` | the model of what the terminal shows |
+//! | [`scrollback`] | the raw output on disk |
+//!
+//! Beside the records of every launch ([`super::launch`]) a session's `terminal/` directory holds: `socket` (the path of the holder's
+//! socket), `scrollback.log` and `scrollback.old.log` (raw output, at most 4 MiB together), `holder.log` (what the holder complained about),
+//! and after the end `screen.txt` and `output.txt`.
+
+mod client;
+pub mod holder;
+pub mod protocol;
+mod screen;
+pub mod scrollback;
+mod server;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::task::JoinHandle;
+
+use self::client::AskError;
+use self::protocol::Request;
+use self::screen::{Screen, last_lines};
+use super::launch::{self, LaunchSpec};
+use crate::domain::exit::Exit;
+use crate::domain::id::{RuntimeKind, SessionId};
+use crate::domain::session::ProcessIdentity;
+use crate::platform::file;
+use crate::ports::runtime::{Liveness, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+
+/// How long a new terminal may take until its agent is seen running. Much, because a loaded machine is slow, not broken.
+const START_BOUND: Duration = Duration::from_secs(20);
+/// How long a holder may take to answer.
+const ANSWER_BOUND: Duration = Duration::from_secs(5);
+/// How long a look at all terminals may take.
+const PROBE_BOUND: Duration = Duration::from_secs(2);
+/// The most text of an output that is kept or sent, in bytes.
+const MAX_TEXT_BYTES: usize = 1024 * 1024;
+/// The longest path a socket can have everywhere (macOS: 103 bytes), with room for the unfinished name.
+const MAX_SOCKET_PATH_BYTES: usize = 100;
+
+const SCREEN_FILE: &str = "screen.txt";
+const OUTPUT_FILE: &str = "output.txt";
+const SOCKET_FILE: &str = "socket";
+const LOG_FILE: &str = "holder.log";
+
+/// The end of a text, at most 1 MiB of it.
+fn cut_to_last_bytes(text: &str) -> &str {
+    let mut from = text.len().saturating_sub(MAX_TEXT_BYTES);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    &text[from..]
+}
+
+/// Terminals held by processes of ao's own.
+#[derive(Debug)]
+pub struct PtyRuntime {
+    kind: RuntimeKind,
+    ao_program: PathBuf,
+    socket_dir: PathBuf,
+}
+
+impl PtyRuntime {
+    /// `ao_program` is the absolute path of this binary, which holds terminals when called as `ao holder`. `socket_dir` is where holders
+    /// put their sockets: a directory of this user alone (made when it is missing), with a path short enough for sockets in it.
+    /// Terminals that run already keep theirs, wherever it is.
+    ///
+    /// # Panics
+    /// Never: the name is valid.
+    #[must_use]
+    pub fn new(ao_program: PathBuf, socket_dir: PathBuf) -> Self {
+        #[expect(clippy::expect_used, reason = "`pty` is a valid name")]
+        let kind = RuntimeKind::new("pty").expect("a lower-case word");
+        Self { kind, ao_program, socket_dir }
+    }
+
+    fn unusable(&self, cause: String, hint: &str) -> RuntimeError {
+        RuntimeError::Unusable { runtime: self.kind.clone(), cause, hint: hint.to_owned() }
+    }
+
+    fn failed(&self, action: &'static str, cause: &dyn fmt::Display) -> RuntimeError {
+        RuntimeError::Failed { runtime: self.kind.clone(), action, cause: cause.to_string() }
+    }
+
+    fn no_terminal(&self, key: &TerminalKey) -> RuntimeError {
+        RuntimeError::NoTerminal { runtime: self.kind.clone(), session: key.session.clone() }
+    }
+
+    fn cannot_create(&self, cause: &dyn fmt::Display) -> RuntimeError {
+        let cause = cause.to_string();
+        RuntimeError::CannotCreate { runtime: self.kind.clone(), cause, exit: None, output_tail: String::new() }
+    }
+
+    /// Makes the terminal. On an error something of it may be left.
+    async fn try_create(&self, spec: &TerminalSpec) -> Result<ProcessIdentity, Trouble> {
+        let session_dir = std::path::absolute(&spec.key.session_dir)?;
+        make_socket_dir(&self.socket_dir)?;
+        let launch = LaunchSpec::new(spec)?;
+        let socket = self.socket_dir.join(format!("{}.sock", launch.id.simple()));
+        launch.write(&session_dir)?;
+        let directory = launch::directory(&session_dir);
+        file::write_atomically(&directory.join(SOCKET_FILE), socket.as_os_str().as_bytes(), 0o600)?;
+        let mut holder = self.start_holder(spec, &session_dir, &socket)?;
+        tokio::select! {
+            started = launch::await_start(&session_dir, START_BOUND) => Ok(started?),
+            ended = &mut holder => Self::after_holder(&session_dir, ended).await,
+        }
+    }
+
+    /// The holder is gone already: its agent ran and ended, or never ran.
+    async fn after_holder(
+        session_dir: &Path,
+        ended: Result<io::Result<ExitStatus>, tokio::task::JoinError>,
+    ) -> Result<ProcessIdentity, Trouble> {
+        match launch::await_start(session_dir, Duration::ZERO).await {
+            Err(launch::StartError::TimedOut(_)) => {}
+            known => return Ok(known?),
+        }
+        let how = match ended {
+            Ok(Ok(status)) => format!("it ended with {status}"),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let log = file::read_if_there(&launch::directory(session_dir).join(LOG_FILE))?.unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        Err(Trouble(format!("the terminal's holder did not start the agent: {how} {}", last_lines(&log, 5))))
+    }
+
+    /// Starts the holder, which leaves this process's session by itself. The task collects it when it ends, and leaves it alone
+    /// when this process ends first.
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts holders, which outlive this process")]
+    fn start_holder(
+        &self,
+        spec: &TerminalSpec,
+        session_dir: &Path,
+        socket: &Path,
+    ) -> io::Result<JoinHandle<io::Result<ExitStatus>>> {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(launch::directory(session_dir).join(LOG_FILE))?;
+        let mut child = tokio::process::Command::new(&self.ao_program)
+            .arg("holder")
+            .arg("--session-dir")
+            .arg(session_dir)
+            .arg("--socket")
+            .arg(socket)
+            .env_clear()
+            // The holder belongs to no launch, also when ao itself runs inside of one.
+            .envs(spec.base_env.iter().filter(|(name, _)| *name != launch::LAUNCH_ID_VARIABLE))
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| io::Error::new(error.kind(), format!("{error}: {}", self.ao_program.display())))?;
+        Ok(tokio::spawn(async move { child.wait().await }))
+    }
+
+    /// Ends what is left of a terminal and forgets it.
+    async fn undo(&self, session_dir: &Path) -> io::Result<()> {
+        launch::stop(session_dir, Duration::ZERO).await?;
+        remove_socket(session_dir)?;
+        launch::discard(session_dir)
+    }
+
+    /// Asks the holder; `None` when there is no agent any more and what it left must answer.
+    async fn ask(
+        &self,
+        key: &TerminalKey,
+        action: &'static str,
+        request: &Request,
+        body: &[u8],
+    ) -> Result<Option<Vec<u8>>, RuntimeError> {
+        if LaunchSpec::read(&key.session_dir).map_err(|error| self.failed(action, &error))?.is_none() {
+            return Err(self.no_terminal(key));
+        }
+        if matches!(launch::probe(&key.session_dir), Liveness::Dead(_)) {
+            return Ok(None);
+        }
+        let Some(socket) = socket_of(&key.session_dir).map_err(|error| self.failed(action, &error))? else {
+            return Ok(None);
+        };
+        match tokio::time::timeout(ANSWER_BOUND, client::ask(&socket, request, body)).await {
+            Ok(Ok(answer)) => Ok(Some(answer)),
+            Ok(Err(AskError::Ended)) => Ok(None),
+            Ok(Err(AskError::Unreachable(_))) if !is_alive(&key.session_dir) => Ok(None),
+            Ok(Err(error)) => Err(self.failed(action, &error)),
+            Err(_elapsed) => Err(self.failed(action, &format!("no answer within {} s", ANSWER_BOUND.as_secs()))),
+        }
+    }
+
+    /// A text the holder gives while it is there, and its files afterwards.
+    async fn text(
+        &self,
+        key: &TerminalKey,
+        action: &'static str,
+        request: &Request,
+        kept: &'static str,
+    ) -> Result<String, RuntimeError> {
+        if let Some(answer) = self.ask(key, action, request, b"").await? {
+            return Ok(String::from_utf8_lossy(&answer).into_owned());
+        }
+        let session_dir = key.session_dir.clone();
+        let read = tokio::task::spawn_blocking(move || kept_text(&session_dir, kept)).await;
+        read.map_err(|error| self.failed(action, &error))?.map_err(|error| self.failed(action, &error))
+    }
+}
+
+/// Why a terminal could not be made.
+struct Trouble(String);
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<launch::StartError> for Trouble {
+    fn from(error: launch::StartError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Calls the launch off when it is dropped, so that a holder that has not taken it yet never does.
+struct CallOff<'a>(&'a Path);
+
+impl Drop for CallOff<'_> {
+    fn drop(&mut self) {
+        // When it was taken, or cannot be written, the records say so to whoever looks next.
+        let _ = launch::call_off(self.0);
+    }
+}
+
+fn is_alive(session_dir: &Path) -> bool {
+    matches!(launch::probe(session_dir), Liveness::Alive(_))
+}
+
+/// Makes the directory when it is missing; refuses one that others could put sockets into.
+fn make_socket_dir(directory: &Path) -> io::Result<()> {
+    file::create_private_dir(directory)?;
+    let metadata = std::fs::symlink_metadata(directory)?;
+    let is_private = metadata.is_dir()
+        && metadata.uid() == rustix::process::geteuid().as_raw()
+        && metadata.permissions().mode() & 0o022 == 0;
+    if is_private {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{} is not a directory that only this user can write to", directory.display())))
+}
+
+/// Where the session's holder listens; `None` when that is not on record.
+fn socket_of(session_dir: &Path) -> io::Result<Option<PathBuf>> {
+    let path = file::read_if_there(&launch::directory(session_dir).join(SOCKET_FILE))?;
+    Ok(path.map(|path| PathBuf::from(std::ffi::OsStr::from_bytes(&path))))
+}
+
+/// Removes a socket that its holder could not remove any more.
+fn remove_socket(session_dir: &Path) -> io::Result<()> {
+    let Some(socket) = socket_of(session_dir)? else { return Ok(()) };
+    file::remove_if_there(&socket.with_extension("new"))?;
+    file::remove_if_there(&socket)
+}
+
+/// The last screen or output; made again from the raw output when the holder could not keep it.
+fn kept_text(session_dir: &Path, name: &str) -> io::Result<String> {
+    let directory = launch::directory(session_dir);
+    if let Some(text) = file::read_if_there(&directory.join(name))? {
+        return Ok(String::from_utf8_lossy(&text).into_owned());
+    }
+    let Some(spec) = LaunchSpec::read(session_dir)? else { return Ok(String::new()) };
+    let mut screen = Screen::new(spec.size);
+    screen.feed(&scrollback::read(&directory)?);
+    Ok(if name == SCREEN_FILE { screen.text() } else { screen.output(usize::MAX) })
+}
+
+#[async_trait]
+impl Runtime for PtyRuntime {
+    fn kind(&self) -> &RuntimeKind {
+        &self.kind
+    }
+
+    async fn preflight(&self) -> Result<Option<String>, RuntimeError> {
+        if !file::is_executable(&self.ao_program) {
+            let cause = format!("{} cannot be executed", self.ao_program.display());
+            return Err(self.unusable(cause, "install ao where this user may execute it"));
+        }
+        let longest = self.socket_dir.join(format!("{}.sock", uuid::Uuid::nil().simple()));
+        if longest.as_os_str().len() > MAX_SOCKET_PATH_BYTES {
+            let cause = format!("{} is too long a path for a socket", longest.display());
+            return Err(self.unusable(cause, "choose a shorter data directory"));
+        }
+        if let Err(error) = rustix::fs::access("/dev/ptmx", rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK)
+        {
+            let cause = format!("no pseudo-terminal can be opened: /dev/ptmx: {error}");
+            return Err(self.unusable(cause, "mount devpts"));
+        }
+        Ok(None)
+    }
+
+    async fn create(&self, spec: &TerminalSpec) -> Result<ProcessIdentity, RuntimeError> {
+        let session_dir = &spec.key.session_dir;
+        match launch::probe(session_dir) {
+            Liveness::Dead(_) => {}
+            Liveness::Alive(agent) => {
+                return Err(self.cannot_create(&format!("its agent still runs, as process {}", agent.pid)));
+            }
+            Liveness::Unknown(why) => return Err(self.cannot_create(&format!("its terminal may still be used: {why}"))),
+        }
+        self.preflight().await?;
+        remove_socket(session_dir).map_err(|error| self.cannot_create(&error))?;
+        let call_off = CallOff(session_dir);
+        let created = self.try_create(spec).await;
+        drop(call_off);
+        match created {
+            Ok(agent) => Ok(agent),
+            Err(Trouble(cause)) => match self.undo(session_dir).await {
+                Ok(()) => Err(self.cannot_create(&cause)),
+                Err(left) => Err(self.failed("undo a failed start", &format!("{left}, after: {cause}"))),
+            },
+        }
+    }
+
+    async fn probe(&self, keys: &[TerminalKey]) -> HashMap<SessionId, Liveness> {
+        let asked = keys.to_vec();
+        let look = tokio::task::spawn_blocking(move || {
+            asked.into_iter().map(|key| (key.session, launch::probe(&key.session_dir))).collect()
+        });
+        let unknown =
+            |why: &str| keys.iter().map(|key| (key.session.clone(), Liveness::Unknown(why.to_owned()))).collect();
+        match tokio::time::timeout(PROBE_BOUND, look).await {
+            Ok(Ok(seen)) => seen,
+            Ok(Err(error)) => unknown(&error.to_string()),
+            Err(_elapsed) => unknown("reading the terminals' records took too long"),
+        }
+    }
+
+    async fn screen(&self, key: &TerminalKey) -> Result<String, RuntimeError> {
+        self.text(key, "show the screen", &Request::Screen, SCREEN_FILE).await
+    }
+
+    async fn output(&self, key: &TerminalKey, lines: usize) -> Result<String, RuntimeError> {
+        let text = self.text(key, "show the output", &Request::Output { lines }, OUTPUT_FILE).await?;
+        Ok(last_lines(&text, lines).to_owned())
+    }
+
+    async fn input(&self, key: &TerminalKey, bytes: &[u8]) -> Result<(), RuntimeError> {
+        match self.ask(key, "type into the terminal", &Request::Input, bytes).await? {
+            Some(_) => Ok(()),
+            None => Err(self.no_terminal(key)),
+        }
+    }
+
+    async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {
+        let stopped = launch::stop(&key.session_dir, grace).await;
+        stopped
+            .and_then(|exit| remove_socket(&key.session_dir).map(|()| exit))
+            .map_err(|error| self.failed("end the agent", &error))
+    }
+}
