@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ao::adapters::runtime::zellij::{ZellijRuntime, ZellijSettings};
@@ -165,6 +166,13 @@ fn environment() -> BTreeMap<String, String> {
     passed.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }
 
+fn shows_in_a_process_listing(text: &str) -> bool {
+    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let cmdline = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&cmdline).contains(text)
+    })
+}
+
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
@@ -221,10 +229,27 @@ async fn every_byte_typed_arrives_and_none_shows_in_a_process_listing() {
     let spec = fixture.shell(1, script);
     fixture.runtime.create(&spec).await.unwrap();
     until("the agent reads", || fixture.root.join("ready").exists()).await;
+    let is_typing = Arc::new(AtomicBool::new(true));
+    let listing = std::thread::spawn({
+        let is_typing = Arc::clone(&is_typing);
+        move || {
+            let mut is_seen = false;
+            while is_typing.load(Ordering::Relaxed) && !is_seen {
+                is_seen = shows_in_a_process_listing("zellij-secret");
+            }
+            is_seen
+        }
+    });
     let mut typed: Vec<u8> = (0..=255).collect();
-    typed.extend("äöü 😀 zellij-secret\r".as_bytes());
     typed.extend(std::iter::repeat_n(b'x', 100_000));
     fixture.runtime.input(&spec.key, &typed).await.unwrap();
+    for _ in 0..50 {
+        let line = "äöü 😀 zellij-secret\r".as_bytes();
+        fixture.runtime.input(&spec.key, line).await.unwrap();
+        typed.extend(line);
+    }
+    is_typing.store(false, Ordering::Relaxed);
+    assert!(!listing.join().unwrap(), "what was typed showed in a process listing");
     let got = fixture.root.join("got");
     until("all of it arrived", || std::fs::metadata(&got).is_ok_and(|meta| meta.len() >= typed.len() as u64)).await;
     assert!(std::fs::read(&got).unwrap() == typed, "the bytes differ");
