@@ -4,6 +4,7 @@
 //!
 //! | Module | Holds |
 //! | --- | --- |
+//! | [`agent`] | the suite of `Agent` |
 //! | [`git`] | a private place with a git of its own, for fixtures |
 //! | [`memory`] | a register of projects in memory, for fixtures |
 //! | [`messenger`] | the suite of `AgentMessenger` |
@@ -20,6 +21,7 @@
     reason = "a suite panics when the contract is broken"
 )]
 
+pub mod agent;
 pub mod git;
 pub mod memory;
 pub mod messenger;
