@@ -5,6 +5,7 @@
 pub mod args;
 pub mod client;
 mod commands;
+pub mod config;
 pub mod context;
 pub mod error;
 pub mod hook;
