@@ -166,5 +166,7 @@ fn wording(message: &str) -> String {
     [("unknown field ", "unknown key "), ("missing field ", "missing key "), ("unknown variant ", "unknown value ")]
         .iter()
         .find_map(|(theirs, ours)| message.strip_prefix(theirs).map(|rest| format!("{ours}{rest}")))
-        .unwrap_or_else(|| message.replace("expected i64", "expected a whole number").replace("expected a map", "expected a table"))
+        .unwrap_or_else(|| {
+            message.replace("expected i64", "expected a whole number").replace("expected a map", "expected a table")
+        })
 }
