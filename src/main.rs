@@ -15,7 +15,7 @@ use ao::adapters::cli::args::{Cli, Command};
 use ao::adapters::cli::error::{self, CliError};
 use ao::adapters::cli::{self, hook};
 use ao::adapters::clock::SystemClock;
-use ao::adapters::runtime::{pty, supervisor};
+use ao::adapters::runtime::{self, pty};
 use ao::adapters::spool::FileSpool;
 use ao::domain::exit::Exit;
 use ao::ports::clock::Clock;
@@ -39,7 +39,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Holder(args) => pty::holder::run(&args.session_dir, &args.socket)
             .map(|()| ExitCode::SUCCESS)
             .map_err(|error| CliError::failed(format!("cannot hold a terminal: {error}"))),
-        Command::Supervise(args) => supervisor::run(&args.session_dir)
+        Command::Supervise(args) => runtime::supervise(&args.session_dir)
             .map(exit_code)
             .map_err(|error| CliError::failed(format!("cannot run the agent: {error}"))),
         Command::Hook(args) => {
@@ -48,16 +48,16 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         }
         Command::Daemon(args) => {
             let edge = Edge::read(cli.data_dir)?;
-            runtime(true)?.block_on(daemon::run(&edge, &args)).map(|()| ExitCode::SUCCESS)
+            executor(true)?.block_on(daemon::run(&edge, &args)).map(|()| ExitCode::SUCCESS)
         }
         Command::Doctor(args) => {
             let edge = Edge::read(cli.data_dir)?;
-            let checks = runtime(false)?.block_on(doctor::examine(&edge))?;
+            let checks = executor(false)?.block_on(doctor::examine(&edge))?;
             cli::doctor::show(&checks, args.json).map(|()| ExitCode::SUCCESS)
         }
         command => {
             let context = Edge::read(cli.data_dir)?.context()?;
-            runtime(false)?.block_on(cli::run(command, &context)).map(|()| ExitCode::SUCCESS)
+            executor(false)?.block_on(cli::run(command, &context)).map(|()| ExitCode::SUCCESS)
         }
     }
 }
@@ -67,10 +67,10 @@ fn call_hook(data_dir: Option<std::path::PathBuf>, args: ao::adapters::cli::args
     let at = SystemClock.now();
     let Ok(edge) = Edge::for_hook(data_dir) else { return };
     let Some(session) = edge.var("AO_SESSION_ID").and_then(|id| id.parse().ok()) else { return };
-    let Ok(runtime) = runtime(false) else { return };
+    let Ok(executor) = executor(false) else { return };
     let call = hook::HookCall { session, agent: args.agent, event: args.event, at };
     let spool = FileSpool::new(edge.data_dir.spool());
-    runtime.block_on(hook::run(call, std::io::stdin().lock(), &edge.socket(), &spool));
+    executor.block_on(hook::run(call, std::io::stdin().lock(), &edge.socket(), &spool));
 }
 
 /// The agent's exit as this process's: what a shell would give.
@@ -83,7 +83,7 @@ fn exit_code(exit: Exit) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
-fn runtime(has_workers: bool) -> Result<tokio::runtime::Runtime, CliError> {
+fn executor(has_workers: bool) -> Result<tokio::runtime::Runtime, CliError> {
     let mut builder =
         if has_workers { tokio::runtime::Builder::new_multi_thread() } else { tokio::runtime::Builder::new_current_thread() };
     builder.enable_all().build().map_err(|error| CliError::failed(format!("cannot start: {error}")))

@@ -90,7 +90,17 @@ pub(crate) fn zellij_dir(edge: &Edge) -> PathBuf {
 
 /// The built-in agents and those the configuration names.
 pub(crate) fn agents(edge: &Edge) -> Result<Vec<Arc<dyn Agent>>, CliError> {
-    todo_agents(edge)
+    let claude_code = ClaudeCode::new(ClaudeCodeSettings {
+        program: None,
+        path_var: edge.path_var(),
+        home: edge.home.clone(),
+        config_dir: edge.var("CLAUDE_CONFIG_DIR").map(PathBuf::from),
+        env: edge.env.clone(),
+        is_root: edge.is_root,
+    });
+    let settings = CommandAgentSettings { path_var: edge.path_var(), env: BTreeMap::new() };
+    let command = CommandAgent::new("command".parse().unwrap(), CommandLine::default(), settings);
+    Ok(vec![Arc::new(claude_code), Arc::new(command)])
 }
 
 /// What agents inherit: the daemon's environment without what would mislead them.

@@ -2,10 +2,14 @@
 //!
 //! Each suite is a set of async functions that take a fixture and panic when the contract is broken. See each module.
 //!
-//! | Module | Suite of |
+//! | Module | Holds |
 //! | --- | --- |
-//! | [`messenger`] | `AgentMessenger` |
-//! | [`store`] | `ProjectStore`, `SessionStore`, `ChangeLog` |
+//! | [`git`] | a private place with a git of its own, for fixtures |
+//! | [`memory`] | a register of projects in memory, for fixtures |
+//! | [`messenger`] | the suite of `AgentMessenger` |
+//! | [`repo`] | the suite of `RepoResolver` |
+//! | [`store`] | the suite of `ProjectStore`, `SessionStore` and `ChangeLog` |
+//! | [`workspace`] | the suite of `Workspace` |
 
 #![allow(
     clippy::missing_panics_doc,
@@ -15,5 +19,9 @@
     reason = "a suite panics when the contract is broken"
 )]
 
+pub mod git;
+pub mod memory;
 pub mod messenger;
+pub mod repo;
 pub mod store;
+pub mod workspace;

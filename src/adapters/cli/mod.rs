@@ -4,6 +4,7 @@
 
 pub mod args;
 pub mod client;
+pub mod config;
 mod commands;
 pub mod config;
 pub mod context;

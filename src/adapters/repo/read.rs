@@ -48,6 +48,7 @@ fn git_place(directory: &Path) -> io::Result<Option<PathBuf>> {
 fn read(place: &Path) -> Result<Repository, RepoError> {
     let shown = if place.ends_with(".git") { place.parent().unwrap_or(place) } else { place };
     let fail = |error: &dyn Error| corrupt(shown, chain(error));
+    check_git_file(place, shown)?;
     let opened = open(place).map_err(|error| fail(&error))?;
     let common_dir = opened.common_dir().canonicalize().map_err(|error| fail(&error))?;
     // What a linked worktree has checked out is its own affair: `HEAD` is the main checkout's.
@@ -66,6 +67,23 @@ fn read(place: &Path) -> Result<Repository, RepoError> {
         main.find_header(id).map_err(|error| corrupt(shown, format!("the commit of HEAD: {}", chain(&error))))?;
     }
     Ok(Repository { path, common_dir, is_bare: main.workdir().is_none(), head_branch, is_unborn })
+}
+
+/// A worktree's or submodule's `.git` is a file that names the git directory; gix does not say which when it is gone.
+fn check_git_file(place: &Path, shown: &Path) -> Result<(), RepoError> {
+    if place.is_dir() {
+        return Ok(());
+    }
+    let content = std::fs::read(place).map_err(|error| corrupt(shown, format!("its .git file: {error}")))?;
+    let content = String::from_utf8_lossy(&content);
+    let Some(target) = content.strip_prefix("gitdir:").map(str::trim) else {
+        return Err(corrupt(shown, "its .git file does not say where the git directory is".to_owned()));
+    };
+    if shown.join(target).is_dir() {
+        Ok(())
+    } else {
+        Err(corrupt(shown, format!("its .git file names {target}, which is not there; `git worktree repair` may help")))
+    }
 }
 
 fn open(place: &Path) -> Result<gix::Repository, gix::open::Error> {

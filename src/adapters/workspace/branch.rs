@@ -97,7 +97,8 @@ pub(super) async fn delete_if_empty(
             own = own.arg(commit);
         }
     }
-    let own = own.arg(format!("--exclude={reference}")).arg("--branches").arg("--remotes").text().await?;
+    // For `--branches`, git takes the pattern without `refs/heads/`.
+    let own = own.arg(format!("--exclude={branch}")).arg("--branches").arg("--remotes").text().await?;
     if !own.is_empty() {
         return Ok(false);
     }

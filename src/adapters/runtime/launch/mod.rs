@@ -26,7 +26,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::end::stop;
-pub use self::record::{Claim, Failure, Started, call_off, claim, exit, exit_of, failure, probe, started};
+pub use self::record::{
+    Claim, Failure, Started, call_off, claim, exit, exit_of, failure, is_claimed_by_this_process, probe, started,
+};
 pub(crate) use self::record::{record_exit, record_failure, record_start};
 pub use self::start::{StartError, await_start};
 use crate::domain::session::ProcessIdentity;

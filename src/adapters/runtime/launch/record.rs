@@ -109,6 +109,15 @@ fn claimed(session_dir: &Path) -> io::Result<Option<Claim>> {
     read(session_dir, CLAIM)
 }
 
+/// Whether this process took the launch, as its supervisor.
+///
+/// # Errors
+/// When the records cannot be read.
+pub fn is_claimed_by_this_process(session_dir: &Path) -> io::Result<bool> {
+    let me = process::identity(std::process::id())?.ok_or(io::ErrorKind::NotFound)?;
+    Ok(claimed(session_dir)? == Some(Claim::Supervisor(me)))
+}
+
 /// The record of the start; `None` when there is none.
 ///
 /// # Errors

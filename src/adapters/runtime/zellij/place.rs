@@ -1,0 +1,136 @@
+//! Where one session's zellij server is: a socket directory of its own, and the server processes that serve from it.
+//!
+//! Every session has its own directory because zellij 0.45.1 loses sessions otherwise: each of its commands first asks every
+//! socket in the directory for its status, and a server that is asked before its first client has introduced itself ends
+//! with a panic (`Option::unwrap()` on `None` when that client leaves). With twenty commands at once that ended one to four
+//! servers; with a directory each, none.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::session::ProcessIdentity;
+use crate::platform::process;
+use crate::ports::runtime::TerminalKey;
+
+/// What zellij appends to its socket directory. Part of the protocol's version: sockets of another are elsewhere.
+const CONTRACT: &str = "contract_version_1";
+
+/// The longest path of a Unix socket, in bytes (Linux; `sun_path` without its final NUL).
+const MAX_SOCKET_PATH_BYTES: usize = 107;
+
+/// The session name when the ao session's id would make the path too long.
+const SHORT_NAME: &str = "ao";
+
+/// How many letters of the hash name a session's directory.
+const HASH_LETTERS: usize = 12;
+
+/// The longest socket directory that has room for a session, in bytes.
+pub(super) const MAX_SOCKET_DIR_BYTES: usize =
+    MAX_SOCKET_PATH_BYTES - (1 + HASH_LETTERS + 1 + CONTRACT.len() + 1 + SHORT_NAME.len());
+
+/// The place of one session. It follows from the key alone, so that an adapter made anew finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The session's name in zellij.
+    pub(super) name: String,
+    /// Its own `ZELLIJ_SOCKET_DIR`.
+    pub(super) socket_dir: PathBuf,
+}
+
+impl Place {
+    /// The place of a session below the directory for all of them.
+    pub(super) fn of(key: &TerminalKey, all: &Path) -> Self {
+        let digest = Sha256::digest(key.session_dir.as_os_str().as_bytes());
+        let start = digest.iter().take(HASH_LETTERS / 2).fold(0_u64, |start, byte| start << 8 | u64::from(*byte));
+        let hash = format!("{start:0width$x}", width = HASH_LETTERS);
+        let socket_dir = all.join(hash);
+        let with_id = socket_dir.join(CONTRACT).join(key.session.as_str());
+        let fits = with_id.as_os_str().len() <= MAX_SOCKET_PATH_BYTES;
+        Self { name: if fits { key.session.to_string() } else { SHORT_NAME.to_owned() }, socket_dir }
+    }
+
+    /// Where its server listens.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.socket_dir.join(CONTRACT).join(&self.name)
+    }
+
+    /// Its server processes: ours, started as `zellij --server <a socket in the directory>`. More than one only while a
+    /// server is starting, which forks itself into the background.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be listed.
+    pub(super) fn servers(&self) -> io::Result<Vec<ProcessIdentity>> {
+        let mut servers = Vec::new();
+        for entry in std::fs::read_dir("/proc")? {
+            let entry = entry?;
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            // A process that ends while it is looked at is none.
+            let Ok(cmdline) = std::fs::read(entry.path().join("cmdline")) else { continue };
+            let is_ours = || entry.metadata().is_ok_and(|meta| meta.uid() == rustix::process::getuid().as_raw());
+            if self.is_server(&cmdline) && is_ours() {
+                servers.extend(process::identity(pid)?);
+            }
+        }
+        Ok(servers)
+    }
+
+    fn is_server(&self, cmdline: &[u8]) -> bool {
+        let mut args = cmdline.split(|byte| *byte == 0);
+        let (_program, flag, socket) = (args.next(), args.next(), args.next());
+        flag == Some(b"--server")
+            && socket.is_some_and(|socket| Path::new(std::ffi::OsStr::from_bytes(socket)).starts_with(&self.socket_dir))
+    }
+
+    /// Removes the socket directory.
+    ///
+    /// # Errors
+    /// The cause; a directory that is not there is success.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        match std::fs::remove_dir_all(&self.socket_dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::SessionId;
+
+    fn key(session: &str) -> TerminalKey {
+        TerminalKey {
+            session: SessionId::new(session).unwrap(),
+            session_dir: Path::new("/data/sessions").join(session),
+        }
+    }
+
+    #[test]
+    fn every_session_has_a_directory_and_a_name_of_its_own() {
+        let (one, two) = (Place::of(&key("shop-1"), Path::new("/r")), Place::of(&key("shop-2"), Path::new("/r")));
+        assert_ne!(one.socket_dir, two.socket_dir);
+        assert_eq!(one.name, "shop-1");
+        assert_eq!(one, Place::of(&key("shop-1"), Path::new("/r")));
+    }
+
+    #[test]
+    fn the_socket_path_fits_at_the_longest_directory_and_the_longest_id() {
+        let all = PathBuf::from(format!("/{}", "d".repeat(MAX_SOCKET_DIR_BYTES - 1)));
+        let place = Place::of(&key(&format!("{}-4294967295", "p".repeat(64))), &all);
+        assert_eq!(place.name, SHORT_NAME);
+        assert_eq!(place.socket().as_os_str().len(), MAX_SOCKET_PATH_BYTES);
+    }
+
+    #[test]
+    fn only_a_server_of_this_directory_is_taken_for_its_server() {
+        let place = Place { name: "shop-1".into(), socket_dir: "/r/abc".into() };
+        assert!(place.is_server(b"/usr/bin/zellij\0--server\0/r/abc/contract_version_1/shop-1\0"));
+        assert!(!place.is_server(b"/usr/bin/zellij\0--server\0/r/abcd/contract_version_1/shop-1\0"));
+        assert!(!place.is_server(b"/usr/bin/zellij\0attach\0shop-1\0"));
+        assert!(!place.is_server(b""));
+    }
+}

@@ -1,0 +1,68 @@
+//! What needs no zellij: refusals before anything is started.
+
+use super::*;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+fn runtime(path_var: &str, socket_dir: &Path, config_dir: &Path) -> ZellijRuntime {
+    ZellijRuntime::new(ZellijSettings {
+        path_var: path_var.to_owned(),
+        ao_program: "/opt/ao".into(),
+        env: BTreeMap::new(),
+        socket_dir: socket_dir.to_owned(),
+        config_dir: config_dir.to_owned(),
+    })
+}
+
+/// A program named zellij that prints `version`.
+fn zellij_that_prints(dir: &Path, version: &str) -> ZellijRuntime {
+    let program = dir.join("zellij");
+    std::fs::write(&program, format!("#!/bin/sh\necho '{version}'\n")).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    runtime(dir.to_str().unwrap(), dir, dir)
+}
+
+async fn refusal(runtime: &ZellijRuntime) -> (String, String) {
+    match runtime.preflight().await {
+        Err(RuntimeError::Unusable { cause, hint, .. }) => (cause, hint),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_missing_zellij_is_refused_with_where_it_was_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cause, hint) = refusal(&runtime(dir.path().to_str().unwrap(), dir.path(), dir.path())).await;
+    assert!(cause.contains(dir.path().to_str().unwrap()), "{cause}");
+    assert!(hint.contains("0.44.3"), "{hint}");
+}
+
+#[tokio::test]
+async fn an_old_zellij_is_refused_with_both_versions() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cause, hint) = refusal(&zellij_that_prints(dir.path(), "zellij 0.43.1")).await;
+    assert!(cause.contains("0.43.1") && cause.contains("0.44.3"), "{cause}");
+    assert!(hint.contains("install"), "{hint}");
+}
+
+#[tokio::test]
+async fn a_new_enough_zellij_is_accepted_and_one_that_is_none_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(zellij_that_prints(dir.path(), "zellij 0.44.3").preflight().await.unwrap().as_deref(), Some("0.44.3"));
+    assert!(refusal(&zellij_that_prints(dir.path(), "hello")).await.0.contains("hello"));
+}
+
+#[tokio::test]
+async fn a_socket_directory_that_is_too_long_is_refused_with_its_length() {
+    let long = format!("/{}", "d".repeat(MAX_SOCKET_DIR_BYTES));
+    let (cause, hint) = refusal(&runtime("/usr/bin", Path::new(&long), Path::new("/c"))).await;
+    assert!(cause.contains(&long.len().to_string()) && cause.contains(&long), "{cause}");
+    assert!(hint.contains("shorter"), "{hint}");
+}
+
+#[test]
+fn text_of_a_terminal_loses_its_blanks_and_all_but_the_last_lines() {
+    assert_eq!(trimmed("a  \n\n  b \n\n \n", None), "a\n\n  b");
+    assert_eq!(trimmed("a\nb\nc\n", Some(2)), "b\nc");
+    assert_eq!(trimmed("", Some(2)), "");
+}
