@@ -6,6 +6,7 @@ pub mod args;
 pub mod client;
 pub mod config;
 mod commands;
+pub mod config;
 pub mod context;
 pub mod error;
 pub mod hook;

@@ -1,0 +1,136 @@
+//! `config.toml`, and the variables that stand in for its plain settings. A mistake is an error that says where it is: file,
+//! line and key, or the variable.
+//!
+//! | Module | Holds |
+//! | --- | --- |
+//! | `file` | reading the file, and finding the line and key of a mistake |
+//! | `value` | the values that have rules of their own |
+
+mod file;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::app::RuntimeChoice;
+use crate::domain::id::AgentKind;
+use crate::domain::permission::PermissionMode;
+use value::Seconds;
+
+/// What the user has set, and the defaults of the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The agent of a spawn that names none. Default: `claude-code`.
+    pub agent: AgentKind,
+    /// The runtime of a spawn that names none. Default: `auto`.
+    pub runtime: RuntimeChoice,
+    /// The permission mode of a spawn that names none. Default: `default`.
+    pub permission_mode: PermissionMode,
+    /// How long fetching the base may take, in seconds. Default: 10.
+    pub fetch_timeout_s: u64,
+    /// How long `ao spawn --wait ready` waits, in seconds. Default: 60.
+    pub ready_timeout_s: u64,
+    /// Agents by name. Default: none; the built-in ones need no entry.
+    pub agents: BTreeMap<AgentKind, AgentConfig>,
+}
+
+/// An agent of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentConfig {
+    /// Claude Code.
+    ClaudeCode {
+        /// The program: an absolute path, or a name to look up on `PATH`. `None`: looked for.
+        program: Option<PathBuf>,
+        /// More arguments for every launch.
+        args: Vec<String>,
+    },
+    /// Any command.
+    Command {
+        /// The program and all its arguments. Never empty.
+        command: Vec<String>,
+    },
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is there and cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A mistake in the file.
+    #[error("{} line {line}: {}{cause}", path.display(), key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The key, with the tables it is in; `None` when the text is no TOML at that line.
+        key: Option<String>,
+        /// What is wrong, for a person.
+        cause: String,
+    },
+    /// A mistake in a variable.
+    #[error("environment variable {variable}: {cause}")]
+    InVariable {
+        /// The variable.
+        variable: String,
+        /// What is wrong, for a person.
+        cause: String,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        #[expect(clippy::expect_used, reason = "the constant is a valid name")]
+        let agent = AgentKind::new("claude-code").expect("`claude-code` is a valid agent name");
+        Self {
+            agent,
+            runtime: RuntimeChoice::Auto,
+            permission_mode: PermissionMode::Default,
+            fetch_timeout_s: 10,
+            ready_timeout_s: 60,
+            agents: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file (none is a file that sets nothing), then the variables of `env`, which win. A plain setting's
+    /// variable is `AO_` and the setting's name in capitals; an empty one counts as not set.
+    ///
+    /// # Errors
+    /// [`ConfigError`], for a mistake in the file also when a variable overrides it.
+    pub fn load(path: &Path, env: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let file = file::read(path)?;
+        let default = Self::default();
+        let seconds = |setting, from_file: Option<Seconds>, default| {
+            Ok::<_, ConfigError>(variable(env, setting)?.or(from_file).map_or(default, |Seconds(seconds)| seconds))
+        };
+        Ok(Self {
+            agent: variable(env, "agent")?.or(file.agent).unwrap_or(default.agent),
+            runtime: variable(env, "runtime")?.or(file.runtime).unwrap_or(default.runtime),
+            permission_mode: variable(env, "permission_mode")?
+                .or(file.permission_mode)
+                .unwrap_or(default.permission_mode),
+            fetch_timeout_s: seconds("fetch_timeout_s", file.fetch_timeout_s, default.fetch_timeout_s)?,
+            ready_timeout_s: seconds("ready_timeout_s", file.ready_timeout_s, default.ready_timeout_s)?,
+            agents: file.agents,
+        })
+    }
+}
+
+fn variable<T: FromStr<Err: Display>>(env: &BTreeMap<String, String>, setting: &str) -> Result<Option<T>, ConfigError> {
+    let variable = format!("AO_{}", setting.to_uppercase());
+    let Some(text) = env.get(&variable).filter(|text| !text.is_empty()) else { return Ok(None) };
+    text.parse().map(Some).map_err(|error| ConfigError::InVariable { cause: format!("{error}"), variable })
+}

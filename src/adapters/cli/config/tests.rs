@@ -1,0 +1,198 @@
+use super::*;
+
+fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn load(content: impl AsRef<[u8]>, pairs: &[(&str, &str)]) -> Result<Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, content).unwrap();
+    Config::load(&path, &env(pairs)).map_err(|error| error.to_string().replace(&dir.path().display().to_string(), ""))
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[test]
+fn nothing_set_gives_the_defaults() {
+    let defaults = Config::default();
+    assert_eq!((defaults.agent.as_str(), &defaults.runtime), ("claude-code", &RuntimeChoice::Auto));
+    assert_eq!((defaults.permission_mode, defaults.agents.len()), (PermissionMode::Default, 0));
+    assert_eq!((defaults.fetch_timeout_s, defaults.ready_timeout_s), (10, 60));
+    assert_eq!(Config::load(Path::new("/nonexistent/config.toml"), &env(&[])).unwrap(), defaults);
+    assert_eq!(load("", &[]).unwrap(), defaults);
+    assert_eq!(load("# nothing\n", &[("AO_AGENT", "")]).unwrap(), defaults);
+}
+
+#[test]
+fn i17_a_configuration_of_version_1_still_loads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/config-v1.toml");
+    let config = Config::load(&path, &env(&[])).unwrap();
+    let agents = [
+        ("claude-code", AgentConfig::ClaudeCode { program: Some("/opt/claude/bin/claude".into()), args: vec![] }),
+        ("build", AgentConfig::Command { command: words(&["make", "-k", "all targets", "-j", "2"]) }),
+        ("careful", AgentConfig::ClaudeCode { program: None, args: words(&["--model", "opus"]) }),
+        ("echo", AgentConfig::Command { command: words(&["/bin/echo", "größe $HOME"]) }),
+    ];
+    let expected = Config {
+        agent: "careful".parse().unwrap(),
+        runtime: "pty".parse().unwrap(),
+        permission_mode: PermissionMode::AcceptEdits,
+        fetch_timeout_s: 5,
+        ready_timeout_s: 120,
+        agents: agents.into_iter().map(|(name, agent)| (name.parse().unwrap(), agent)).collect(),
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn a_variable_wins_over_the_file() {
+    let file = "agent = 'a'\nruntime = 'pty'\npermission_mode = 'plan'\nfetch_timeout_s = 1\nready_timeout_s = 2\n";
+    let pairs = [
+        ("AO_AGENT", "b"),
+        ("AO_RUNTIME", "zellij"),
+        ("AO_PERMISSION_MODE", "bypass-permissions"),
+        ("AO_FETCH_TIMEOUT_S", "3"),
+        ("AO_READY_TIMEOUT_S", "4"),
+    ];
+    let config = load(file, &pairs).unwrap();
+    let expected = Config {
+        agent: "b".parse().unwrap(),
+        runtime: "zellij".parse().unwrap(),
+        permission_mode: PermissionMode::BypassPermissions,
+        fetch_timeout_s: 3,
+        ready_timeout_s: 4,
+        agents: BTreeMap::new(),
+    };
+    assert_eq!(config, expected);
+    assert_eq!(load("", &pairs).unwrap(), expected);
+    let file_only = load(file, &[]).unwrap();
+    assert_eq!((file_only.fetch_timeout_s, file_only.permission_mode), (1, PermissionMode::Plan));
+}
+
+#[test]
+fn variables_that_are_no_settings_are_left_alone() {
+    let pairs = [
+        ("AO_DATA_DIR", "/d"),
+        ("AO_NO_START", "1"),
+        ("AO_SESSION_ID", "app-1"),
+        ("AO_PROJECT_ID", "app"),
+        ("AO_ISSUE_ID", "?!"),
+        ("AO_TEST_RUN", "x"),
+        ("AO_AGENTS", "nonsense"),
+    ];
+    assert_eq!(load("", &pairs).unwrap(), Config::default());
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let cases = [
+        ("AO_AGENT", "Claude Code", "\"Claude Code\" is not a valid agent name"),
+        ("AO_RUNTIME", "a b", "\"a b\" is not a valid runtime name"),
+        ("AO_PERMISSION_MODE", "yolo", "\"yolo\" is not a permission mode: use default, accept-edits"),
+        ("AO_FETCH_TIMEOUT_S", "0", "\"0\" is not a number of seconds from 1 to 86400"),
+        ("AO_READY_TIMEOUT_S", "1m", "\"1m\" is not a number of seconds"),
+    ];
+    for (variable, value, cause) in cases {
+        let said = load("", &[(variable, value)]).unwrap_err();
+        let start = format!("environment variable {variable}: {cause}");
+        assert!(said.starts_with(&start), "{said}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_file_is_told_with_its_line_and_key() {
+    let cases = [
+        // What is no TOML.
+        ("a", "line 1: "),
+        ("agent = 'x'\n\nruntime = pty\n", "line 3: "),
+        ("agent = 'a'\nagent = 'b'\n", "line 2: duplicate key"),
+        ("agent = 'open\nruntime = 'pty'", "line 1: "),
+        // Keys that are not known, wherever.
+        ("\nagnet = 'x'\n", "line 2: agnet: unknown key `agnet`, expected one of `agent`, `runtime`"),
+        ("[server]\nport = 1\n", "line 1: server: unknown key `server`"),
+        ("[agents.a]\nkind = 'command'\ncommand = 'x'\nargz = []\n", "line 4: agents.a.argz: unknown key `argz`"),
+        // Wrong types.
+        ("# c\nagent = 5\n", "line 2: agent: invalid type: integer `5`, expected a string"),
+        ("runtime = true\n", "line 1: runtime: invalid type: boolean `true`, expected a string"),
+        ("permission_mode = ['plan']", "line 1: permission_mode: "),
+        ("fetch_timeout_s = '5'\n", "line 1: fetch_timeout_s: invalid type: string \"5\", expected a whole number"),
+        ("fetch_timeout_s = 1.5\n", "line 1: fetch_timeout_s: invalid type: floating point"),
+        ("agents = 3\n", "line 1: agents: invalid type: integer `3`, expected a table"),
+        ("[agents]\n\na = 'x'\n", "line 3: agents.a: invalid type: string \"x\", expected a table"),
+        (
+            "[agents.a]\nkind = 'command'\ncommand = 7\n",
+            "line 3: agents.a.command: invalid type: integer `7`, expected a string in shell words or a list of strings",
+        ),
+        (
+            "[agents.a]\nkind = 'command'\ncommand = ['x', 7]\n",
+            "line 3: agents.a.command[1]: invalid type: integer `7`, expected a string",
+        ),
+        (
+            "[agents.a]\nkind = 'claude-code'\nargs = [\n 'x',\n 2,\n]\n",
+            "line 5: agents.a.args[1]: invalid type: integer `2`",
+        ),
+        ("[agents.a]\nkind = 'claude-code'\nprogram = []\n", "line 3: agents.a.program: invalid type: sequence"),
+        // Wrong values.
+        ("agent = 'A B'\n", "line 1: agent: \"A B\" is not a valid agent name"),
+        ("agent = 'a'\nruntime = 'Z'\n", "line 2: runtime: \"Z\" is not a valid runtime name"),
+        (
+            "permission_mode = 'yolo'\n",
+            "line 1: permission_mode: unknown value `yolo`, expected one of `default`, `accept-edits`",
+        ),
+        ("\n\n\nready_timeout_s = 0\n", "line 4: ready_timeout_s: 0 is not a number of seconds from 1 to 86400"),
+        ("ready_timeout_s = -1\n", "line 1: ready_timeout_s: -1 is not a number of seconds"),
+        ("[agents.'A b']\nkind = 'command'\n", "line 1: agents"),
+        (
+            "[agents.a]\nkind = 'codex'\n",
+            "line 2: agents.a.kind: unknown value `codex`, expected `claude-code` or `command`",
+        ),
+        (
+            "[agents.a]\nkind = 'command'\ncommand = 'make \"x'\n",
+            "line 3: agents.a.command: a quote is not closed in \"make \\\"x\"",
+        ),
+        ("[agents.a]\nkind = 'command'\ncommand = '  '\n", "line 3: agents.a.command: the command is empty"),
+        ("[agents.a]\nkind = 'command'\ncommand = []\n", "line 3: agents.a.command: the command is empty"),
+        ("[agents.a]\nkind = 'command'\ncommand = ['', 'x']\n", "line 3: agents.a.command: the command is empty"),
+        (
+            "[agents.a]\nkind = 'claude-code'\nprogram = 'bin/claude'\n",
+            "line 3: agents.a.program: \"bin/claude\" is not a program: give an absolute path",
+        ),
+        ("[agents.a]\nkind = 'claude-code'\nprogram = ''\n", "line 3: agents.a.program: \"\" is not a program"),
+        // What does not go together.
+        ("agent = 'a'\n[agents.a]\nprogram = 'x'\n", "line 2: agents.a.kind: missing key `kind`"),
+        ("[agents.a]\n# c\nkind = 'command'\n", "line 3: agents.a.command: it is missing"),
+        ("[agents.a]\ncommand = 'x'\nkind = 'claude-code'\n", "line 2: agents.a.command: only agents of kind command"),
+        (
+            "[agents.a]\nkind = 'command'\ncommand = 'x'\nprogram = 'y'\n",
+            "line 4: agents.a.program: agents of kind command have none",
+        ),
+    ];
+    for (content, expected) in cases {
+        let said = load(content, &[]).unwrap_err();
+        assert!(said.starts_with(&format!("/config.toml {expected}")), "\n{content}\nsaid: {said}\nnot:  {expected}");
+        assert!(!said.contains("$__"), "{said}");
+        let windows = content.replace('\n', "\r\n");
+        assert_eq!(load(&windows, &[]).unwrap_err(), said, "with other line ends");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_file_is_told_also_when_a_variable_overrides_it() {
+    assert!(load("agent = 5", &[("AO_AGENT", "a")]).unwrap_err().contains("line 1: agent"));
+}
+
+#[test]
+fn text_that_is_not_utf_8_has_a_line() {
+    let said = load(b"# one\nagent = '\xff'\n", &[]).unwrap_err();
+    assert_eq!(said, "/config.toml line 2: this is not UTF-8 text");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = Config::load(dir.path(), &env(&[])).unwrap_err().to_string();
+    assert!(said.starts_with(&format!("cannot read {}: ", dir.path().display())), "{said}");
+}

@@ -1,0 +1,103 @@
+//! Values that have rules of their own. Each is checked while the file is read, so that a mistake has its line.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+
+use crate::app::RuntimeChoice;
+
+/// A bound of 1 second to a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seconds(pub(super) u64);
+
+const MOST_SECONDS: u64 = 24 * 60 * 60;
+
+impl Seconds {
+    fn new(seconds: u64) -> Option<Self> {
+        (1..=MOST_SECONDS).contains(&seconds).then_some(Self(seconds))
+    }
+}
+
+fn no_seconds(given: &dyn fmt::Display) -> String {
+    format!("{given} is not a number of seconds from 1 to {MOST_SECONDS}")
+}
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().ok().and_then(Self::new).ok_or_else(|| no_seconds(&format_args!("{text:?}")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let seconds = i64::deserialize(from)?;
+        u64::try_from(seconds).ok().and_then(Self::new).ok_or_else(|| Error::custom(no_seconds(&seconds)))
+    }
+}
+
+/// Reads a value that parses from a string.
+pub(super) fn runtime<'de, D: Deserializer<'de>>(from: D) -> Result<Option<RuntimeChoice>, D::Error> {
+    String::deserialize(from)?.parse().map(Some).map_err(Error::custom)
+}
+
+/// A program: an absolute path, or a bare name. What a relative path is relative to, nobody could say.
+#[derive(Debug)]
+pub(super) struct ProgramName(pub(super) PathBuf);
+
+impl<'de> Deserialize<'de> for ProgramName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        if text.is_empty() || text.contains('/') && !Path::new(&text).is_absolute() {
+            let cause = format!("{text:?} is not a program: give an absolute path, or a name to look up on PATH");
+            return Err(Error::custom(cause));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// A program and its arguments: a list, or one string in shell words. Never empty.
+#[derive(Debug)]
+pub(super) struct CommandWords(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for CommandWords {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(CommandVisitor)
+    }
+}
+
+struct CommandVisitor;
+
+impl CommandVisitor {
+    fn checked<E: de::Error>(words: Vec<String>) -> Result<CommandWords, E> {
+        match words.first() {
+            Some(program) if !program.is_empty() => Ok(CommandWords(words)),
+            _ => Err(E::custom("the command is empty")),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for CommandVisitor {
+    type Value = CommandWords;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a string in shell words or a list of strings")
+    }
+
+    fn visit_str<E: de::Error>(self, line: &str) -> Result<CommandWords, E> {
+        let words = shell_words::split(line).map_err(|_| E::custom(format!("a quote is not closed in {line:?}")))?;
+        Self::checked(words)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<CommandWords, A::Error> {
+        let mut words = Vec::new();
+        while let Some(word) = list.next_element()? {
+            words.push(word);
+        }
+        Self::checked(words)
+    }
+}
