@@ -84,7 +84,10 @@ fn exit_code(exit: Exit) -> ExitCode {
 }
 
 fn executor(has_workers: bool) -> Result<tokio::runtime::Runtime, CliError> {
-    let mut builder =
-        if has_workers { tokio::runtime::Builder::new_multi_thread() } else { tokio::runtime::Builder::new_current_thread() };
+    let mut builder = if has_workers {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
     builder.enable_all().build().map_err(|error| CliError::failed(format!("cannot start: {error}")))
 }

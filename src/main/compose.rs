@@ -58,7 +58,7 @@ pub(crate) fn application(edge: &Edge, store: Arc<SqliteStore>) -> Result<Applic
         ao_program: edge.ao_program.clone(),
         agent_env: agent_env(edge),
         default_agent: config.agent.clone(),
-        default_runtime: config.runtime.parse().map_err(|error| CliError::usage(format!("runtime: {error}")))?,
+        default_runtime: config.runtime.clone(),
         default_permission_mode: config.permission_mode,
         fetch_timeout: Duration::from_secs(config.fetch_timeout_s),
         start_watch: START_WATCH,
@@ -88,19 +88,40 @@ pub(crate) fn zellij_dir(edge: &Edge) -> PathBuf {
     edge.data_dir.root().join("zellij")
 }
 
-/// The built-in agents and those the configuration names.
+/// The built-in agents and those the configuration names, which replace a built-in one of the same name.
 pub(crate) fn agents(edge: &Edge) -> Result<Vec<Arc<dyn Agent>>, CliError> {
-    let claude_code = ClaudeCode::new(ClaudeCodeSettings {
-        program: None,
-        path_var: edge.path_var(),
-        home: edge.home.clone(),
-        config_dir: edge.var("CLAUDE_CONFIG_DIR").map(PathBuf::from),
-        env: edge.env.clone(),
-        is_root: edge.is_root,
-    });
-    let settings = CommandAgentSettings { path_var: edge.path_var(), env: BTreeMap::new() };
-    let command = CommandAgent::new("command".parse().unwrap(), CommandLine::default(), settings);
-    Ok(vec![Arc::new(claude_code), Arc::new(command)])
+    let mut configured = edge.config.agents.clone();
+    let built_in = [
+        (claude_code::KIND, AgentConfig::ClaudeCode { program: None, args: Vec::new() }),
+        (command::KIND, AgentConfig::Command { command: Vec::new() }),
+    ];
+    for (name, config) in built_in {
+        let name = name.parse().map_err(|error| CliError::failed(format!("{error}")))?;
+        configured.entry(name).or_insert(config);
+    }
+    configured.into_iter().map(|(name, config)| agent(edge, name, config)).collect()
+}
+
+fn agent(edge: &Edge, name: AgentKind, config: AgentConfig) -> Result<Arc<dyn Agent>, CliError> {
+    match config {
+        AgentConfig::ClaudeCode { program, args } => Ok(Arc::new(ClaudeCode::new(ClaudeCodeSettings {
+            kind: name,
+            program,
+            args,
+            path_var: edge.path_var(),
+            home: edge.home.clone(),
+            config_dir: edge.var("CLAUDE_CONFIG_DIR").map(PathBuf::from),
+            env: edge.env.clone(),
+            is_root: edge.is_root,
+        }))),
+        AgentConfig::Command { command } => {
+            let command =
+                if command.is_empty() { Ok(CommandLine::default()) } else { CommandLine::from_words(command) };
+            let command = command.map_err(|error| CliError::usage(format!("agent {name}: {error}")))?;
+            let settings = CommandAgentSettings { path_var: edge.path_var(), env: BTreeMap::new() };
+            Ok(Arc::new(CommandAgent::new(name, command, settings)))
+        }
+    }
 }
 
 /// What agents inherit: the daemon's environment without what would mislead them.

@@ -96,7 +96,11 @@ fn signals() -> Result<[Signal; 2], CliError> {
 }
 
 /// The first signal stops gracefully, the second one at once.
-async fn stop_on_signals([mut terminate, mut interrupt]: [Signal; 2], stop: CancellationToken, at_once: CancellationToken) {
+async fn stop_on_signals(
+    [mut terminate, mut interrupt]: [Signal; 2],
+    stop: CancellationToken,
+    at_once: CancellationToken,
+) {
     for token in [stop, at_once] {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
         token.cancel();

@@ -30,7 +30,8 @@ fn directory(name: &str, path: &Path) -> Check {
     let shown = path.display().to_string();
     if access(nearest, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         let found = format!("{shown}: {} cannot be written to", nearest.display());
-        let advice = Some(format!("check with: ls -ld {}; or choose another place with AO_DATA_DIR", nearest.display()));
+        let advice =
+            Some(format!("check with: ls -ld {}; or choose another place with AO_DATA_DIR", nearest.display()));
         return Check { name: name.to_owned(), verdict: Verdict::Broken, found, advice };
     }
     Check::ok(name, if nearest == path { shown } else { format!("{shown} (will be made)") })
@@ -41,7 +42,8 @@ async fn daemon(edge: &Edge) -> Check {
         Ok(info) => {
             let mut check = Check::ok("daemon", format!("ao {} runs, pid {}", info.version, info.pid));
             if info.version != env!("CARGO_PKG_VERSION") {
-                check.advice = Some("it is another version than this ao: ao stop, then ao start; agents go on".to_owned());
+                check.advice =
+                    Some("it is another version than this ao: ao stop, then ao start; agents go on".to_owned());
             }
             check
         }

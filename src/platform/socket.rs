@@ -38,9 +38,8 @@ pub fn make_private(directory: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     let found = std::fs::symlink_metadata(directory)?;
-    let refuse = |what: &str| {
-        Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {what}", directory.display())))
-    };
+    let refuse =
+        |what: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {what}", directory.display())));
     if !found.is_dir() {
         return refuse("is not a directory");
     }

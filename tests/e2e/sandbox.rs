@@ -69,7 +69,8 @@ impl Sandbox {
         env.extend(more);
         let sandbox = Self { root, env };
         std::fs::create_dir_all(sandbox.path("home")).unwrap();
-        std::fs::write(sandbox.path("home/.gitconfig"), "[user]\nname = Tester\nemail = tester@example.invalid\n").unwrap();
+        std::fs::write(sandbox.path("home/.gitconfig"), "[user]\nname = Tester\nemail = tester@example.invalid\n")
+            .unwrap();
         sandbox.make_repository("app");
         sandbox
     }
@@ -102,14 +103,18 @@ impl Sandbox {
     /// Runs git and gives what it printed, trimmed.
     #[track_caller]
     pub(crate) fn git(&self, directory: &Path, args: &[&str]) -> String {
-        let output = Command::new("git").args(args).current_dir(directory).env_clear().envs(&self.env).output().unwrap();
+        let output =
+            Command::new("git").args(args).current_dir(directory).env_clear().envs(&self.env).output().unwrap();
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
     /// The branches of the repository.
     pub(crate) fn branches(&self) -> Vec<String> {
-        self.git(&self.repo(), &["for-each-ref", "--format=%(refname:short)", "refs/heads"]).lines().map(Into::into).collect()
+        self.git(&self.repo(), &["for-each-ref", "--format=%(refname:short)", "refs/heads"])
+            .lines()
+            .map(Into::into)
+            .collect()
     }
 
     /// Puts an executable script on the front of `PATH`.
@@ -145,7 +150,8 @@ impl Sandbox {
         // Not `output()`: a daemon it started must not be able to hold the pipes open unnoticed.
         let child = command.spawn().unwrap();
         let output = tokio::time::timeout(BOUND, child.wait_with_output()).await;
-        let output = output.unwrap_or_else(|_| panic!("{shown} did not end; processes: {:#?}", self.processes())).unwrap();
+        let output =
+            output.unwrap_or_else(|_| panic!("{shown} did not end; processes: {:#?}", self.processes())).unwrap();
         Run {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

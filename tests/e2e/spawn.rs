@@ -8,16 +8,36 @@ use crate::tools::{RUNTIMES, has_runtime};
 
 /// The fields of a session, as the contract lists them.
 const SESSION_FIELDS: [&str; 22] = [
-    "id", "project", "node", "kind", "agent", "runtime", "status", "activity", "permission_mode", "branch", "base",
-    "workspace", "prompt", "name", "agent_session_id", "pid", "pending_request", "pull_request", "exit", "created_at",
-    "updated_at", "last_activity_at",
+    "id",
+    "project",
+    "node",
+    "kind",
+    "agent",
+    "runtime",
+    "status",
+    "activity",
+    "permission_mode",
+    "branch",
+    "base",
+    "workspace",
+    "prompt",
+    "name",
+    "agent_session_id",
+    "pid",
+    "pending_request",
+    "pull_request",
+    "exit",
+    "created_at",
+    "updated_at",
+    "last_activity_at",
 ];
 
 #[tokio::test]
 async fn a_command_runs_in_a_worktree_of_its_own() {
     let sandbox = Sandbox::new();
     let script = "pwd > where; git add where; git commit --quiet --message=work; echo done; exit 0";
-    let args = ["spawn", "--agent", "command", "--runtime", "pty", "--wait", "exit", "--json", "--", "sh", "-c", script];
+    let args =
+        ["spawn", "--agent", "command", "--runtime", "pty", "--wait", "exit", "--json", "--", "sh", "-c", script];
     let run = sandbox.ao(&args).await;
     run.ok();
     let session = run.json();
@@ -90,8 +110,10 @@ async fn a_default_branch_that_exists_is_passed_over() {
 async fn arguments_and_environment_reach_the_agent_unchanged() {
     let mut sandbox = Sandbox::new();
     sandbox.env.insert("SECRET_TOKEN".into(), "s3cret-value".into());
-    let script = r#"printf '%s|' "$@"; echo "$SECRET_TOKEN $AO_SESSION_ID $AO_PROJECT_ID $AO_ISSUE_ID"; test -x "$AO_PROGRAM""#;
-    let mut args = vec!["spawn", "--agent", "command", "--runtime", "pty", "--issue", "ISSUE-7", "--wait", "exit", "--"];
+    let script =
+        r#"printf '%s|' "$@"; echo "$SECRET_TOKEN $AO_SESSION_ID $AO_PROJECT_ID $AO_ISSUE_ID"; test -x "$AO_PROGRAM""#;
+    let mut args =
+        vec!["spawn", "--agent", "command", "--runtime", "pty", "--issue", "ISSUE-7", "--wait", "exit", "--"];
     args.extend(["sh", "-c", script, "sh", "a b", "$(id)", "'\"", "-x", "größe 🦀"]);
     sandbox.ao(&args).await.ok();
     let output = sandbox.ao(&["output", "app-1"]).await.ok();
@@ -107,11 +129,12 @@ async fn nothing_secret_shows_in_a_process_listing() {
         std::fs::write(&prompt, "the secret plan").unwrap();
         let args = ["spawn", "--agent", "command", "--runtime", runtime, "--prompt-file", prompt.to_str().unwrap()];
         sandbox.ao(&[&args[..], &["--", "sh", "-c", "cat \"$AO_PROMPT_FILE\"; sleep 600"]].concat()).await.ok();
-        sandbox.until("the prompt was printed", || {
-            let run = sandbox.command(&["output", "app-1"]).output().unwrap();
-            String::from_utf8_lossy(&run.stdout).contains("the secret plan")
-        })
-        .await;
+        sandbox
+            .until("the prompt was printed", || {
+                let run = sandbox.command(&["output", "app-1"]).output().unwrap();
+                String::from_utf8_lossy(&run.stdout).contains("the secret plan")
+            })
+            .await;
         let processes = sandbox.processes();
         assert!(processes.iter().any(|(_, command)| command == "sleep 600"), "{processes:#?}");
         for (_, command) in processes {

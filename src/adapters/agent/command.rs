@@ -87,6 +87,9 @@ impl From<CommandLine> for Vec<String> {
     }
 }
 
+/// The name of the built-in one, whose command comes with the session.
+pub const KIND: &str = "command";
+
 /// What a command agent is run with.
 #[derive(Debug, Clone)]
 pub struct CommandAgentSettings {

@@ -28,7 +28,8 @@ pub(super) async fn exists(git: &Git, repository: &Repository, branch: &str) -> 
 pub(super) async fn check_name(git: &Git, repository: &Repository, branch: &str) -> Result<(), WorkspaceError> {
     let invalid = |cause: String| WorkspaceError::InvalidBranch { branch: branch.to_owned(), cause };
     let failed = |error: GitError| super::failed("make", &error);
-    let valid = git.at(&repository.path).args(["check-ref-format", "--branch", branch]).output().await.map_err(failed)?;
+    let valid =
+        git.at(&repository.path).args(["check-ref-format", "--branch", branch]).output().await.map_err(failed)?;
     // `--branch` also takes `@{-1}`, which it expands.
     if !valid.status.success() || valid.text() != branch {
         return Err(invalid("git does not allow it (see `git help check-ref-format`)".to_owned()));
@@ -39,7 +40,9 @@ pub(super) async fn check_name(git: &Git, repository: &Repository, branch: &str)
     for (at, _) in branch.match_indices('/') {
         let parent = &branch[..at];
         if exists(git, repository, parent).await.map_err(failed)? {
-            return Err(invalid(format!("there is a branch {parent:?}, and git cannot hold both: choose another prefix")));
+            return Err(invalid(format!(
+                "there is a branch {parent:?}, and git cannot hold both: choose another prefix"
+            )));
         }
     }
     let below = format!("{}/", reference(branch));
@@ -79,7 +82,8 @@ pub(super) async fn delete_if_empty(
 ) -> Result<bool, GitError> {
     let reference = reference(branch);
     let at = |args: &[&str]| git.at(&repository.path).args(args.iter().copied());
-    let shown = at(&["for-each-ref", "--format=%(refname)%00%(objectname)%00%(worktreepath)", &reference]).text().await?;
+    let shown =
+        at(&["for-each-ref", "--format=%(refname)%00%(objectname)%00%(worktreepath)", &reference]).text().await?;
     let fields = shown.lines().map(|line| line.split('\0').collect::<Vec<_>>());
     let Some((tip, checkout)) = fields
         .filter_map(|fields| Some((*fields.first()?, (*fields.get(1)?).to_owned(), (*fields.get(2)?).to_owned())))

@@ -33,9 +33,10 @@ pub(super) async fn create(git: &GitWorkspace, request: &WorkspaceRequest) -> Re
     check(git, request).await?;
     let repository = &request.repository;
     let common = repository.common_dir.clone();
-    blocking(move || exclude::ensure(&common)).await.map_err(|error| fault(format!("cannot write info/exclude: {error}")))?;
-    let base =
-        base::find(&git.git, &git.fetches, repository, request.base.as_deref(), request.fetch_timeout).await?;
+    blocking(move || exclude::ensure(&common))
+        .await
+        .map_err(|error| fault(format!("cannot write info/exclude: {error}")))?;
+    let base = base::find(&git.git, &git.fetches, repository, request.base.as_deref(), request.fetch_timeout).await?;
     let _turn = git.turn(repository).await;
     clear_the_place(request).await?;
     make_branch(git, request, &base.commit).await?;
@@ -84,10 +85,13 @@ async fn check_out(git: &GitWorkspace, request: &WorkspaceRequest, notes: &mut V
     let reason = entry::lock_reason(&request.session);
     let call = git.git.at(&request.repository.path).config("checkout.workers=0");
     let call = call.args(["worktree", "add", "--quiet", "--lock", "--reason", &reason, "--"]);
-    let added = call.arg(&request.path).arg(&request.branch).timeout(git.git.settings().checkout_timeout).change().await;
+    let added =
+        call.arg(&request.path).arg(&request.branch).timeout(git.git.settings().checkout_timeout).change().await;
     let entry = look(request).await.map_err(|error| error.to_string())?;
     let Some(entry) = entry.filter(|entry| entry.ownership(&request.session) == Ownership::HalfMade) else {
-        return Err(added.map_or_else(|error| error.complaint(), |_| "git made no worktree that can be found".to_owned()));
+        return Err(
+            added.map_or_else(|error| error.complaint(), |_| "git made no worktree that can be found".to_owned())
+        );
     };
     if let Err(error) = added {
         // The entry stays only when everything but the hook went well; the checkout tells for certain.
@@ -111,7 +115,9 @@ async fn is_complete(call: Call<'_>) -> bool {
 async fn particulars(git: &GitWorkspace, request: &WorkspaceRequest) -> Vec<String> {
     let mut notes = Vec::new();
     if request.path.join(".gitmodules").is_file() {
-        notes.push("its submodules are not checked out; `git submodule update --init` in the workspace does that".to_owned());
+        notes.push(
+            "its submodules are not checked out; `git submodule update --init` in the workspace does that".to_owned(),
+        );
     }
     let attributes = std::fs::read_to_string(request.path.join(".gitattributes")).unwrap_or_default();
     if attributes.contains("filter=lfs") {

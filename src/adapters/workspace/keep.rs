@@ -33,7 +33,8 @@ pub(super) async fn reason(git: &Git, entry: &Entry, checkout: &Path) -> Result<
     }
     let (root, modules) = (checkout.to_owned(), entry.admin.join("modules"));
     let inside = blocking(move || Ok((tree::nested_checkouts(&root)?, tree::git_directories(&modules)?))).await;
-    let (checkouts, modules) = inside.map_err(|error| GitError::Unusable(format!("cannot look through it: {error}")))?;
+    let (checkouts, modules) =
+        inside.map_err(|error| GitError::Unusable(format!("cannot look through it: {error}")))?;
     for nested in checkouts {
         if let Some(found) = nested_reason(git, entry, checkout, &nested).await? {
             let name = nested.strip_prefix(checkout).unwrap_or(&nested);

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::id::AgentKind;
 use crate::domain::permission::PermissionMode;
 use crate::ports::agent::{AgentError, LaunchRequest};
 
@@ -37,9 +38,9 @@ pub(super) fn permission_mode(mode: PermissionMode) -> &'static str {
 }
 
 /// Writes the file; gives its path.
-pub(super) fn write(request: &LaunchRequest) -> Result<String, AgentError> {
+pub(super) fn write(kind: &AgentKind, request: &LaunchRequest) -> Result<String, AgentError> {
     let path = request.session_dir.join("claude-settings.json");
-    let mut text = serde_json::to_vec_pretty(&content(request)?).map_err(|error| AgentError::File {
+    let mut text = serde_json::to_vec_pretty(&content(kind, request)?).map_err(|error| AgentError::File {
         action: "write",
         path: path.clone(),
         source: error.into(),
@@ -49,12 +50,12 @@ pub(super) fn write(request: &LaunchRequest) -> Result<String, AgentError> {
     super::utf8(&path)
 }
 
-fn content(request: &LaunchRequest) -> Result<Value, AgentError> {
+fn content(kind: &AgentKind, request: &LaunchRequest) -> Result<Value, AgentError> {
     // Claude Code hands the command to a shell.
     let ao = super::utf8(&request.ao_program)?;
     let ao = shell_words::quote(&ao);
     let hook = |event: &str| {
-        let command = format!("{ao} hook {} {event}", super::KIND);
+        let command = format!("{ao} hook {kind} {event}");
         json!([{ "hooks": [{ "type": "command", "command": command, "timeout": HOOK_TIMEOUT_SECONDS }] }])
     };
     let hooks: Map<String, Value> = EVENTS.iter().map(|event| ((*event).to_owned(), hook(event))).collect();
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn every_event_calls_this_ao_whatever_its_path() {
         for ao in ["/usr/bin/ao", "/opt/my tools/it's \"ao\" $(x)/ao"] {
-            let settings = content(&request(PermissionMode::Default, ao)).unwrap();
+            let settings = content(&"claude-code".parse().unwrap(), &request(PermissionMode::Default, ao)).unwrap();
             for event in EVENTS {
                 let command = settings["hooks"][event][0]["hooks"][0]["command"].as_str().unwrap();
                 assert_eq!(shell_words::split(command).unwrap(), [ao, "hook", "claude-code", event]);
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn the_bypass_warning_is_answered_only_when_bypassing() {
         for mode in PermissionMode::ALL {
-            let settings = content(&request(mode, "/ao")).unwrap();
+            let settings = content(&"claude-code".parse().unwrap(), &request(mode, "/ao")).unwrap();
             let answered = settings.get("skipDangerousModePermissionPrompt").is_some();
             assert_eq!(answered, mode == PermissionMode::BypassPermissions, "{mode}");
         }

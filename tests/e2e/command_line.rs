@@ -1,0 +1,121 @@
+//! The command line as a newcomer meets it: exit codes, what goes where, and errors that say what to do.
+
+use crate::sandbox::Sandbox;
+
+#[tokio::test]
+async fn without_a_daemon_commands_say_how_to_start_one() {
+    let sandbox = Sandbox::new();
+    for args in [&["ls"][..], &["show", "app-1"], &["kill", "app-1"], &["project", "ls"], &["output", "app-1"]] {
+        let run = sandbox.ao(args).await.fails(3, &["no daemon answers", "ao start"]);
+        assert_eq!(run.stdout, "");
+    }
+    sandbox.ao(&["spawn", "--no-start", "x"]).await.fails(3, &["ao start"]);
+    let mut command = sandbox.command(&["spawn", "x"]);
+    command.env("AO_NO_START", "1");
+    sandbox.run(command).await.fails(3, &["ao start"]);
+    assert!(sandbox.processes().is_empty());
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_is_a_usage_error() {
+    let sandbox = Sandbox::new();
+    for args in [&["no-such-command"][..], &["spawn", "--permission-mode", "yolo", "x"], &["show", "not a session"]] {
+        assert_eq!(sandbox.ao(args).await.code, 2, "{args:?}");
+    }
+    let args = ["spawn", "--agent", "nobody", "x"];
+    sandbox.ao(&args).await.fails(2, &["there is no agent nobody", "claude-code, command", "config.toml"]);
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "screen", "--", "true"]).await.fails(2, &["zellij, pty"]);
+    sandbox.ao(&["spawn", "--agent", "command"]).await.fails(2, &["was given no command", "-- make -k"]);
+}
+
+#[tokio::test]
+async fn projects_are_registered_listed_shown_and_forgotten() {
+    let sandbox = Sandbox::new();
+    sandbox.make_repository("My Größe App");
+    assert_eq!(sandbox.ao(&["project", "add", "../My Größe App"]).await.ok(), "my-gr-e-app");
+    assert_eq!(sandbox.ao(&["project", "add", ".", "--id", "main-app"]).await.ok(), "main-app");
+    assert_eq!(sandbox.ao(&["project", "add", "."]).await.ok(), "main-app");
+    sandbox.ao(&["project", "add", ".", "--id", "other"]).await.fails(5, &["registered already, as project main-app"]);
+    let listed = sandbox.ao(&["project", "ls"]).await.ok();
+    assert!(listed.contains("main-app") && listed.contains("My Größe App"), "{listed}");
+    let shown = sandbox.ao(&["project", "show", "main-app", "--json"]).await.json();
+    assert_eq!(shown["path"], sandbox.repo().canonicalize().unwrap().to_str().unwrap());
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sleep", "600"]).await.ok();
+    sandbox.ao(&["project", "rm", "main-app"]).await.fails(5, &["still has live sessions", "ao kill"]);
+    sandbox.ao(&["kill", "main-app-1"]).await.ok();
+    sandbox.ao(&["project", "rm", "main-app"]).await.ok();
+    sandbox.ao(&["project", "show", "main-app"]).await.fails(4, &["main-app"]);
+    sandbox.ao(&["project", "add", "/"]).await.fails(1, &["is not in a git repository"]);
+}
+
+#[tokio::test]
+async fn a_moved_repository_is_told_apart_from_an_unknown_project() {
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["project", "add", "."]).await.ok();
+    sandbox
+        .ao(&["spawn", "--project", "nothing", "x"])
+        .await
+        .fails(4, &["there is no project nothing", "ao project ls"]);
+    std::fs::rename(sandbox.repo(), sandbox.path("elsewhere")).unwrap();
+    let mut command = sandbox.command(&["spawn", "--project", "app", "--agent", "command", "--", "true"]);
+    command.current_dir("/");
+    sandbox.run(command).await.fails(1, &["was moved or deleted", "ao project rm"]);
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_configuration_names_file_line_and_key() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.path("home/.config/ao/config.toml");
+    std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+    std::fs::write(&config, "agent = \"claude-code\"\nruntime = 7\n").unwrap();
+    sandbox.ao(&["ls"]).await.fails(2, &[config.to_str().unwrap(), "line 2", "runtime"]);
+    // An agent's hook must not fail because of it.
+    let mut hook = sandbox.command(&["hook", "claude-code", "Stop"]);
+    hook.env("AO_SESSION_ID", "app-1");
+    let run = sandbox.run(hook).await;
+    assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, "", ""));
+}
+
+#[tokio::test]
+async fn an_agent_of_the_configuration_is_a_command_in_shell_words_or_a_list() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.path("home/.config/ao/config.toml");
+    std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+    let text = "agent = \"greeter\"\nruntime = \"pty\"\n\
+                [agents.greeter]\nkind = \"command\"\ncommand = \"echo 'hello there'\"\n\
+                [agents.lister]\nkind = \"command\"\ncommand = [\"echo\", \"a  b\"]\n";
+    std::fs::write(&config, text).unwrap();
+    sandbox.ao(&["spawn", "--wait", "exit", "--", "friend"]).await.ok();
+    assert_eq!(sandbox.ao(&["output", "app-1"]).await.ok(), "hello there friend");
+    sandbox.ao(&["spawn", "--agent", "lister", "--wait", "exit"]).await.ok();
+    assert_eq!(sandbox.ao(&["output", "app-2"]).await.ok(), "a  b");
+}
+
+#[tokio::test]
+async fn a_hook_without_a_session_or_a_daemon_says_nothing_and_succeeds() {
+    let sandbox = Sandbox::new();
+    let hook = sandbox.command(&["hook", "claude-code", "Stop"]);
+    let run = sandbox.run(hook).await;
+    assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, "", ""));
+    assert!(!sandbox.path("data").exists());
+}
+
+#[tokio::test]
+async fn doctor_names_what_is_missing_and_what_to_do() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env.insert("PATH".into(), "/nowhere".into());
+    let run = sandbox.ao(&["doctor"]).await;
+    assert_eq!(run.code, 1, "{run:#?}");
+    for words in ["BAD  git", "no   runtime zellij", "no   agent claude-code", "ok   runtime pty", "→"] {
+        assert!(run.stdout.contains(words), "{words:?} is missing: {run:#?}");
+    }
+    assert!(!sandbox.path("data").exists(), "doctor changes nothing");
+}
+
+#[tokio::test]
+async fn completion_and_version_need_nothing() {
+    let sandbox = Sandbox::new();
+    assert!(sandbox.ao(&["completion", "bash"]).await.ok().contains("_ao"));
+    assert_eq!(sandbox.ao(&["version"]).await.ok(), format!("ao {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(sandbox.ao(&["version", "--json"]).await.json()["version"], env!("CARGO_PKG_VERSION"));
+}

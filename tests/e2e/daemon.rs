@@ -1,0 +1,199 @@
+//! The daemon: it may stop, die and start again, and no agent and no report is lost by that.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::sandbox::{Sandbox, signal};
+use crate::tools::{RUNTIMES, has_runtime};
+
+async fn spawn_sleeper(sandbox: &Sandbox, runtime: &str) -> u32 {
+    let args = ["spawn", "--agent", "command", "--runtime", runtime, "--json", "--", "sleep", "600"];
+    let run = sandbox.ao(&args).await;
+    run.ok();
+    u32::try_from(run.json()["pid"].as_u64().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn i03_agents_outlive_a_daemon_that_is_killed_or_stopped() {
+    for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
+        let sandbox = Sandbox::new();
+        let agent = spawn_sleeper(&sandbox, runtime).await;
+        let daemon = sandbox.daemon_pid().await;
+        signal(daemon, Signal::KILL);
+        sandbox.until("the daemon is dead", || !Sandbox::is_running(daemon)).await;
+        assert!(Sandbox::is_running(agent), "{runtime}: killed with the daemon");
+        sandbox.ao(&["start"]).await.ok();
+        let session = sandbox.show("app-1").await;
+        assert_eq!((&session["status"], &session["pid"]), (&json!("working"), &json!(agent)), "{runtime}: {session:#}");
+        sandbox.ao(&["stop"]).await.ok();
+        assert!(Sandbox::is_running(agent), "{runtime}: stopped with the daemon");
+        sandbox.ao(&["start"]).await.ok();
+        sandbox.ao(&["kill", "app-1"]).await.ok();
+        assert!(!Sandbox::is_running(agent), "{runtime}: not found by the new daemon");
+    }
+}
+
+#[tokio::test]
+async fn i02_a_daemon_that_is_killed_in_a_spawn_settles_it_at_its_next_start() {
+    // Every pause is another place in the spawn.
+    for pause_ms in [0, 20, 60, 120, 250, 400, 700] {
+        let sandbox = Sandbox::new();
+        sandbox.ao(&["start"]).await.ok();
+        let daemon = sandbox.daemon_pid().await;
+        let args =
+            ["spawn", "--agent", "command", "--runtime", "pty", "--no-start", "--wait", "none", "--", "sleep", "600"];
+        let spawn = sandbox.ao(&args);
+        let kill = async {
+            tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
+            signal(daemon, Signal::KILL);
+        };
+        let (_cut_off, ()) = tokio::join!(spawn, kill);
+        sandbox.until("the daemon is dead", || !Sandbox::is_running(daemon)).await;
+        sandbox.ao(&["start"]).await.ok();
+        assert_settled(&sandbox, pause_ms).await;
+    }
+}
+
+/// Either the session is live with exactly one agent, or nothing of it is left.
+async fn assert_settled(sandbox: &Sandbox, pause_ms: u64) {
+    let sessions = sandbox.ao(&["ls", "-a", "--json"]).await.json();
+    let sleepers = || sandbox.processes().iter().filter(|(_, command)| command == "sleep 600").count();
+    match sessions[0]["status"].as_str() {
+        Some("working") => {
+            assert_eq!(sleepers(), 1, "{pause_ms} ms");
+            assert!(sandbox.worktree("app-1").exists(), "{pause_ms} ms");
+        }
+        None | Some("failed") => {
+            sandbox.until("no agent is left", || sleepers() == 0).await;
+            assert_eq!(sandbox.branches(), ["main"], "{pause_ms} ms");
+            assert!(!sandbox.worktree("app-1").exists(), "{pause_ms} ms");
+        }
+        Some(other) => panic!("{pause_ms} ms: {other}: {sessions:#}"),
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_ended_while_no_daemon_ran_is_recorded_with_its_code() {
+    for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
+        let sandbox = Sandbox::new();
+        let script = "while ! test -e go; do sleep 0.05; done; echo last words; exit 5";
+        let args = ["spawn", "--agent", "command", "--runtime", runtime, "--", "sh", "-c", script];
+        sandbox.ao(&args).await.ok();
+        sandbox.ao(&["stop"]).await.ok();
+        std::fs::write(sandbox.worktree("app-1").join("go"), "").unwrap();
+        sandbox.until("everything has ended", || sandbox.processes().is_empty()).await;
+        sandbox.ao(&["start"]).await.ok();
+        let session = sandbox.show("app-1").await;
+        assert_eq!(
+            (&session["status"], &session["exit"]["code"]),
+            (&json!("failed"), &json!(5)),
+            "{runtime}: {session:#}"
+        );
+        assert_eq!(sandbox.ao(&["output", "app-1"]).await.ok(), "last words", "{runtime}");
+    }
+}
+
+#[tokio::test]
+async fn i11_a_second_daemon_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["start"]).await.ok();
+    let daemon = sandbox.daemon_pid().await;
+    sandbox.ao(&["daemon"]).await.fails(5, &[&format!("locked by process {daemon}"), "ao status"]);
+    assert_eq!(sandbox.daemon_pid().await, daemon);
+}
+
+#[tokio::test]
+async fn starting_a_daemon_that_runs_is_success() {
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["start"]).await.ok();
+    let again = sandbox.ao(&["start"]).await;
+    again.ok();
+    assert!(again.stderr.contains("runs already"), "{again:#?}");
+    sandbox.ao(&["stop"]).await.ok();
+    sandbox.ao(&["stop"]).await.ok();
+    sandbox.ao(&["status"]).await.fails(3, &["no daemon answers", "ao start"]);
+}
+
+#[tokio::test]
+async fn many_that_start_a_daemon_at_once_get_one() {
+    let sandbox = Sandbox::new();
+    let runs = futures_util::future::join_all((0..8).map(|_| sandbox.ao(&["start"]))).await;
+    for run in &runs {
+        run.ok();
+    }
+    let daemons: Vec<_> = sandbox.processes();
+    assert_eq!(daemons.len(), 1, "{daemons:#?}");
+}
+
+#[tokio::test]
+async fn signals_stop_a_daemon_in_the_foreground_and_leave_its_agents() {
+    for stop in [Signal::TERM, Signal::INT] {
+        let sandbox = Sandbox::new();
+        let mut daemon = sandbox.command(&["daemon"]).stderr(Stdio::null()).spawn().unwrap();
+        sandbox.until("it serves", || sandbox.path("data/run/daemon.sock").exists()).await;
+        let agent = spawn_sleeper(&sandbox, "pty").await;
+        signal(daemon.id(), stop);
+        sandbox.until("it has stopped", || !Sandbox::is_running(daemon.id())).await;
+        assert_eq!(daemon.wait().unwrap().code(), Some(0));
+        assert!(Sandbox::is_running(agent), "{stop:?}");
+        assert!(!sandbox.path("data/run/daemon.sock").exists());
+    }
+}
+
+#[tokio::test]
+async fn i10_the_socket_and_the_data_are_the_owners_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["start"]).await.ok();
+    let mode = |name: &str| sandbox.path(name).metadata().unwrap().mode() & 0o777;
+    assert_eq!(mode("data"), 0o700);
+    assert_eq!(mode("data/run"), 0o700);
+    assert_eq!(mode("data/run/daemon.sock"), 0o600);
+    assert_eq!(mode("data/ao.db"), 0o600);
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    // Root can open every door for another user, and the daemon still looks who comes in.
+    for (name, mode) in [("", 0o755), ("data", 0o755), ("data/run", 0o755), ("data/run/daemon.sock", 0o777)] {
+        std::fs::set_permissions(sandbox.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let ask = "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n\
+               s.sendall(b'GET /healthz HTTP/1.1\\r\\nHost: ao\\r\\nConnection: close\\r\\n\\r\\n')\n\
+               try: print(s.recv(100))\nexcept ConnectionError: print(b'')\n";
+    let socket = sandbox.path("data/run/daemon.sock");
+    let as_user = |uid: &str| {
+        let mut command = std::process::Command::new("setpriv");
+        let id = ["--reuid", uid, "--regid", uid, "--clear-groups", "python3", "-c", ask];
+        command.args(id).arg(&socket).env_clear().env("PATH", "/usr/bin:/bin");
+        command
+    };
+    assert!(sandbox.run(as_user("0")).await.ok().contains("200 OK"));
+    let stranger = sandbox.run(as_user("65534")).await;
+    assert!(!stranger.stdout.contains("200"), "{stranger:#?}");
+    assert!(sandbox.log().contains("of another user was refused"));
+}
+
+#[tokio::test]
+async fn reports_made_while_no_daemon_runs_are_taken_in_at_the_next_start() {
+    let mut sandbox = Sandbox::new();
+    let script = "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }\n\
+                  echo '{}' | \"$AO_PROGRAM\" hook claude-code SessionStart\n\
+                  while ! test -e go; do sleep 0.05; done\n\
+                  echo '{}' | \"$AO_PROGRAM\" hook claude-code Stop\nexec sleep 600\n";
+    sandbox.install("claude", script);
+    sandbox.ao(&["spawn", "--runtime", "pty", "task"]).await.ok();
+    sandbox.ao(&["stop"]).await.ok();
+    std::fs::write(sandbox.worktree("app-1").join("go"), "").unwrap();
+    sandbox
+        .until("the report is in the spool", || {
+            std::fs::read_dir(sandbox.path("data/spool")).is_ok_and(|mut entries| {
+                entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".json")))
+            })
+        })
+        .await;
+    sandbox.ao(&["start"]).await.ok();
+    assert_eq!(sandbox.show("app-1").await["status"], "idle");
+    assert_eq!(std::fs::read_dir(sandbox.path("data/spool")).unwrap().count(), 0);
+}

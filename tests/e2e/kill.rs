@@ -1,0 +1,105 @@
+//! Killing: idempotent, and never at the cost of work.
+
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+use crate::tools::{RUNTIMES, has_runtime};
+
+async fn spawn(sandbox: &Sandbox, runtime: &str, script: &str) -> u32 {
+    let args = ["spawn", "--agent", "command", "--runtime", runtime, "--json", "--", "sh", "-c", script];
+    let run = sandbox.ao(&args).await;
+    run.ok();
+    u32::try_from(run.json()["pid"].as_u64().unwrap()).unwrap()
+}
+
+async fn kill(sandbox: &Sandbox) -> Value {
+    let run = sandbox.ao(&["kill", "app-1", "--json"]).await;
+    run.ok();
+    run.json()
+}
+
+#[tokio::test]
+async fn the_whole_process_tree_ends() {
+    for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
+        let sandbox = Sandbox::new();
+        let pid = spawn(&sandbox, runtime, "(setsid sleep 700 &); trap '' TERM; sleep 600; sleep 601; sleep 602").await;
+        sandbox.until("the grandchild runs", || sandbox.processes().iter().any(|(_, c)| c == "sleep 700")).await;
+        let killed = kill(&sandbox).await;
+        assert_eq!(killed["session"]["exit"]["reason"], "killed", "{killed:#}");
+        assert_eq!(killed["workspace"]["settled"]["outcome"], "removed", "{killed:#}");
+        assert!(!Sandbox::is_running(pid), "{runtime}");
+        let daemon = sandbox.daemon_pid().await;
+        let left: Vec<_> = sandbox.processes().into_iter().filter(|(pid, _)| *pid != daemon).collect();
+        assert!(left.is_empty(), "{runtime}: {left:#?}");
+        assert_eq!(sandbox.branches(), ["main"], "{runtime}");
+    }
+}
+
+#[tokio::test]
+async fn i04_killing_twice_is_success() {
+    let sandbox = Sandbox::new();
+    spawn(&sandbox, "pty", "sleep 600").await;
+    kill(&sandbox).await;
+    let again = kill(&sandbox).await;
+    assert_eq!(again["session"]["status"], "terminated");
+    assert_eq!(again["workspace"]["settled"]["outcome"], "missing", "{again:#}");
+}
+
+#[tokio::test]
+async fn i04_a_missing_process_worktree_or_repository_is_success() {
+    let sandbox = Sandbox::new();
+    let pid = spawn(&sandbox, "pty", "sleep 600").await;
+    crate::sandbox::signal(pid, rustix::process::Signal::KILL);
+    std::fs::remove_dir_all(sandbox.worktree("app-1")).unwrap();
+    std::fs::rename(sandbox.repo(), sandbox.path("elsewhere")).unwrap();
+    let mut command = sandbox.command(&["kill", "app-1"]);
+    command.current_dir("/");
+    sandbox.run(command).await.ok();
+}
+
+#[tokio::test]
+async fn an_unknown_session_is_no_such_thing() {
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["start"]).await.ok();
+    sandbox.ao(&["kill", "app-9"]).await.fails(4, &["there is no session app-9", "ao ls -a"]);
+}
+
+#[tokio::test]
+async fn i05_uncommitted_and_untracked_work_keeps_the_workspace() {
+    let sandbox = Sandbox::new();
+    spawn(&sandbox, "pty", "echo changed > README; echo new > untracked; sleep 600").await;
+    sandbox.until("the agent wrote", || sandbox.worktree("app-1").join("untracked").exists()).await;
+    let killed = kill(&sandbox).await;
+    assert_eq!(killed["workspace"]["settled"]["outcome"], "kept", "{killed:#}");
+    assert_eq!(std::fs::read_to_string(sandbox.worktree("app-1").join("README")).unwrap(), "changed\n");
+    assert_eq!(std::fs::read_to_string(sandbox.worktree("app-1").join("untracked")).unwrap(), "new\n");
+    assert_eq!(sandbox.branches(), ["ao/app-1", "main"]);
+}
+
+#[tokio::test]
+async fn i05_a_branch_with_commits_outlives_its_session() {
+    let sandbox = Sandbox::new();
+    spawn(&sandbox, "pty", "echo new > file; git add .; git commit --quiet --message=work; sleep 600").await;
+    sandbox
+        .until("the agent committed", || {
+            sandbox.git(&sandbox.worktree("app-1"), &["log", "--format=%s"]).starts_with("work")
+        })
+        .await;
+    let killed = kill(&sandbox).await;
+    assert_eq!(killed["workspace"]["settled"]["outcome"], "removed", "{killed:#}");
+    assert!(!sandbox.worktree("app-1").exists());
+    assert_eq!(sandbox.git(&sandbox.repo(), &["show", "ao/app-1:file"]), "new");
+}
+
+#[tokio::test]
+async fn i06_a_directory_that_is_not_aos_is_left_alone() {
+    let sandbox = Sandbox::new();
+    spawn(&sandbox, "pty", "sleep 600").await;
+    let worktree = sandbox.worktree("app-1");
+    sandbox.git(&sandbox.repo(), &["worktree", "unlock", worktree.to_str().unwrap()]);
+    sandbox.git(&sandbox.repo(), &["worktree", "remove", "--force", worktree.to_str().unwrap()]);
+    std::fs::create_dir(&worktree).unwrap();
+    std::fs::write(worktree.join("mine"), "mine").unwrap();
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    assert_eq!(std::fs::read_to_string(worktree.join("mine")).unwrap(), "mine");
+}
