@@ -299,11 +299,17 @@ async fn a_turn_that_the_model_refuses_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_auto_mode_the_model_is_asked_whether_a_tool_is_safe() {
+async fn in_auto_mode_a_safe_tool_runs_or_the_person_is_asked() {
     let Some(lab) = Lab::new().await else { return };
     lab.server.script("auto", vec![Turn::bash("touch ../beside; touch made"), Turn::text("Made.")]);
     let terminal = lab.launch(&marker("auto"), PermissionMode::Auto).await;
-    lab.wait_for_hook(&terminal, "Stop", 1).await;
+    let waits = || lab.signals().last() == Some(&Signal::WaitingInput);
+    terminal.wait_until("the end of the turn", BOUND, || lab.count("Stop") == 1 || waits()).await;
+    if waits() {
+        // 2.1.330 has its actions checked by Anthropic's own servers, and says so where they are out of reach.
+        terminal.wait_for_text("can't check actions", BOUND).await;
+        return;
+    }
     assert!(lab.path("arbeits bäume/app-1/made").exists(), "screen: {}", terminal.screen());
     assert!(lab.path("arbeits bäume/beside").exists());
 }

@@ -18,7 +18,8 @@ const OLDEST: Version = Version(2, 1, 197);
 /// A cold start of its 250 MB binary from a slow disk stays well within this.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 
-const INSTALL_HINT: &str = "install it with `npm install -g @anthropic-ai/claude-code`, or set its path as `claude_code.program` in config.toml";
+const INSTALL_HINT: &str =
+    "install it with `npm install -g @anthropic-ai/claude-code`, or give the path of its program in config.toml";
 const UPDATE_HINT: &str = "update it with `claude update`";
 
 /// `major.minor.patch`.
