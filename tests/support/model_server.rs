@@ -193,6 +193,14 @@ impl Request {
         self.body["messages"].as_array().map_or(&[], Vec::as_slice)
     }
 
+    /// What a request without tools gets. Claude Code 2.1.197 asks in one whether an action is safe in `auto` mode (and stops
+    /// the answer at the verdict's end), and in others for a conversation's title.
+    fn side_answer(&self) -> &'static str {
+        let asks_for_verdict =
+            self.body["stop_sequences"].as_array().is_some_and(|stops| stops.contains(&json!("</block>")));
+        if asks_for_verdict { "<block>no" } else { r#"{"title": "Scripted"}"# }
+    }
+
     /// The script the conversation follows, and how many answers it holds since.
     fn place_in_script(&self) -> Option<(String, usize)> {
         let messages = self.messages();
@@ -343,8 +351,7 @@ impl Shared {
 
 async fn messages(State(shared): State<Arc<Shared>>, raw: Bytes) -> Response {
     let request = shared.record("/v1/messages", raw);
-    // Claude Code asks for a conversation's title in a request without tools.
-    let turn = if request.is_turn() { shared.turn_for(&request) } else { Turn::text(r#"{"title": "Scripted"}"#) };
+    let turn = if request.is_turn() { shared.turn_for(&request) } else { Turn::text(request.side_answer()) };
     if let Some(gate) = &turn.gate {
         gate.pass().await;
     }

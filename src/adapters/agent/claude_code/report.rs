@@ -7,6 +7,7 @@
 //! - `Notification{idle_prompt}` comes 60 s after a turn's end, and never while a question waits: it repeats a `Stop` whose
 //!   report was lost. It does *not* come after a turn that a person interrupted, nor after a permission denied in the
 //!   terminal; no hook tells of those, and only the next prompt does.
+//! - Nothing tells that a permission was granted in the terminal: the tool's end is the next report.
 //! - A subagent's tools report like the agent's own (with an `agent_id`) and are work like any other; its end is
 //!   `SubagentStop`, never `Stop`, so a turn does not seem over early.
 
@@ -54,7 +55,8 @@ fn is_question(tool_use: &ToolUse) -> bool {
 fn notification(payload: &Value) -> Option<Signal> {
     match payload.get("notification_type")?.as_str()? {
         "idle_prompt" => Some(Signal::Idle),
-        "elicitation_dialog" | "elicitation_url_dialog" => Some(Signal::WaitingInput),
+        // A dialog that no other hook tells of, for example in 2.1.330 that `auto` mode cannot check actions.
+        "agent_needs_input" | "elicitation_dialog" | "elicitation_url_dialog" => Some(Signal::WaitingInput),
         _ => None,
     }
 }
@@ -147,7 +149,9 @@ mod tests {
     #[test]
     fn notifications_say_only_what_no_other_hook_says() {
         assert!(of("Notification", "notification_type", "permission_prompt").is_empty());
-        assert_eq!(signals("Notification", &json!({ "notification_type": "idle_prompt" })), [Signal::Idle]);
+        for (kind, expected) in [("idle_prompt", Signal::Idle), ("agent_needs_input", Signal::WaitingInput)] {
+            assert_eq!(signals("Notification", &json!({ "notification_type": kind })), [expected]);
+        }
     }
 
     #[test]
