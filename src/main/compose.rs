@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ao::adapters::agent::claude_code::{self, ClaudeCode, ClaudeCodeSettings, NESTED_SESSION_VARIABLES};
-use ao::adapters::agent::command::{self, CommandAgent, CommandAgentSettings, CommandLine};
+use ao::adapters::agent::claude_code::{ClaudeCode, ClaudeCodeSettings, NESTED_SESSION_VARIABLES};
+use ao::adapters::agent::command::{CommandAgent, CommandAgentSettings, CommandLine};
 use ao::adapters::cli::config::AgentConfig;
 use ao::adapters::cli::error::CliError;
 use ao::adapters::clock::SystemClock;
@@ -58,7 +58,7 @@ pub(crate) fn application(edge: &Edge, store: Arc<SqliteStore>) -> Result<Applic
         ao_program: edge.ao_program.clone(),
         agent_env: agent_env(edge),
         default_agent: config.agent.clone(),
-        default_runtime: config.runtime.parse().map_err(|error| CliError::usage(format!("runtime: {error}")))?,
+        default_runtime: config.runtime.clone(),
         default_permission_mode: config.permission_mode,
         fetch_timeout: Duration::from_secs(config.fetch_timeout_s),
         start_watch: START_WATCH,
@@ -88,19 +88,47 @@ pub(crate) fn zellij_dir(edge: &Edge) -> PathBuf {
     edge.data_dir.root().join("zellij")
 }
 
-/// The built-in agents and those the configuration names.
+/// The built-in agents and those the configuration names, which may give a built-in one another meaning.
 pub(crate) fn agents(edge: &Edge) -> Result<Vec<Arc<dyn Agent>>, CliError> {
-    let claude_code = ClaudeCode::new(ClaudeCodeSettings {
-        program: None,
+    let built_in: [Arc<dyn Agent>; 2] = [
+        Arc::new(ClaudeCode::new(claude_code_settings(edge, None))),
+        Arc::new(CommandAgent::new(agent_kind("command")?, CommandLine::default(), command_settings(edge))),
+    ];
+    let mut agents: BTreeMap<AgentKind, Arc<dyn Agent>> =
+        built_in.into_iter().map(|agent| (agent.kind().clone(), agent)).collect();
+    for (name, config) in &edge.config.agents {
+        let agent: Arc<dyn Agent> = match config.clone() {
+            AgentConfig::ClaudeCode { program, args } => {
+                Arc::new(ClaudeCode::named(name.clone(), args, claude_code_settings(edge, program)))
+            }
+            AgentConfig::Command { command } => {
+                let command = CommandLine::from_words(command)
+                    .map_err(|error| CliError::usage(format!("agents.{name}.command: {error}")))?;
+                Arc::new(CommandAgent::new(name.clone(), command, command_settings(edge)))
+            }
+        };
+        agents.insert(name.clone(), agent);
+    }
+    Ok(agents.into_values().collect())
+}
+
+fn agent_kind(name: &str) -> Result<AgentKind, CliError> {
+    name.parse().map_err(|error| CliError::failed(format!("{error}")))
+}
+
+fn claude_code_settings(edge: &Edge, program: Option<PathBuf>) -> ClaudeCodeSettings {
+    ClaudeCodeSettings {
+        program,
         path_var: edge.path_var(),
         home: edge.home.clone(),
         config_dir: edge.var("CLAUDE_CONFIG_DIR").map(PathBuf::from),
         env: edge.env.clone(),
         is_root: edge.is_root,
-    });
-    let settings = CommandAgentSettings { path_var: edge.path_var(), env: BTreeMap::new() };
-    let command = CommandAgent::new("command".parse().unwrap(), CommandLine::default(), settings);
-    Ok(vec![Arc::new(claude_code), Arc::new(command)])
+    }
+}
+
+fn command_settings(edge: &Edge) -> CommandAgentSettings {
+    CommandAgentSettings { path_var: edge.path_var(), env: BTreeMap::new() }
 }
 
 /// What agents inherit: the daemon's environment without what would mislead them.

@@ -4,7 +4,6 @@
 
 pub mod args;
 pub mod client;
-pub mod config;
 mod commands;
 pub mod config;
 pub mod context;

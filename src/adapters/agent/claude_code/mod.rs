@@ -78,6 +78,8 @@ pub struct ClaudeCodeSettings {
 #[derive(Debug, Clone)]
 pub struct ClaudeCode {
     kind: AgentKind,
+    /// Arguments of every launch, before the session's own.
+    args: Vec<String>,
     settings: ClaudeCodeSettings,
 }
 
@@ -90,7 +92,13 @@ impl ClaudeCode {
     pub fn new(settings: ClaudeCodeSettings) -> Self {
         #[expect(clippy::expect_used, reason = "the constant is a valid name")]
         let kind = AgentKind::new(KIND).expect("`claude-code` is a valid agent name");
-        Self { kind, settings }
+        Self::named(kind, Vec::new(), settings)
+    }
+
+    /// An agent of another name, with arguments that every launch of it gets before the session's own.
+    #[must_use]
+    pub fn named(kind: AgentKind, args: Vec<String>, settings: ClaudeCodeSettings) -> Self {
+        Self { kind, args, settings }
     }
 
     /// Where Claude Code keeps conversations and, with `CLAUDE_CONFIG_DIR`, its configuration.
@@ -108,7 +116,8 @@ impl ClaudeCode {
     }
 
     async fn plan(&self, request: &LaunchRequest, conversation: Conversation) -> Result<LaunchPlan, AgentError> {
-        arguments::check(&request.args)?;
+        let own_args = [self.args.as_slice(), &request.args].concat();
+        arguments::check(&own_args)?;
         let program = install::locate(&self.kind, &self.settings)?;
         let mut notes = Vec::new();
 
@@ -125,7 +134,7 @@ impl ClaudeCode {
             args.extend(["--append-system-prompt-file".to_owned(), utf8(&path)?]);
         }
         // Last, because some of Claude Code's options take every argument that follows.
-        args.extend(request.args.iter().cloned());
+        args.extend(own_args);
 
         let mut stdin = None;
         if let Some(text) = request.prompt.as_deref().filter(|_| wants_prompt) {
@@ -165,7 +174,7 @@ impl Agent for ClaudeCode {
     }
 
     async fn preflight(&self, args: &[String]) -> Result<AgentInstallation, AgentError> {
-        arguments::check(args)?;
+        arguments::check(&[&self.args, args].concat())?;
         install::check(&self.kind, &self.settings).await
     }
 
