@@ -18,6 +18,8 @@
 mod arguments;
 mod conversation;
 mod install;
+#[cfg(test)]
+mod named_tests;
 mod prompt;
 mod report;
 mod settings;
