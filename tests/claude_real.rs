@@ -4,8 +4,10 @@
 //! `true`: there a missing program fails them.
 #![allow(
     clippy::disallowed_methods,
+    clippy::panic,
     clippy::print_stderr,
-    reason = "a test reads its environment, starts its own programs and says when it skips"
+    clippy::unwrap_used,
+    reason = "a test reads its environment, starts its own programs, says when it skips, and may fail"
 )]
 
 #[path = "support/agent_terminal.rs"]
@@ -178,7 +180,7 @@ async fn prompt_arrives(prompt: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prompt_of_quotes_newlines_and_shell_text_arrives_byte_for_byte() {
     prompt_arrives(
-        "\n  say \"hi\" and 'ho' \\n `id` $(id) ${HOME} %s !! ~ \t; rm -rf / & | > x\n\n- é 🦀 \u{202e}\n\n",
+        "\n  say \"hi\" and 'ho' \\n `id` $(id) ${HOME} %s !! ~ \t; rm -rf / & | > x\n\n- é 🦀 👩\u{200d}💻 e\u{301}\n\n",
     )
     .await;
 }
@@ -285,6 +287,15 @@ async fn every_permission_mode_is_accepted_and_the_one_asked_for() {
         let (_, stop) = lab.hooks().into_iter().find(|(event, _)| event == "Stop").unwrap();
         assert_eq!(stop["permission_mode"], name);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_that_the_model_refuses_is_over() {
+    let Some(lab) = Lab::new().await else { return };
+    lab.server.script("refuse", vec![Turn::refusal(400)]);
+    let terminal = lab.launch(&marker("refuse"), PermissionMode::Default).await;
+    lab.wait_for_hook(&terminal, "StopFailure", 1).await;
+    assert_eq!(lab.signals().last(), Some(&Signal::Idle));
 }
 
 #[tokio::test]

@@ -4,10 +4,12 @@
 //!
 //! | Module | Holds |
 //! | --- | --- |
+//! | [`agent`] | the suite of `Agent` |
 //! | [`git`] | a private place with a git of its own, for fixtures |
 //! | [`memory`] | a register of projects in memory, for fixtures |
 //! | [`messenger`] | the suite of `AgentMessenger` |
 //! | [`repo`] | the suite of `RepoResolver` |
+//! | [`runtime`] | the suite of `Runtime` |
 //! | [`store`] | the suite of `ProjectStore`, `SessionStore` and `ChangeLog` |
 //! | [`workspace`] | the suite of `Workspace` |
 
@@ -19,9 +21,11 @@
     reason = "a suite panics when the contract is broken"
 )]
 
+pub mod agent;
 pub mod git;
 pub mod memory;
 pub mod messenger;
 pub mod repo;
+pub mod runtime;
 pub mod store;
 pub mod workspace;

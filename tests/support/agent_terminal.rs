@@ -1,5 +1,6 @@
 //! An agent's command on a terminal of its own, held by the test: no runtime of ao is involved.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses its own part")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::collections::BTreeMap;
 use std::fs::File;

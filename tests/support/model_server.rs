@@ -6,6 +6,7 @@
 //! gets the same answer. A conversation without a marker takes its turns from the queue. When the turns are used up the
 //! answer is [`AFTER_THE_SCRIPT`].
 #![allow(dead_code, unreachable_pub, reason = "each test target uses its own part")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -306,10 +307,8 @@ impl ModelServer {
                 }
             }
         };
-        match tokio::time::timeout(timeout, find).await {
-            Ok(found) => found,
-            Err(_elapsed) => panic!("no such request in {timeout:?}; these came: {}", self.summary()),
-        }
+        let found = tokio::time::timeout(timeout, find).await;
+        found.unwrap_or_else(|_elapsed| panic!("no such request in {timeout:?}; these came: {}", self.summary()))
     }
 
     fn summary(&self) -> String {

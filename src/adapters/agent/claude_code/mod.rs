@@ -215,7 +215,7 @@ fn write(path: &Path, content: &[u8]) -> Result<(), AgentError> {
 
 /// A path as text, for an argument or a setting.
 fn utf8(path: &Path) -> Result<String, AgentError> {
-    path.to_str()
-        .map(ToOwned::to_owned)
-        .ok_or_else(|| AgentError::Refused(format!("Claude Code cannot be given the path {path:?}: it is not UTF-8")))
+    path.to_str().map(ToOwned::to_owned).ok_or_else(|| {
+        AgentError::Refused(format!("Claude Code cannot be given the path {}: it is not UTF-8", path.display()))
+    })
 }

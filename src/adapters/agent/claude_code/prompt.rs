@@ -27,10 +27,19 @@ pub(super) fn note(text: &str) -> Option<String> {
     if is_slash_command(trimmed) {
         return Some("Claude Code runs a prompt that begins with / as one of its commands".to_owned());
     }
-    let dropped = |c: char| c == '\u{feff}' || (c.is_control() && !matches!(c, '\n' | '\t'));
-    text.contains(dropped).then(|| {
-        "the prompt holds control characters, which Claude Code 2.1.330 drops (and turns CR LF into LF)".to_owned()
+    text.contains(is_dropped).then(|| {
+        "the prompt holds control or invisible characters, which Claude Code 2.1.330 drops (and makes CR LF into LF)"
+            .to_owned()
     })
+}
+
+/// What 2.1.330 was seen to drop from every prompt, however it came in; 2.1.197 keeps it. The joiner and the variation
+/// selector of emoji are left out: where they join emoji, they stay.
+fn is_dropped(c: char) -> bool {
+    let invisible = matches!(c, '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{180e}' | '\u{200b}' | '\u{200c}' | '\u{200e}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}');
+    invisible || (c.is_control() && !matches!(c, '\n' | '\t'))
 }
 
 /// `/name …`, but not `/etc/passwd …`, which reaches the model.
@@ -46,12 +55,21 @@ mod tests {
 
     #[test]
     fn only_prompts_that_claude_code_takes_for_itself_get_a_note() {
-        for text in ["/help", "/review 12", "exit\n", ":wq", "a\r\nb", "a\u{1b}[31m", "\u{feff}hi", "a\0b"] {
+        for text in
+            ["/help", "/review 12", "exit\n", ":wq", "a\r\nb", "a\u{1b}[31m", "a\u{202e}b", "\u{feff}hi", "a\0b"]
+        {
             assert!(note(text).is_some(), "{text:?}");
         }
-        for text in
-            ["-x", "do it\n\n", "\ttab", "/etc/passwd is a file", "/ alone", "!touch x", "#note", "exit code 3 🦀"]
-        {
+        for text in [
+            "-x",
+            "do it\n\n",
+            "\ttab",
+            "/etc/passwd is a file",
+            "/ alone",
+            "!touch x",
+            "#note",
+            "exit code 3 🦀 👩\u{200d}💻",
+        ] {
             assert_eq!(note(text), None, "{text:?}");
         }
     }

@@ -82,7 +82,9 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// The file as it is (`None` when there is none) and what it says.
-fn read(path: &Path) -> Result<(Option<Vec<u8>>, Map<String, Value>), AgentError> {
+type Found = (Option<Vec<u8>>, Map<String, Value>);
+
+fn read(path: &Path) -> Result<Found, AgentError> {
     let found = read_if_there(path).map_err(|source| failed("read", path, source))?;
     let root = match &found {
         Some(text) => serde_json::from_slice(text).map_err(|error| failed("understand", path, error.into()))?,

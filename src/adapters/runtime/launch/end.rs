@@ -27,6 +27,8 @@ pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit
     if !spec.is_of_this_boot()? {
         return Ok(None);
     }
+    // Its supervisor may still be keeping the last screen: then it is waited for, but nothing of the agent was stopped.
+    let has_ended = record::exit(session_dir)?.is_some();
     let supervisor = if record::call_off(session_dir)? { None } else { supervisor(session_dir)? };
     let started = match supervisor {
         Some(supervisor) => until_started(session_dir, supervisor).await?,
@@ -37,7 +39,7 @@ pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit
     let mut ran = false;
     for process in [agent, supervisor].into_iter().flatten() {
         if process::is_running(process)? {
-            ran |= started.is_some();
+            ran |= started.is_some() && !has_ended;
             // Only a session that one of them leads is theirs: the agent leads its own, or shares the supervisor's.
             family.sessions.extend(leads_session(process.pid).then_some(process.pid));
         }

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_new_one_starts_empty() {
         let dir = tempfile::tempdir().unwrap();
-        Scrollback::create(dir.path()).unwrap().append(&[7; 3_000_000]).unwrap();
+        Scrollback::create(dir.path()).unwrap().append(&vec![7; 3_000_000]).unwrap();
         Scrollback::create(dir.path()).unwrap();
         assert_eq!(read(dir.path()).unwrap(), b"");
     }

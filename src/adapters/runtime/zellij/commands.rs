@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::panes::{self, Pane};
 use super::place::Place;
 use crate::platform::child::{Output, Program};
 
@@ -42,13 +41,6 @@ impl Zellij {
     pub(super) async fn start(&self, place: &Place, layout: &Path) -> Result<(), String> {
         let args = ["attach", "--create-background", &place.name, "options", "--default-layout"];
         succeed(self.command(place).args(args).arg(layout)).await.map(drop)
-    }
-
-    /// The session's panes.
-    pub(super) async fn panes(&self, place: &Place) -> Result<Vec<Pane>, String> {
-        let args = ["--session", &place.name, "action", "list-panes", "--json"];
-        let listing = succeed(self.command(place).args(args)).await?;
-        panes::parse(&listing).map_err(|error| format!("cannot read its list of panes: {error}: {listing}"))
     }
 
     fn command(&self, place: &Place) -> Program {

@@ -7,7 +7,8 @@ use super::ZellijRuntime;
 use super::commands::Zellij;
 use super::place::Place;
 use super::session::{self, Shown};
-use super::{layout, panes, trimmed, wire};
+use super::wire::Server;
+use super::{layout, panes, trimmed};
 use crate::adapters::runtime::launch::{self, LaunchSpec, StartError};
 use crate::domain::session::ProcessIdentity;
 use crate::platform::file;
@@ -18,6 +19,10 @@ const ATTEMPTS: u32 = 2;
 
 /// How long one attempt may take until the agent was seen running.
 const START_BOUND: Duration = Duration::from_secs(15);
+
+/// How long it may take from the agent's start until its pane is listed.
+const PANE_BOUND: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(20);
 
 /// How much time an agent gets to end by itself when its terminal is undone.
 const UNDO_GRACE: Duration = Duration::from_millis(500);
@@ -30,6 +35,7 @@ pub(super) async fn create(runtime: &ZellijRuntime, spec: &TerminalSpec) -> Resu
     let key = &spec.key;
     let place = runtime.place(key);
     let refused = |cause: String| cannot_create(runtime, cause);
+    let _turn = runtime.turns.of(&place).lock_owned().await;
     let _permit = runtime.starts.acquire().await.map_err(|error| refused(error.to_string()))?;
     let (zellij, _) = runtime.installed().await?;
     match launch::probe(&key.session_dir) {
@@ -61,7 +67,7 @@ async fn make(
     let layout = write_files(runtime, place, spec).map_err(|(path, error)| format!("{}: {error}", path.display()))?;
     let agent = start(zellij, place, session_dir, &layout).await?;
     // From here on the agent may end at any time, and its terminal with it: then there is nothing more to check.
-    let checked = check(zellij, place, spec).await;
+    let checked = check(place, spec).await;
     match launch::probe(session_dir) {
         Liveness::Alive(_) => checked.map(|()| agent),
         Liveness::Dead(_) | Liveness::Unknown(_) => Ok(agent),
@@ -127,28 +133,44 @@ fn is_lost(error: &StartError) -> bool {
     matches!(error, StartError::TimedOut(_))
 }
 
-/// Looks for the pane, and gives it its size.
-async fn check(zellij: &Zellij, place: &Place, spec: &TerminalSpec) -> Result<(), String> {
-    let listed = zellij.panes(place).await?;
-    match panes::running_terminal(&listed) {
-        Some(pane) if pane.id == session::PANE => {}
-        Some(pane) => return Err(format!("its terminal is number {}, {} was expected", pane.id, session::PANE)),
-        None => return Err("zellij lists no terminal in the session it made".to_owned()),
-    }
-    wire::resize(&place.socket(), spec.size).await
+/// Waits for the pane, and gives it its size. zellij starts a pane's program before it lists the pane.
+async fn check(place: &Place, spec: &TerminalSpec) -> Result<(), String> {
+    let mut server = Server::connect(&place.socket()).await?;
+    let look = async {
+        loop {
+            match panes::running_terminal(&server.panes().await?) {
+                Some(pane) if pane.id == session::PANE => return Ok(()),
+                Some(pane) => {
+                    return Err(format!("its terminal is number {}, {} was expected", pane.id, session::PANE));
+                }
+                None => tokio::time::sleep(POLL).await,
+            }
+        }
+    };
+    let unseen = || format!("its pane was not seen within {} s", PANE_BOUND.as_secs());
+    tokio::time::timeout(PANE_BOUND, look).await.unwrap_or_else(|_elapsed| Err(unseen()))?;
+    server.resize(spec.size).await
 }
 
 /// Ends whatever was made, and says why it failed, with what can be found out about the agent.
 async fn undo(runtime: &ZellijRuntime, place: &Place, key: &TerminalKey, cause: String) -> RuntimeError {
     let output = match Shown::Everything.kept(&key.session_dir) {
         Ok(Some(kept)) => kept,
-        _ => Shown::Everything.live(&place.socket()).await.unwrap_or_default(),
+        _ => match Server::connect(&place.socket()).await {
+            Ok(mut server) => Shown::Everything.live(&mut server).await.unwrap_or_default(),
+            Err(_) => String::new(),
+        },
     };
     let stopped = launch::stop(&key.session_dir, UNDO_GRACE).await;
     let ended = session::end(place).await;
     let exit = launch::exit(&key.session_dir).ok().flatten();
-    let left: Vec<String> =
-        [stopped.err(), ended.err()].into_iter().flatten().map(|error| format!("; undoing it: {error}")).collect();
+    // Without records nobody would find what could not be ended.
+    let forgotten = if stopped.is_ok() && ended.is_ok() { launch::discard(&key.session_dir) } else { Ok(()) };
+    let left: Vec<String> = [stopped.err(), ended.err(), forgotten.err()]
+        .into_iter()
+        .flatten()
+        .map(|error| format!("; undoing it: {error}"))
+        .collect();
     RuntimeError::CannotCreate {
         runtime: runtime.kind.clone(),
         cause: format!("{cause}{}", left.concat()),

@@ -29,6 +29,7 @@ mod wire;
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,6 +41,7 @@ use self::commands::Zellij;
 use self::place::{MAX_SOCKET_DIR_BYTES, Place};
 use self::session::Shown;
 use self::version::Version;
+use self::wire::Server;
 use super::launch::{self, LaunchSpec};
 use crate::domain::exit::Exit;
 use crate::domain::id::{RuntimeKind, SessionId};
@@ -80,6 +82,7 @@ pub struct ZellijRuntime {
     kind: RuntimeKind,
     settings: ZellijSettings,
     starts: Semaphore,
+    turns: Turns,
 }
 
 impl ZellijRuntime {
@@ -88,7 +91,7 @@ impl ZellijRuntime {
     pub fn new(settings: ZellijSettings) -> Self {
         #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a constant that the id's own rule accepts")]
         let kind = RuntimeKind::new("zellij").expect("zellij is a valid runtime name");
-        Self { kind, settings, starts: Semaphore::new(STARTS_AT_ONCE) }
+        Self { kind, settings, starts: Semaphore::new(STARTS_AT_ONCE), turns: Turns::default() }
     }
 
     fn place(&self, key: &TerminalKey) -> Place {
@@ -131,6 +134,28 @@ impl ZellijRuntime {
         }
     }
 
+    /// Ends, without anybody waiting for it, the server of an agent that is dead: its supervisor did that, unless it was
+    /// killed, and after a client has come and left zellij stays when its last pane closes.
+    fn reap(&self, key: &TerminalKey) {
+        let place = self.place(key);
+        if !place.socket_dir.exists() {
+            return;
+        }
+        // Whoever has the turn makes or ends this terminal.
+        let Ok(turn) = self.turns.of(&place).try_lock_owned() else { return };
+        let key = key.clone();
+        tokio::spawn(async move {
+            let _turn = turn;
+            let is_dead = matches!(launch::probe(&key.session_dir), Liveness::Dead(_));
+            if is_dead
+                && !is_supervised(&key)
+                && let Err(error) = session::end(&place).await
+            {
+                tracing::warn!(session = %key.session, %error, "cannot end the zellij server of an agent that ended");
+            }
+        });
+    }
+
     fn failed(&self, action: &'static str, cause: impl std::fmt::Display) -> RuntimeError {
         RuntimeError::Failed { runtime: self.kind.clone(), action, cause: format!("{cause}") }
     }
@@ -151,7 +176,10 @@ impl ZellijRuntime {
                 if let Some(kept) = shown.kept(&key.session_dir).map_err(unreadable)? {
                     return Ok(kept);
                 }
-                let live = shown.live(&socket).await;
+                let live = match Server::connect(&socket).await {
+                    Ok(mut server) => shown.live(&mut server).await,
+                    Err(cause) => Err(cause),
+                };
                 match (live, launch::probe(&key.session_dir)) {
                     (Ok(text), _) => return Ok(text),
                     (Err(cause), Liveness::Alive(_)) => return Err(self.failed("read the terminal", cause)),
@@ -166,6 +194,18 @@ impl ZellijRuntime {
         tokio::time::timeout(LAST_WORDS_BOUND, look).await.unwrap_or_else(|_elapsed| {
             Err(self.failed("read the terminal", "it is ending and its screen was not kept in time"))
         })
+    }
+}
+
+/// Who may make or end a session's terminal: one at a time.
+#[derive(Debug, Default)]
+struct Turns(Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    fn of(&self, place: &Place) -> Arc<tokio::sync::Mutex<()>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(all.entry(place.socket_dir.clone()).or_default())
     }
 }
 
@@ -205,6 +245,11 @@ impl Runtime for ZellijRuntime {
             let unknown = || Liveness::Unknown("the session directories could not be read in time".to_owned());
             return keys.iter().map(|key| (key.session.clone(), unknown())).collect();
         };
+        for (liveness, key) in &looked {
+            if matches!(liveness, Liveness::Dead(_)) {
+                self.reap(key);
+            }
+        }
         looked.into_iter().map(|(liveness, key)| (key.session, liveness)).collect()
     }
 
@@ -222,14 +267,17 @@ impl Runtime for ZellijRuntime {
             Liveness::Dead(_) => return Err(self.no_terminal(key)),
             Liveness::Unknown(cause) => return Err(self.failed("type into the terminal", cause)),
         }
-        let typed = wire::type_bytes(&self.place(key).socket(), session::PANE, bytes).await;
-        typed.map_err(|cause| self.failed("type into the terminal", cause))
+        let type_it =
+            async { Server::connect(&self.place(key).socket()).await?.type_bytes(session::PANE, bytes).await };
+        type_it.await.map_err(|cause| self.failed("type into the terminal", cause))
     }
 
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {
+        let place = self.place(key);
+        let _turn = self.turns.of(&place).lock_owned().await;
         let stopped = launch::stop(&key.session_dir, grace).await;
         // The server goes too when something of the agent could not be ended.
-        let ended = session::end(&self.place(key)).await;
+        let ended = session::end(&place).await;
         let exit = stopped.map_err(|error| self.failed("end the agent", error))?;
         ended.map_err(|error| self.failed("end the terminal", error))?;
         Ok(exit)

@@ -46,7 +46,7 @@ impl Place {
     pub(super) fn of(key: &TerminalKey, all: &Path) -> Self {
         let digest = Sha256::digest(key.session_dir.as_os_str().as_bytes());
         let start = digest.iter().take(HASH_LETTERS / 2).fold(0_u64, |start, byte| start << 8 | u64::from(*byte));
-        let hash = format!("{start:0width$x}", width = HASH_LETTERS);
+        let hash = format!("{start:0HASH_LETTERS$x}");
         let socket_dir = all.join(hash);
         let with_id = socket_dir.join(CONTRACT).join(key.session.as_str());
         let fits = with_id.as_os_str().len() <= MAX_SOCKET_PATH_BYTES;
@@ -84,16 +84,16 @@ impl Place {
         flag == Some(b"--server")
             && socket.is_some_and(|socket| Path::new(std::ffi::OsStr::from_bytes(socket)).starts_with(&self.socket_dir))
     }
+}
 
-    /// Removes the socket directory.
-    ///
-    /// # Errors
-    /// The cause; a directory that is not there is success.
-    pub(super) fn remove(&self) -> io::Result<()> {
-        match std::fs::remove_dir_all(&self.socket_dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+/// Removes a session's socket directory.
+///
+/// # Errors
+/// The cause; a directory that is not there is success.
+pub(super) fn remove(socket_dir: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(socket_dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

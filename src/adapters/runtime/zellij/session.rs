@@ -8,8 +8,8 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::place::Place;
-use super::wire;
+use super::place::{self, Place};
+use super::wire::Server;
 use crate::adapters::runtime::launch;
 use crate::platform::{file, tree};
 
@@ -43,8 +43,8 @@ impl Shown {
     }
 
     /// Asks the server.
-    pub(super) async fn live(self, socket: &Path) -> Result<String, String> {
-        wire::dump(socket, PANE, self == Self::Everything).await
+    pub(super) async fn live(self, server: &mut Server) -> Result<String, String> {
+        server.dump(PANE, self == Self::Everything).await
     }
 
     /// Reads what was kept; `None` when nothing was.
@@ -57,11 +57,12 @@ impl Shown {
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     socket: PathBuf,
+    socket_dir: PathBuf,
 }
 
 /// Puts on record where the launch in `session_dir` is shown, for [`farewell`].
 pub(super) fn record(session_dir: &Path, place: &Place) -> io::Result<()> {
-    let record = serde_json::to_vec(&Record { socket: place.socket() })?;
+    let record = serde_json::to_vec(&Record { socket: place.socket(), socket_dir: place.socket_dir.clone() })?;
     file::write_atomically(&launch::directory(session_dir).join(RECORD), &record, 0o600)
 }
 
@@ -74,23 +75,26 @@ pub(super) fn record(session_dir: &Path, place: &Place) -> io::Result<()> {
 pub fn farewell(session_dir: &Path) -> io::Result<()> {
     let path = launch::directory(session_dir).join(RECORD);
     let Some(record) = file::read_if_there(&path)? else { return Ok(()) };
-    let Record { socket } = serde_json::from_slice(&record)?;
+    let Record { socket, socket_dir } = serde_json::from_slice(&record)?;
     if !launch::is_claimed_by_this_process(session_dir)? {
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let kept = tokio::time::timeout(FAREWELL_BOUND, keep(session_dir, &socket)).await.unwrap_or(Ok(()));
-        // The server ends this process's terminal with itself; a server that is gone already is what is wanted.
-        let _ = wire::kill(&socket).await;
+        // A server that is gone already is what is wanted.
+        let Ok(mut server) = Server::connect(&socket).await else { return Ok(()) };
+        let kept = tokio::time::timeout(FAREWELL_BOUND, keep(session_dir, &mut server)).await.unwrap_or(Ok(()));
+        // It ends this process's terminal with itself, which the supervisor's signal handling survives.
+        let _ = server.kill().await;
         kept
-    })
+    })?;
+    place::remove(&socket_dir)
 }
 
-/// Keeps what the terminal shows. Without a server there is nothing to keep.
-async fn keep(session_dir: &Path, socket: &Path) -> io::Result<()> {
+/// Keeps what the terminal shows.
+async fn keep(session_dir: &Path, server: &mut Server) -> io::Result<()> {
     for shown in [Shown::Everything, Shown::Screen] {
-        if let Ok(text) = shown.live(socket).await {
+        if let Ok(text) = shown.live(server).await {
             file::write_atomically(&shown.file(session_dir), text.as_bytes(), 0o600)?;
         }
     }
@@ -102,12 +106,15 @@ async fn keep(session_dir: &Path, socket: &Path) -> io::Result<()> {
 pub(super) async fn end(place: &Place) -> io::Result<()> {
     if !place.servers()?.is_empty() {
         // One that does not listen yet, or no more, is killed below.
-        let asked = wire::kill(&place.socket()).await.is_ok();
+        let asked = match Server::connect(&place.socket()).await {
+            Ok(server) => server.kill().await.is_ok(),
+            Err(_) => false,
+        };
         if !asked || !is_gone(place, END_BOUND).await? {
             kill(place).await?;
         }
     }
-    place.remove()
+    place::remove(&place.socket_dir)
 }
 
 async fn kill(place: &Place) -> io::Result<()> {

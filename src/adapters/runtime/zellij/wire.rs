@@ -1,9 +1,10 @@
 //! Talking to a session's server without a command: for what zellij's commands can only take as arguments, which everybody
-//! sees in a process listing, or cannot do at all.
+//! sees in a process listing (input), for what they cannot do (a size), and because commands that follow each other at once
+//! disturb each other ([`Server`]).
 //!
 //! The messages are those of zellij's client/server contract, version 1: a length (4 bytes, little-endian) and a protobuf
 //! message. The contract's version is part of the socket's path, so a server that speaks another is not found there.
-//! Five messages are needed, and of the answers only their kind and one text, so both are done here by hand.
+//! Six messages are needed, and of the answers only their kind and one text, so both are done here by hand.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+use super::panes::{self, Pane};
 use crate::ports::runtime::TerminalSize;
 
 /// How long the server may take to answer one message. It answers input only when the terminal took it.
@@ -28,12 +30,12 @@ mod field {
     pub(super) const ATTACH_CLIENT: u64 = 8;
     /// `ClientToServerMsg.action`.
     pub(super) const ACTION: u64 = 9;
-    /// `ClientToServerMsg.client_exited`.
-    pub(super) const CLIENT_EXITED: u64 = 11;
     /// `ClientToServerMsg.kill_session`.
     pub(super) const KILL_SESSION: u64 = 12;
     /// `Action.dump_screen`.
     pub(super) const DUMP_SCREEN: u64 = 15;
+    /// `Action.list_panes`.
+    pub(super) const LIST_PANES: u64 = 98;
     /// `Action.write_to_pane_id`.
     pub(super) const WRITE_TO_PANE_ID: u64 = 100;
     /// `ServerToClientMsg.render`.
@@ -42,52 +44,6 @@ mod field {
     pub(super) const DONE: u64 = 2;
     /// `ServerToClientMsg.log`: what a command would print.
     pub(super) const LOG: u64 = 5;
-}
-
-/// Types bytes into terminal pane `pane`, exactly as they are, and waits until the terminal took them.
-///
-/// # Errors
-/// When the server is not there, refuses, or does not answer in time; a part may have been typed then.
-pub(super) async fn type_bytes(socket: &Path, pane: u32, bytes: &[u8]) -> Result<(), String> {
-    let mut server = Server::connect(socket).await?;
-    for piece in bytes.chunks(PIECE_BYTES) {
-        server.send(&write_message(pane, piece)).await?;
-        server.wait_for(field::DONE).await?;
-    }
-    server.leave().await
-}
-
-/// Gives the session's terminal a size: a session made in the background is 50 × 50 until a client of another size comes, and
-/// keeps the size of the last client that left. So this comes and leaves.
-///
-/// # Errors
-/// When the server is not there or does not draw for that size in time.
-pub(super) async fn resize(socket: &Path, size: TerminalSize) -> Result<(), String> {
-    let mut server = Server::connect(socket).await?;
-    server.send(&attach_message(size)).await?;
-    server.wait_for(field::RENDER).await?;
-    server.leave().await
-}
-
-/// What terminal pane `pane` shows, as plain text; `full` with its scrollback.
-///
-/// # Errors
-/// When the server is not there or does not answer in time.
-pub(super) async fn dump(socket: &Path, pane: u32, full: bool) -> Result<String, String> {
-    let mut server = Server::connect(socket).await?;
-    server.send(&dump_message(pane, full)).await?;
-    let answer = server.wait_for(field::LOG).await?;
-    server.leave().await?;
-    let lines = texts(&answer).ok_or_else(|| "its server gave an answer that cannot be read".to_owned())?;
-    Ok(lines.join("\n"))
-}
-
-/// Asks the server to end, with everything that runs in its panes. Does not wait for that.
-///
-/// # Errors
-/// When the server is not there.
-pub(super) async fn kill(socket: &Path) -> Result<(), String> {
-    Server::connect(socket).await?.send(&nested(field::KILL_SESSION, &[])).await
 }
 
 fn write_message(pane: u32, bytes: &[u8]) -> Vec<u8> {
@@ -106,6 +62,11 @@ fn dump_message(pane: u32, full: bool) -> Vec<u8> {
         field::DUMP_SCREEN,
         &[to_no_file, number(2, u64::from(full)), nested(3, &pane), to_stdout].concat(),
     ))
+}
+
+fn list_message() -> Vec<u8> {
+    let as_json = number(6, 1);
+    action_message(&nested(field::LIST_PANES, &as_json))
 }
 
 fn action_message(action: &[u8]) -> Vec<u8> {
@@ -179,11 +140,75 @@ fn texts(mut message: &[u8]) -> Option<Vec<String>> {
 }
 
 /// A connection to a server.
-struct Server(UnixStream);
+///
+/// It is left by closing it, and never with `ClientExited`: 0.45.1 removes a client that says so twice, and because it gives
+/// the numbers of gone clients to new ones, the second removal can hit whoever connected next (a command then ends with
+/// empty output, or gets another's answer). What belongs together is asked on one connection.
+#[derive(Debug)]
+pub(super) struct Server(UnixStream);
 
 impl Server {
-    async fn connect(socket: &Path) -> Result<Self, String> {
+    /// Connects to the server that listens there.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) async fn connect(socket: &Path) -> Result<Self, String> {
         UnixStream::connect(socket).await.map(Self).map_err(|error| format!("cannot connect to its server: {error}"))
+    }
+
+    /// Types bytes into terminal pane `pane`, exactly as they are, and waits until the terminal took them.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer in time; a part may have been typed then.
+    pub(super) async fn type_bytes(&mut self, pane: u32, bytes: &[u8]) -> Result<(), String> {
+        for piece in bytes.chunks(PIECE_BYTES) {
+            self.send(&write_message(pane, piece)).await?;
+            self.wait_for(field::DONE).await?;
+        }
+        Ok(())
+    }
+
+    /// The session's panes.
+    ///
+    /// # Errors
+    /// When the server does not answer in time, or not with a listing.
+    pub(super) async fn panes(&mut self) -> Result<Vec<Pane>, String> {
+        let listing = self.ask(&list_message()).await?;
+        panes::parse(&listing).map_err(|error| format!("cannot read its list of panes: {error}: {listing}"))
+    }
+
+    /// What terminal pane `pane` shows, as plain text; `full` with its scrollback.
+    ///
+    /// # Errors
+    /// When the server does not answer in time.
+    pub(super) async fn dump(&mut self, pane: u32, full: bool) -> Result<String, String> {
+        self.ask(&dump_message(pane, full)).await
+    }
+
+    /// Gives the session's terminal a size, and leaves: a session made in the background is 50 × 50 until a client of another
+    /// size comes, and keeps the size of the last client that left.
+    ///
+    /// # Errors
+    /// When the server does not draw for that size in time.
+    pub(super) async fn resize(mut self, size: TerminalSize) -> Result<(), String> {
+        self.send(&attach_message(size)).await?;
+        self.wait_for(field::RENDER).await.map(drop)
+    }
+
+    /// Asks the server to end, with everything that runs in its panes. Does not wait for that.
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub(super) async fn kill(mut self) -> Result<(), String> {
+        self.send(&nested(field::KILL_SESSION, &[])).await
+    }
+
+    /// Sends a message that is answered with text.
+    async fn ask(&mut self, message: &[u8]) -> Result<String, String> {
+        self.send(message).await?;
+        let answer = self.wait_for(field::LOG).await?;
+        let lines = texts(&answer).ok_or_else(|| "its server gave an answer that cannot be read".to_owned())?;
+        Ok(lines.join("\n"))
     }
 
     async fn send(&mut self, message: &[u8]) -> Result<(), String> {
@@ -200,8 +225,9 @@ impl Server {
                 let message = self.read().await?;
                 match read_nested(&message) {
                     Some((field, content, _)) if field == wanted => return Ok(content.to_vec()),
-                    // A message of a client that stays is also answered with this, before what it asked for.
-                    Some((field::DONE, ..)) => {}
+                    // The first is told after every answer that is more than this, so also before the next one. The second is
+                    // drawn for a client that just left, whose number this one got.
+                    Some((field::DONE | field::RENDER, ..)) => {}
                     Some((field, ..)) => return Err(format!("its server refused (answer {field})")),
                     None => return Err("its server gave an answer that cannot be read".to_owned()),
                 }
@@ -221,10 +247,6 @@ impl Server {
         let mut message = vec![0; length];
         self.0.read_exact(&mut message).await.map_err(gone)?;
         Ok(message)
-    }
-
-    async fn leave(&mut self) -> Result<(), String> {
-        self.send(&nested(field::CLIENT_EXITED, &[])).await
     }
 }
 
@@ -278,7 +300,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_is_not_there_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        let error = type_bytes(&dir.path().join("s"), 0, b"x").await.unwrap_err();
+        let error = Server::connect(&dir.path().join("s")).await.unwrap_err();
         assert!(error.contains("cannot connect"), "{error}");
     }
 }

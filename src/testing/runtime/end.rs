@@ -1,0 +1,105 @@
+//! Clauses about the end.
+
+use std::time::Duration;
+
+use super::bench::{Bench, runs};
+use crate::domain::exit::Exit;
+use crate::platform::process;
+use crate::ports::runtime::Liveness;
+
+/// A script that starts children of every kind, writes their numbers to `pids`, and goes on with `rest`.
+fn with_children(rest: &str) -> String {
+    let child = "echo $$ >> pids.part; exec sleep 600";
+    format!(
+        "sh -c '{child}' & setsid sh -c '{child}' & (setsid sh -c '{child}' &) ; (sh -c '{child}' &) ; \
+         env -i PATH=\"$PATH\" sh -c '{child}' & \
+         until test \"$(wc -l < pids.part 2> /dev/null)\" = 5; do sleep 0.02; done; mv pids.part pids; {rest}"
+    )
+}
+
+async fn children(bench: &Bench) -> Vec<u32> {
+    let written = String::from_utf8(bench.until_written("pids").await).unwrap();
+    written.lines().map(|line| line.parse().unwrap()).collect()
+}
+
+/// How the agent ended is on record, whatever way it ended.
+pub async fn exit_codes_and_signals_are_on_record(bench: Bench) {
+    for (script, exit) in [
+        ("exit 0", Exit::Code(0)),
+        ("exit 77", Exit::Code(77)),
+        ("kill -KILL $$", Exit::Signal(9)),
+        ("kill -TERM $$", Exit::Signal(15)),
+    ] {
+        let (key, _) = bench.run(script).await;
+        assert_eq!(bench.until_dead(&key).await, exit, "{script}");
+    }
+    // An end that nobody asked for and that comes from outside.
+    let (key, agent) = bench.run("read line").await;
+    crate::platform::tree::send(agent, rustix::process::Signal::KILL).unwrap();
+    assert_eq!(bench.until_dead(&key).await, Exit::Signal(9));
+}
+
+/// Background jobs do not work on after the agent's end: nobody would know of them.
+pub async fn what_an_agent_left_running_ends_with_it(bench: Bench) {
+    let (key, _) = bench.run(&with_children("exit 5")).await;
+    let children = children(&bench).await;
+    assert_eq!(bench.until_dead(&key).await, Exit::Code(5));
+    for pid in children {
+        assert!(!runs(pid), "process {pid} was left behind");
+    }
+}
+
+/// An agent that ends in order when asked is given the time, and its own exit is what is reported.
+pub async fn stop_asks_first(bench: Bench) {
+    let script = "trap 'sleep 0.3; echo in order > farewell; exit 5' TERM; echo > ready; while :; do sleep 0.02; done";
+    let (key, _) = bench.run(script).await;
+    bench.until_written("ready").await;
+    assert_eq!(bench.runtime().stop(&key, Duration::from_secs(20)).await.unwrap(), Some(Exit::Code(5)));
+    assert_eq!(bench.until_written("farewell").await, b"in order\n");
+    assert_eq!(bench.probe(&key).await, Liveness::Dead(Exit::Code(5)));
+}
+
+/// An agent that does not want to end is killed when its grace is over.
+pub async fn stop_insists_after_the_grace(bench: Bench) {
+    let (key, agent) = bench.run("trap '' TERM HUP INT; echo > ready; while :; do sleep 0.1; done").await;
+    bench.until_written("ready").await;
+    let stop = bench.runtime().stop(&key, Duration::from_millis(300));
+    let exit = tokio::time::timeout(Duration::from_secs(15), stop).await.expect("stop is bounded").unwrap();
+    assert_eq!(exit, Some(Exit::Signal(9)));
+    assert!(!process::is_running(agent).unwrap());
+}
+
+/// What is not there is stopped.
+pub async fn stop_is_idempotent(bench: Bench) {
+    let grace = Duration::from_secs(5);
+    assert_eq!(bench.runtime().stop(&bench.key(), grace).await.unwrap(), None, "never created");
+    let (key, _) = bench.run("read line").await;
+    assert!(bench.runtime().stop(&key, grace).await.unwrap().is_some());
+    assert_eq!(bench.runtime().stop(&key, grace).await.unwrap(), None, "stopped before");
+    let (key, _) = bench.run("exit 0").await;
+    bench.until_dead(&key).await;
+    assert_eq!(bench.runtime().stop(&key, grace).await.unwrap(), None, "ended by itself");
+    assert_eq!(bench.probe(&key).await, Liveness::Dead(Exit::Code(0)), "stopping it again changed the record");
+}
+
+/// Children end with the agent: those in the background, those with a session of their own, those whose parent is gone.
+pub async fn stop_ends_the_whole_tree(bench: Bench) {
+    let (key, _) = bench.run(&with_children("trap '' TERM; while :; do sleep 0.1; done")).await;
+    let children = children(&bench).await;
+    assert!(children.iter().all(|pid| runs(*pid)), "the test itself is wrong");
+    bench.runtime().stop(&key, Duration::from_millis(200)).await.unwrap();
+    for pid in children {
+        assert!(!runs(pid), "process {pid} was left behind");
+    }
+}
+
+/// Terminals do not belong to the instance that made them.
+pub async fn a_new_adapter_finds_and_stops_a_terminal(bench: Bench) {
+    let (key, agent) = bench.run("echo hello; read line").await;
+    bench.until_shown(&key, "hello").await;
+    let other = bench.another_runtime();
+    assert_eq!(other.probe(std::slice::from_ref(&key)).await[&key.session], Liveness::Alive(agent));
+    assert!(other.screen(&key).await.unwrap().contains("hello"));
+    assert!(other.stop(&key, Duration::from_secs(5)).await.unwrap().is_some());
+    assert!(matches!(bench.probe(&key).await, Liveness::Dead(_)));
+}

@@ -1,0 +1,32 @@
+//! The whole of `ao`, run as a user runs it: the real binary, a real daemon, real git, real terminals, and the real Claude
+//! Code against a scripted model server. Every test has a home, a data directory and processes of its own.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "a test reads its environment, starts its own programs, says when it skips, and may panic"
+)]
+
+#[path = "support/inherited.rs"]
+mod inherited;
+#[path = "support/model_server.rs"]
+mod model_server;
+#[path = "e2e/sandbox.rs"]
+mod sandbox;
+#[path = "e2e/tools.rs"]
+mod tools;
+
+#[path = "e2e/agents_that_fail.rs"]
+mod agents_that_fail;
+#[path = "e2e/claude.rs"]
+mod claude;
+#[path = "e2e/command_line.rs"]
+mod command_line;
+#[path = "e2e/daemon.rs"]
+mod daemon;
+#[path = "e2e/kill.rs"]
+mod kill;
+#[path = "e2e/prompts.rs"]
+mod prompts;
+#[path = "e2e/spawn.rs"]
+mod spawn;

@@ -1,0 +1,30 @@
+//! Programs that tests need and a machine may lack.
+
+use std::path::PathBuf;
+
+/// A runtime that tests run on.
+pub(crate) const RUNTIMES: [&str; 2] = ["pty", "zellij"];
+
+/// The real Claude Code: `AO_TEST_CLAUDE`, else `claude` on `PATH`. `None` (said on stderr) when it is not there; in CI that
+/// is a failure.
+pub(crate) fn claude() -> Option<PathBuf> {
+    let configured = std::env::var_os("AO_TEST_CLAUDE").map(PathBuf::from);
+    needed("Claude Code", configured.or_else(|| on_path("claude")))
+}
+
+/// Whether a runtime can be tested here. The built-in one always can.
+pub(crate) fn has_runtime(runtime: &str) -> bool {
+    runtime == "pty" || needed(runtime, on_path(runtime)).is_some()
+}
+
+fn needed(what: &str, found: Option<PathBuf>) -> Option<PathBuf> {
+    if found.is_none() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{what} is not installed, and CI must not skip");
+        eprintln!("skipped: {what} is not installed; `make test` installs it");
+    }
+    found
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    ao::platform::file::find_program(name, &std::env::var("PATH").unwrap_or_default())
+}
