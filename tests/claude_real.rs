@@ -94,8 +94,6 @@ impl Lab {
 
     fn agent(&self) -> ClaudeCode {
         ClaudeCode::new(ClaudeCodeSettings {
-            kind: "claude-code".parse().unwrap(),
-            args: Vec::new(),
             program: Some(self.program.clone()),
             path_var: self.env["PATH"].clone(),
             home: self.path("home"),

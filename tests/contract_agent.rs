@@ -18,8 +18,6 @@ fn claude_code(root: &Path, is_root: bool) -> ClaudeCode {
     std::fs::write(&program, "#!/bin/sh\necho '2.1.197 (Claude Code)'\n").unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     ClaudeCode::new(ClaudeCodeSettings {
-        kind: "claude-code".parse().unwrap(),
-        args: Vec::new(),
         program: Some(program),
         path_var: PATH.to_owned(),
         home: root.to_owned(),

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ao::adapters::agent::claude_code::{self, ClaudeCode, ClaudeCodeSettings, NESTED_SESSION_VARIABLES};
-use ao::adapters::agent::command::{self, CommandAgent, CommandAgentSettings, CommandLine};
+use ao::adapters::agent::claude_code::{ClaudeCode, ClaudeCodeSettings, NESTED_SESSION_VARIABLES};
+use ao::adapters::agent::command::{CommandAgent, CommandAgentSettings, CommandLine};
 use ao::adapters::cli::config::AgentConfig;
 use ao::adapters::cli::error::CliError;
 use ao::adapters::clock::SystemClock;
@@ -88,40 +88,47 @@ pub(crate) fn zellij_dir(edge: &Edge) -> PathBuf {
     edge.data_dir.root().join("zellij")
 }
 
-/// The built-in agents and those the configuration names, which replace a built-in one of the same name.
+/// The built-in agents and those the configuration names, which may give a built-in one another meaning.
 pub(crate) fn agents(edge: &Edge) -> Result<Vec<Arc<dyn Agent>>, CliError> {
-    let mut configured = edge.config.agents.clone();
-    let built_in = [
-        (claude_code::KIND, AgentConfig::ClaudeCode { program: None, args: Vec::new() }),
-        (command::KIND, AgentConfig::Command { command: Vec::new() }),
+    let built_in: [Arc<dyn Agent>; 2] = [
+        Arc::new(ClaudeCode::new(claude_code_settings(edge, None))),
+        Arc::new(CommandAgent::new(agent_kind("command")?, CommandLine::default(), command_settings(edge))),
     ];
-    for (name, config) in built_in {
-        let name = name.parse().map_err(|error| CliError::failed(format!("{error}")))?;
-        configured.entry(name).or_insert(config);
+    let mut agents: BTreeMap<AgentKind, Arc<dyn Agent>> =
+        built_in.into_iter().map(|agent| (agent.kind().clone(), agent)).collect();
+    for (name, config) in &edge.config.agents {
+        let agent: Arc<dyn Agent> = match config.clone() {
+            AgentConfig::ClaudeCode { program, args } => {
+                Arc::new(ClaudeCode::named(name.clone(), args, claude_code_settings(edge, program)))
+            }
+            AgentConfig::Command { command } => {
+                let command = CommandLine::from_words(command)
+                    .map_err(|error| CliError::usage(format!("agents.{name}.command: {error}")))?;
+                Arc::new(CommandAgent::new(name.clone(), command, command_settings(edge)))
+            }
+        };
+        agents.insert(name.clone(), agent);
     }
-    configured.into_iter().map(|(name, config)| agent(edge, name, config)).collect()
+    Ok(agents.into_values().collect())
 }
 
-fn agent(edge: &Edge, name: AgentKind, config: AgentConfig) -> Result<Arc<dyn Agent>, CliError> {
-    match config {
-        AgentConfig::ClaudeCode { program, args } => Ok(Arc::new(ClaudeCode::new(ClaudeCodeSettings {
-            kind: name,
-            program,
-            args,
-            path_var: edge.path_var(),
-            home: edge.home.clone(),
-            config_dir: edge.var("CLAUDE_CONFIG_DIR").map(PathBuf::from),
-            env: edge.env.clone(),
-            is_root: edge.is_root,
-        }))),
-        AgentConfig::Command { command } => {
-            let command =
-                if command.is_empty() { Ok(CommandLine::default()) } else { CommandLine::from_words(command) };
-            let command = command.map_err(|error| CliError::usage(format!("agent {name}: {error}")))?;
-            let settings = CommandAgentSettings { path_var: edge.path_var(), env: BTreeMap::new() };
-            Ok(Arc::new(CommandAgent::new(name, command, settings)))
-        }
+fn agent_kind(name: &str) -> Result<AgentKind, CliError> {
+    name.parse().map_err(|error| CliError::failed(format!("{error}")))
+}
+
+fn claude_code_settings(edge: &Edge, program: Option<PathBuf>) -> ClaudeCodeSettings {
+    ClaudeCodeSettings {
+        program,
+        path_var: edge.path_var(),
+        home: edge.home.clone(),
+        config_dir: edge.var("CLAUDE_CONFIG_DIR").map(PathBuf::from),
+        env: edge.env.clone(),
+        is_root: edge.is_root,
     }
+}
+
+fn command_settings(edge: &Edge) -> CommandAgentSettings {
+    CommandAgentSettings { path_var: edge.path_var(), env: BTreeMap::new() }
 }
 
 /// What agents inherit: the daemon's environment without what would mislead them.

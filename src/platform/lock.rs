@@ -7,10 +7,12 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::process;
+
 /// The lock. Held until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Why a lock was not got.
@@ -35,31 +37,73 @@ impl Lock {
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
         // Never truncated on opening: the file tells who holds the lock.
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut text = String::new();
-                let _ = file.read_to_string(&mut text);
-                return Err(LockError::Held { pid: text.trim().parse().ok() });
+        while !try_flock(&file, FlockOperation::NonBlockingLockExclusive)? {
+            // A shared lock can be had while only `is_locked` is in the way, which lets go at once.
+            if !try_flock(&file, FlockOperation::NonBlockingLockShared)? {
+                return Err(LockError::Held { pid: holder(&mut file) });
             }
-            Err(error) => return Err(LockError::File(error.into())),
+            flock(&file, FlockOperation::Unlock).map_err(io::Error::from)?;
+            std::thread::yield_now();
         }
+        let lock = Self { file };
+        lock.write_pid()?;
+        Ok(lock)
+    }
+
+    fn write_pid(&self) -> io::Result<()> {
+        let mut file = &self.file;
         file.set_len(0)?;
         file.rewind()?;
-        writeln!(file, "{}", std::process::id())?;
-        Ok(Self { _file: file })
+        writeln!(file, "{}", std::process::id())
     }
 }
 
-/// Whether somebody holds the lock right now. Takes nothing and makes no file.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would not do: a child that another thread just forked shares the lock until it runs its program, which
+        // closes the file (it is close-on-exec).
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
+/// Whether somebody holds the lock right now. Keeps nothing and makes no file.
 #[must_use]
 pub fn is_locked(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
-    matches!(flock(&file, FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
+    match try_flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(true) => {
+            let _ = flock(&file, FlockOperation::Unlock);
+            false
+        }
+        Ok(false) => true,
+        Err(_) => false,
+    }
+}
+
+/// Whether the lock was got.
+fn try_flock(file: &File, operation: FlockOperation) -> io::Result<bool> {
+    match flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The id in the file. The holder may not have written its own yet, and that of the one before, which was killed, would
+/// mislead: so it is told only while a process of that id runs.
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    let pid = text.trim().parse().ok()?;
+    process::identity(pid).ok().flatten().map(|identity| identity.pid)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, ChildStdout, Command, Stdio};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -73,6 +117,110 @@ mod tests {
         assert_eq!(pid, Some(std::process::id()));
         drop(lock);
         assert!(!is_locked(&path));
+        Lock::acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn who_only_asks_never_keeps_a_daemon_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        drop(Lock::acquire(&path).unwrap());
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        let _ = is_locked(&path);
+                    }
+                });
+            }
+            let taken = (0..2000).all(|_| Lock::acquire(&path).is_ok());
+            is_over.store(true, Ordering::Relaxed);
+            assert!(taken, "refused, with nobody holding it");
+        });
+    }
+
+    #[test]
+    fn the_holder_is_not_named_when_the_file_does_not_tell() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let _lock = Lock::acquire(&path).unwrap();
+        for text in ["", "nonsense", "4294967295"] {
+            std::fs::write(&path, text).unwrap();
+            assert!(matches!(Lock::acquire(&path), Err(LockError::Held { pid: None })), "{text:?}");
+        }
+    }
+
+    /// The variable that makes [`in_another_process`] hold a lock: the path of the lock file.
+    const LOCK_FILE: &str = "AO_TEST_LOCK_FILE";
+
+    /// A child that holds the lock until its standard input closes; killed when dropped.
+    struct Holder(Child, BufReader<ChildStdout>);
+
+    impl Holder {
+        #[expect(clippy::disallowed_methods, reason = "the child is this test, and stays alive to hold a lock")]
+        fn start(path: &Path) -> Self {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "platform::lock::tests::in_another_process", "--ignored", "--nocapture"])
+                .env_clear()
+                .envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "AO_TEST_RUN"))
+                .env(LOCK_FILE, path)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let output = BufReader::new(child.stdout.take().unwrap());
+            let mut holder = Self(child, output);
+            // It holds the lock once it says so; at the end of its output it never will.
+            assert!(holder.1.by_ref().lines().map_while(Result::ok).any(|line| line.ends_with("locked")));
+            holder
+        }
+    }
+
+    impl Drop for Holder {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    #[ignore = "the other process of i11_two_processes_never_hold_the_lock_of_one_data_directory"]
+    #[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a helper talks to the test that started it")]
+    fn in_another_process() {
+        let Some(path) = std::env::var_os(LOCK_FILE) else { return };
+        let _lock = Lock::acquire(Path::new(&path)).unwrap();
+        println!("locked");
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+    }
+
+    #[test]
+    fn i11_two_processes_never_hold_the_lock_of_one_data_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("daemon.lock");
+        let mut holder = Holder::start(&path);
+        assert!(is_locked(&path));
+        let Err(LockError::Held { pid }) = Lock::acquire(&path) else { panic!("taken twice") };
+        assert_eq!(pid, Some(holder.0.id()));
+        // A daemon that is killed leaves no lock behind.
+        holder.0.kill().unwrap();
+        holder.0.wait().unwrap();
+        assert!(!is_locked(&path));
+        let lock = Lock::acquire(&path).unwrap();
+        // The lock does not pass to a program that was started meanwhile.
+        let _other = Holder::start(&dir.path().join("other.lock"));
+        drop(lock);
+        Lock::acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn a_daemon_that_ends_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("daemon.lock");
+        let mut holder = Holder::start(&path);
+        assert!(is_locked(&path));
+        drop(holder.0.stdin.take());
+        assert!(holder.0.wait().unwrap().success());
         Lock::acquire(&path).unwrap();
     }
 }

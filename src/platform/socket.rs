@@ -22,9 +22,9 @@ pub fn directory_for(data_dir: &Path, parent: &Path) -> PathBuf {
     if inside.as_os_str().len() + 1 + TAIL_BYTES <= MAX_PATH_BYTES {
         return inside;
     }
-    let digest = Sha256::digest(data_dir.as_os_str().as_bytes());
-    let hash: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    parent.join(format!("ao-{}-{hash}", rustix::process::geteuid().as_raw()))
+    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(data_dir.as_os_str().as_bytes()).into();
+    let hash = u32::from_be_bytes([a, b, c, d]);
+    parent.join(format!("ao-{}-{hash:08x}", rustix::process::geteuid().as_raw()))
 }
 
 /// Makes a directory that only its owner can enter, or checks that one that is there is such: a real directory, ours, 0700.

@@ -117,8 +117,6 @@ mod tests {
 
     fn settings(root: &Path) -> ClaudeCodeSettings {
         ClaudeCodeSettings {
-            kind: "claude-code".parse().unwrap(),
-            args: Vec::new(),
             program: None,
             path_var: root.join("bin").to_str().unwrap().to_owned(),
             home: root.join("home"),

@@ -18,6 +18,8 @@
 mod arguments;
 mod conversation;
 mod install;
+#[cfg(test)]
+mod named_tests;
 mod prompt;
 mod report;
 mod settings;
@@ -35,7 +37,7 @@ use crate::domain::permission::PermissionMode;
 use crate::platform::file::write_atomically;
 use crate::ports::agent::{Agent, AgentCommand, AgentError, AgentInstallation, LaunchPlan, LaunchRequest};
 
-/// The name of the built-in one.
+/// The name of this agent.
 pub const KIND: &str = "claude-code";
 
 /// What Claude Code puts into the environment of the programs it runs. When ao itself was started by one of them, none of
@@ -60,10 +62,6 @@ pub const NESTED_SESSION_VARIABLES: [&str; 14] = [
 /// Where Claude Code is and what it is run with.
 #[derive(Debug, Clone)]
 pub struct ClaudeCodeSettings {
-    /// The name it is asked for by: [`KIND`], or one of the configuration.
-    pub kind: AgentKind,
-    /// Arguments for every launch, before the session's own.
-    pub args: Vec<String>,
     /// The program from the configuration: a path, or a name to look up on `path_var`. `None` looks for `claude`.
     pub program: Option<PathBuf>,
     /// The value of `PATH`.
@@ -81,14 +79,28 @@ pub struct ClaudeCodeSettings {
 /// The `claude-code` agent.
 #[derive(Debug, Clone)]
 pub struct ClaudeCode {
+    kind: AgentKind,
+    /// Arguments of every launch, before the session's own.
+    args: Vec<String>,
     settings: ClaudeCodeSettings,
 }
 
 impl ClaudeCode {
     /// An adapter with these settings.
+    ///
+    /// # Panics
+    /// Never: its name is a valid agent name.
     #[must_use]
     pub fn new(settings: ClaudeCodeSettings) -> Self {
-        Self { settings }
+        #[expect(clippy::expect_used, reason = "the constant is a valid name")]
+        let kind = AgentKind::new(KIND).expect("`claude-code` is a valid agent name");
+        Self::named(kind, Vec::new(), settings)
+    }
+
+    /// An agent of another name, with arguments that every launch of it gets before the session's own.
+    #[must_use]
+    pub fn named(kind: AgentKind, args: Vec<String>, settings: ClaudeCodeSettings) -> Self {
+        Self { kind, args, settings }
     }
 
     /// Where Claude Code keeps conversations and, with `CLAUDE_CONFIG_DIR`, its configuration.
@@ -106,9 +118,9 @@ impl ClaudeCode {
     }
 
     async fn plan(&self, request: &LaunchRequest, conversation: Conversation) -> Result<LaunchPlan, AgentError> {
-        arguments::check(&self.settings.args)?;
-        arguments::check(&request.args)?;
-        let program = install::locate(&self.settings.kind, &self.settings)?;
+        let own_args = [self.args.as_slice(), &request.args].concat();
+        arguments::check(&own_args)?;
+        let program = install::locate(&self.kind, &self.settings)?;
         let mut notes = Vec::new();
 
         let (flag, id, wants_prompt) = match conversation {
@@ -117,14 +129,14 @@ impl ClaudeCode {
         };
         let mut args = vec![flag.to_owned(), id.to_string()];
         args.extend(["--permission-mode".to_owned(), settings::permission_mode(request.permission_mode).to_owned()]);
-        args.extend(["--settings".to_owned(), settings::write(&self.settings.kind, request)?]);
+        args.extend(["--settings".to_owned(), settings::write(&self.kind, request)?]);
         if let Some(system_prompt) = &request.system_prompt {
             let path = request.session_dir.join("system-prompt.txt");
             write(&path, system_prompt.as_bytes())?;
             args.extend(["--append-system-prompt-file".to_owned(), utf8(&path)?]);
         }
         // Last, because some of Claude Code's options take every argument that follows.
-        args.extend(self.settings.args.iter().chain(&request.args).cloned());
+        args.extend(own_args);
 
         let mut stdin = None;
         if let Some(text) = request.prompt.as_deref().filter(|_| wants_prompt) {
@@ -156,7 +168,7 @@ enum Conversation {
 #[async_trait]
 impl Agent for ClaudeCode {
     fn kind(&self) -> &AgentKind {
-        &self.settings.kind
+        &self.kind
     }
 
     fn reports(&self) -> bool {
@@ -164,9 +176,8 @@ impl Agent for ClaudeCode {
     }
 
     async fn preflight(&self, args: &[String]) -> Result<AgentInstallation, AgentError> {
-        arguments::check(&self.settings.args)?;
-        arguments::check(args)?;
-        install::check(&self.settings.kind, &self.settings).await
+        arguments::check(&[&self.args, args].concat())?;
+        install::check(&self.kind, &self.settings).await
     }
 
     async fn prepare(&self, request: &LaunchRequest) -> Result<LaunchPlan, AgentError> {
