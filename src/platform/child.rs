@@ -241,7 +241,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let lock = dir.path().join("lock");
         let script = format!("trap 'rm {0}; exit' TERM; touch {0}; sleep 600 & wait", lock.display());
-        let result = shell(&script, Duration::from_millis(300)).env("PATH", "/usr/bin:/bin").grace(Duration::from_secs(10));
+        let result =
+            shell(&script, Duration::from_millis(300)).env("PATH", "/usr/bin:/bin").grace(Duration::from_secs(10));
         assert!(matches!(result.run().await, Err(ChildError::TimedOut { .. })));
         assert!(!lock.exists());
     }

@@ -38,6 +38,30 @@ async fn i06_a_checkout_that_was_never_finished() {
     place.assert_nothing_left(&path).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i06_a_checkout_that_outlived_its_ao_is_let_finish_first() {
+    let (place, path, workspace) = place_with_branch().await;
+    place.scratch().commit(&path, ".gitattributes", "*.txt filter=slow\n").await;
+    let begun = place.scratch().path("begun");
+    let filter = format!("touch '{}'; sleep 0.5; cat", text(&begun));
+    place.git(&path, &["config", "filter.slow.smudge", &filter]).await;
+    place.git(&path, &["update-ref", "refs/heads/ao/app-1", "main"]).await;
+    let removal = async {
+        tokio::time::timeout(std::time::Duration::from_secs(20), async {
+            while !begun.exists() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .unwrap();
+        place.remove(&workspace).await
+    };
+    // The first goes on while the second looks, as a git whose ao was killed does.
+    let ((), removal) = tokio::join!(add(&place, &path, &[]), removal);
+    assert_eq!(removal, Removal::Removed { branch_deleted: true });
+    place.assert_nothing_left(&path).await;
+}
+
 #[tokio::test]
 async fn i06_only_the_administrative_directory_at_every_stage() {
     for files in [&[][..], &["locked"], &["locked", "gitdir"]] {

@@ -98,7 +98,9 @@ fn refuse_unreadable_formats(repository: &gix::Repository, shown: &Path) -> Resu
     match repository.config_snapshot().string("extensions.refStorage") {
         Some(format) if format.to_string() != "files" => Err(corrupt(
             shown,
-            format!("it keeps its branches as {format}, which ao cannot read; `git refs migrate --ref-format=files` converts it"),
+            format!(
+                "it keeps its branches as {format}, which ao cannot read; `git refs migrate --ref-format=files` converts it"
+            ),
         )),
         _ => Ok(()),
     }

@@ -164,12 +164,7 @@ impl Refs<'_> {
     }
 
     /// The local or the remote-tracking branch of this name, by the rule at the top.
-    async fn both_sides(
-        &self,
-        remote: Option<&str>,
-        branch: &str,
-        local_wins: bool,
-    ) -> Result<Option<Base>, GitError> {
+    async fn both_sides(&self, remote: Option<&str>, branch: &str, local_wins: bool) -> Result<Option<Base>, GitError> {
         let tracking = remote.map(|remote| format!("{remote}/{branch}"));
         let there = match &tracking {
             Some(name) => self.commit(&format!("refs/remotes/{name}")).await?.map(|commit| (name.clone(), commit)),

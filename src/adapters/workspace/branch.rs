@@ -5,6 +5,7 @@
 //! is no moment at which a branch of somebody else could be taken for ao's. Reflogs expire (git's default: 90 days);
 //! a branch whose mark is gone is kept.
 
+use super::Turn;
 use super::git::{Git, GitError};
 use crate::domain::id::SessionId;
 use crate::ports::repo::Repository;
@@ -28,7 +29,8 @@ pub(super) async fn exists(git: &Git, repository: &Repository, branch: &str) -> 
 pub(super) async fn check_name(git: &Git, repository: &Repository, branch: &str) -> Result<(), WorkspaceError> {
     let invalid = |cause: String| WorkspaceError::InvalidBranch { branch: branch.to_owned(), cause };
     let failed = |error: GitError| super::failed("make", &error);
-    let valid = git.at(&repository.path).args(["check-ref-format", "--branch", branch]).output().await.map_err(failed)?;
+    let valid =
+        git.at(&repository.path).args(["check-ref-format", "--branch", branch]).output().await.map_err(failed)?;
     // `--branch` also takes `@{-1}`, which it expands.
     if !valid.status.success() || valid.text() != branch {
         return Err(invalid("git does not allow it (see `git help check-ref-format`)".to_owned()));
@@ -39,7 +41,9 @@ pub(super) async fn check_name(git: &Git, repository: &Repository, branch: &str)
     for (at, _) in branch.match_indices('/') {
         let parent = &branch[..at];
         if exists(git, repository, parent).await.map_err(failed)? {
-            return Err(invalid(format!("there is a branch {parent:?}, and git cannot hold both: choose another prefix")));
+            return Err(invalid(format!(
+                "there is a branch {parent:?}, and git cannot hold both: choose another prefix"
+            )));
         }
     }
     let below = format!("{}/", reference(branch));
@@ -59,10 +63,11 @@ pub(super) async fn make(
     branch: &str,
     commit: &str,
     session: &SessionId,
+    turn: Turn,
 ) -> Result<(), GitError> {
     let call = git.at(&repository.path).args(["update-ref", "--create-reflog", "-m", &mark(session)]);
     // An empty old value: the reference must not exist.
-    call.args([&reference(branch), commit, ""]).change().await.map(drop)
+    call.args([&reference(branch), commit, ""]).change_to_the_end(turn).await.map(drop)
 }
 
 /// Deletes the branch if ao made it for this session, it holds no commit of its own and no checkout is on it. Gives
@@ -76,10 +81,12 @@ pub(super) async fn delete_if_empty(
     branch: &str,
     session: &SessionId,
     base_commit: Option<&str>,
+    turn: Turn,
 ) -> Result<bool, GitError> {
     let reference = reference(branch);
     let at = |args: &[&str]| git.at(&repository.path).args(args.iter().copied());
-    let shown = at(&["for-each-ref", "--format=%(refname)%00%(objectname)%00%(worktreepath)", &reference]).text().await?;
+    let shown =
+        at(&["for-each-ref", "--format=%(refname)%00%(objectname)%00%(worktreepath)", &reference]).text().await?;
     let fields = shown.lines().map(|line| line.split('\0').collect::<Vec<_>>());
     let Some((tip, checkout)) = fields
         .filter_map(|fields| Some((*fields.first()?, (*fields.get(1)?).to_owned(), (*fields.get(2)?).to_owned())))
@@ -103,7 +110,7 @@ pub(super) async fn delete_if_empty(
         return Ok(false);
     }
     // With the old value: a commit made meanwhile makes this fail.
-    at(&["update-ref", "-d", &reference, &tip]).change().await?;
+    at(&["update-ref", "-d", &reference, &tip]).change_to_the_end(turn).await?;
     // What `git push -u` configured. Mostly there is no such section, which is no failure.
     at(&["config", "--local", "--remove-section", &format!("branch.{branch}")]).output().await?;
     Ok(true)

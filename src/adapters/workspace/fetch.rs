@@ -76,7 +76,7 @@ async fn fetch(
     let mut call = quiet(git, repository, timeout).await;
     call = call.args(["fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules"]);
     call = call.args(["--no-auto-maintenance", "--no-write-fetch-head", "--end-of-options", remote]).args(branch);
-    match call.change().await {
+    match call.change_to_the_end(()).await {
         Ok(_) => Ok(()),
         Err(GitError::TimedOut { .. }) => {
             Err(format!("the remote {remote} did not answer within {} s", timeout.as_secs_f32()))
@@ -102,7 +102,7 @@ pub(super) async fn remote_has(
 }
 
 /// A call that talks to a remote and must not ask for a password.
-async fn quiet<'a>(git: &'a Git, repository: &Repository, timeout: Duration) -> Call<'a> {
+async fn quiet(git: &Git, repository: &Repository, timeout: Duration) -> Call {
     let call = git.at(&repository.path).timeout(timeout);
     // Only where the user has not said how ssh is to be run: it must not ask for a password.
     let env = &git.settings().env;

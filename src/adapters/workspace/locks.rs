@@ -43,7 +43,9 @@ pub(super) async fn wait_out(conflict: &Conflict, attempt: u32, deadline: Instan
         }
         tokio::time::sleep(pause).await;
         match conflict {
-            Conflict::Held(lock) if lock.symlink_metadata().is_ok() => pause = (pause * 2).min(Duration::from_millis(200)),
+            Conflict::Held(lock) if lock.symlink_metadata().is_ok() => {
+                pause = (pause * 2).min(Duration::from_millis(200))
+            }
             _ => return true,
         }
     }
@@ -68,7 +70,8 @@ mod tests {
     #[test]
     fn lock_complaints_are_told_from_others() {
         let held = |path: &str| Some(Conflict::Held(PathBuf::from(path)));
-        let reference = "fatal: cannot lock ref 'refs/heads/a': Unable to create '/r/.git/refs/heads/a.lock': File exists.";
+        let reference =
+            "fatal: cannot lock ref 'refs/heads/a': Unable to create '/r/.git/refs/heads/a.lock': File exists.";
         assert_eq!(conflict(reference), held("/r/.git/refs/heads/a.lock"));
         assert_eq!(conflict("error: could not lock config file .git/config: File exists"), held(".git/config.lock"));
         assert_eq!(conflict("fatal: failed to read .git/worktrees/x/commondir: Success"), Some(Conflict::Passing));

@@ -37,6 +37,9 @@ pub use git::GitSettings;
 use crate::ports::repo::Repository;
 use crate::ports::workspace::{Checkout, Removal, Workspace, WorkspaceError, WorkspaceRef, WorkspaceRequest};
 
+/// The right to change a repository, until the last copy is dropped.
+type Turn = Arc<OwnedMutexGuard<()>>;
+
 /// Makes and removes git worktrees.
 #[derive(Debug)]
 pub struct GitWorkspace {
@@ -53,12 +56,12 @@ impl GitWorkspace {
     }
 
     /// Waits until no other change of the repository is under way in this process.
-    async fn turn(&self, repository: &Repository) -> OwnedMutexGuard<()> {
+    async fn turn(&self, repository: &Repository) -> Turn {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(turns.entry(repository.common_dir.clone()).or_default())
         };
-        turn.lock_owned().await
+        Arc::new(turn.lock_owned().await)
     }
 
     async fn version(&self) -> Result<String, WorkspaceError> {
