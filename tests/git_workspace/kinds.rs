@@ -5,7 +5,7 @@ use std::time::Duration;
 use ao::ports::workspace::{Removal, WorkspaceError, WorkspaceRequest};
 use ao::testing::workspace::{WorkspaceFixture, recorded};
 
-use super::support::{Place, text};
+use super::support::{Place, script, text};
 
 #[tokio::test]
 async fn a_bare_clone_works() {
@@ -149,7 +149,7 @@ async fn hooks_run_where_they_are_configured_and_a_failing_one_is_a_note() {
     let place = Place::new();
     let path = place.scratch().init("app").await;
     let hooks = place.scratch().path("hooks");
-    place.script(&hooks.join("post-checkout"), "#!/bin/sh\npwd >hooked\necho broken >&2\nexit 7\n");
+    script(&hooks.join("post-checkout"), "#!/bin/sh\npwd >hooked\necho broken >&2\nexit 7\n");
     place.git(&path, &["config", "core.hooksPath", text(&hooks)]).await;
     let (workspace, made) = place.create(&path).await;
     assert!(made.notes.iter().any(|note| note.contains("hook failed: broken")), "{:?}", made.notes);

@@ -77,12 +77,6 @@ impl Place {
         assert!(workspace.path.exists());
     }
 
-    pub(crate) fn script(&self, path: &Path, content: &str) {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, content).unwrap();
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
     /// A repository, and a clone of it.
     pub(crate) async fn clone(&self) -> (PathBuf, PathBuf) {
         let upstream = self.scratch().init("upstream").await;
@@ -91,6 +85,12 @@ impl Place {
         self.git(&clone, &["remote", "set-url", "origin", text(&upstream)]).await;
         (upstream, clone)
     }
+}
+
+pub(crate) fn script(path: &Path, content: &str) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, content).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 pub(crate) fn text(path: &Path) -> &str {

@@ -12,12 +12,15 @@ use tokio::time::Instant;
 use super::git::{Call, Git, GitError};
 use crate::ports::repo::Repository;
 
+/// A repository's common directory, the remote, and the branch if it is only one.
+type Kind = (PathBuf, String, Option<String>);
+
 /// The last fetch of one kind: when it was begun, and how it ended.
 type Last = Arc<Mutex<Option<(Instant, Result<(), String>)>>>;
 
 /// The fetches that were made, so that those who ask while one runs share the next.
 #[derive(Debug, Default)]
-pub(super) struct Fetches(Lock<HashMap<(PathBuf, String, Option<String>), Last>>);
+pub(super) struct Fetches(Lock<HashMap<Kind, Last>>);
 
 /// The remote that counts: `origin`, else the only one, else the one the current branch is set up with.
 pub(super) async fn remote(git: &Git, repository: &Repository) -> Result<Option<String>, GitError> {
