@@ -36,6 +36,8 @@ pub(super) async fn remove(git: &GitWorkspace, workspace: &WorkspaceRef) -> Resu
     };
     let session = &workspace.session;
     wait_for_orphans(git, workspace).await?;
+    // A create that was dropped keeps its turn until its git has ended.
+    drop(git.turn(repository).await);
     let there = there || is_there(path)?;
     let found = look(repository, path, session).await?;
     match (&found, found.as_ref().map(|entry| entry.ownership(session))) {
