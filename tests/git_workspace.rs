@@ -1,1 +1,16 @@
-//! x
+//! What only git has: kinds of repositories, the base and its fetch, half-made worktrees, and the many forms of work that
+//! must not be lost. Against real git.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test panics when it fails")]
+
+#[path = "support/git_fixture.rs"]
+mod git_fixture;
+#[path = "support/inherited.rs"]
+mod inherited;
+
+mod git_workspace {
+    pub(crate) mod base;
+    pub(crate) mod half_made;
+    pub(crate) mod kinds;
+    pub(crate) mod support;
+    pub(crate) mod work;
+}

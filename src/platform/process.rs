@@ -67,9 +67,33 @@ pub fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
+/// Whether a process of any user runs with all of these among its arguments, each in full. Processes whose arguments
+/// cannot be read, and those that have ended meanwhile, do not count.
+///
+/// # Errors
+/// When `/proc` cannot be listed.
+pub fn any_with_arguments(arguments: &[&[u8]]) -> io::Result<bool> {
+    for entry in std::fs::read_dir("/proc")? {
+        let Ok(command) = std::fs::read(entry?.path().join("cmdline")) else { continue };
+        let has = |argument: &&[u8]| command.split(|&byte| byte == 0).any(|given| given == *argument);
+        if arguments.iter().all(has) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_are_found_by_their_arguments() {
+        let mine = std::env::args_os().next().unwrap();
+        let mine = std::os::unix::ffi::OsStrExt::as_bytes(mine.as_os_str());
+        assert!(any_with_arguments(&[mine]).unwrap());
+        assert!(!any_with_arguments(&[mine, b"no such argument"]).unwrap());
+    }
 
     #[test]
     fn this_process_runs_and_a_later_namesake_does_not() {

@@ -173,14 +173,13 @@ pub async fn i01_a_failed_create_leaves_nothing(fixture: &impl WorkspaceFixture)
 /// Wherever create is cut off, remove clears up, and it can be made again.
 pub async fn i01_a_dropped_create_leaves_nothing_that_remove_does_not_take(fixture: &impl WorkspaceFixture) {
     let request = request(fixture, 1).await;
-    for cut_ms in (0..120).step_by(5) {
-        let workspace = fixture.workspace();
+    let workspace = fixture.workspace();
+    for cut_ms in (0..120).step_by(3) {
         let cut = tokio::time::timeout(Duration::from_millis(cut_ms), workspace.create(&request)).await;
         if let Ok(outcome) = cut {
             outcome.expect("nothing was in the way");
         }
-        drop(workspace);
-        let removal = remove(fixture, &recorded(&request, None)).await;
+        let removal = workspace.remove(&recorded(&request, None)).await.unwrap_or_else(|error| panic!("{error}"));
         assert!(!matches!(removal, Removal::Kept { .. }), "cut after {cut_ms} ms: {removal:?}");
         assert!(!request.path.exists(), "cut after {cut_ms} ms");
         assert_eq!(fixture.branches().await, ["main"], "cut after {cut_ms} ms");

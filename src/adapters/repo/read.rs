@@ -86,6 +86,7 @@ fn check_git_file(place: &Path, shown: &Path) -> Result<(), RepoError> {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "gix's own; it is turned into ours by each caller")]
 fn open(place: &Path) -> Result<gix::Repository, gix::open::Error> {
     let options = gix::open::Options::isolated().open_path_as_is(true).strict_config(false);
     // Full trust, for the sections that say where the checkout is; nothing that could run is looked at.
@@ -96,7 +97,7 @@ fn open(place: &Path) -> Result<gix::Repository, gix::open::Error> {
 /// gix 0.87 does not look at this extension and would find a repository without branches.
 fn refuse_unreadable_formats(repository: &gix::Repository, shown: &Path) -> Result<(), RepoError> {
     match repository.config_snapshot().string("extensions.refStorage") {
-        Some(format) if format.to_string() != "files" => Err(corrupt(
+        Some(format) if **format != b"files"[..] => Err(corrupt(
             shown,
             format!(
                 "it keeps its branches as {format}, which ao cannot read; `git refs migrate --ref-format=files` converts it"

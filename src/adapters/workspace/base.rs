@@ -33,14 +33,14 @@ pub(super) async fn find(
     let failed = |error: GitError| super::failed("make", &error);
     let refs = Refs { git, at: &repository.path };
     let remote = fetch::remote(git, repository).await.map_err(failed)?;
-    let mut fetched = None;
+    let mut problem = None;
     if let (Some(remote), false) = (&remote, fetch_timeout.is_zero()) {
         let wanted = refs.branch_to_fetch(repository, remote, asked).await.map_err(failed)?;
-        fetched = fetches.fetch(git, repository, remote, wanted.as_deref(), fetch_timeout).await.err();
+        problem = fetches.fetch(git, repository, remote, wanted.as_deref(), fetch_timeout).await.err();
     }
     let base = refs.choose(repository, remote.as_deref(), asked).await.map_err(failed)?;
-    let Some(mut base) = base else { return Err(no_base(repository, asked, fetched)) };
-    if let Some(problem) = fetched {
+    let Some(mut base) = base else { return Err(no_base(repository, asked, problem)) };
+    if let Some(problem) = problem {
         base.notes.insert(0, format!("{problem}; started from the last known {}", base.name));
     }
     Ok(base)
@@ -99,8 +99,8 @@ impl Refs<'_> {
         Ok(found.status.success().then(|| found.text()))
     }
 
-    async fn contains(&self, container: &str, contained: &str) -> Result<bool, GitError> {
-        Ok(self.git.at(self.at).args(["merge-base", "--is-ancestor", contained, container]).answer().await?.is_some())
+    async fn contains(&self, whole: &str, part: &str) -> Result<bool, GitError> {
+        Ok(self.git.at(self.at).args(["merge-base", "--is-ancestor", part, whole]).answer().await?.is_some())
     }
 
     /// The remote's default branch, as far as the repository knows it.

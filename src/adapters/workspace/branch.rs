@@ -5,6 +5,7 @@
 //! is no moment at which a branch of somebody else could be taken for ao's. Reflogs expire (git's default: 90 days);
 //! a branch whose mark is gone is kept.
 
+use super::Turn;
 use super::git::{Git, GitError};
 use crate::domain::id::SessionId;
 use crate::ports::repo::Repository;
@@ -62,10 +63,11 @@ pub(super) async fn make(
     branch: &str,
     commit: &str,
     session: &SessionId,
+    turn: Turn,
 ) -> Result<(), GitError> {
     let call = git.at(&repository.path).args(["update-ref", "--create-reflog", "-m", &mark(session)]);
     // An empty old value: the reference must not exist.
-    call.args([&reference(branch), commit, ""]).change().await.map(drop)
+    call.args([&reference(branch), commit, ""]).change_to_the_end(turn).await.map(drop)
 }
 
 /// Deletes the branch if ao made it for this session, it holds no commit of its own and no checkout is on it. Gives
@@ -79,6 +81,7 @@ pub(super) async fn delete_if_empty(
     branch: &str,
     session: &SessionId,
     base_commit: Option<&str>,
+    turn: Turn,
 ) -> Result<bool, GitError> {
     let reference = reference(branch);
     let at = |args: &[&str]| git.at(&repository.path).args(args.iter().copied());
@@ -107,7 +110,7 @@ pub(super) async fn delete_if_empty(
         return Ok(false);
     }
     // With the old value: a commit made meanwhile makes this fail.
-    at(&["update-ref", "-d", &reference, &tip]).change().await?;
+    at(&["update-ref", "-d", &reference, &tip]).change_to_the_end(turn).await?;
     // What `git push -u` configured. Mostly there is no such section, which is no failure.
     at(&["config", "--local", "--remove-section", &format!("branch.{branch}")]).output().await?;
     Ok(true)

@@ -12,12 +12,15 @@ use tokio::time::Instant;
 use super::git::{Call, Git, GitError};
 use crate::ports::repo::Repository;
 
+/// A repository's common directory, the remote, and the branch if it is only one.
+type Kind = (PathBuf, String, Option<String>);
+
 /// The last fetch of one kind: when it was begun, and how it ended.
 type Last = Arc<Mutex<Option<(Instant, Result<(), String>)>>>;
 
 /// The fetches that were made, so that those who ask while one runs share the next.
 #[derive(Debug, Default)]
-pub(super) struct Fetches(Lock<HashMap<(PathBuf, String, Option<String>), Last>>);
+pub(super) struct Fetches(Lock<HashMap<Kind, Last>>);
 
 /// The remote that counts: `origin`, else the only one, else the one the current branch is set up with.
 pub(super) async fn remote(git: &Git, repository: &Repository) -> Result<Option<String>, GitError> {
@@ -76,7 +79,7 @@ async fn fetch(
     let mut call = quiet(git, repository, timeout).await;
     call = call.args(["fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules"]);
     call = call.args(["--no-auto-maintenance", "--no-write-fetch-head", "--end-of-options", remote]).args(branch);
-    match call.change().await {
+    match call.change_to_the_end(()).await {
         Ok(_) => Ok(()),
         Err(GitError::TimedOut { .. }) => {
             Err(format!("the remote {remote} did not answer within {} s", timeout.as_secs_f32()))
@@ -102,7 +105,7 @@ pub(super) async fn remote_has(
 }
 
 /// A call that talks to a remote and must not ask for a password.
-async fn quiet<'a>(git: &'a Git, repository: &Repository, timeout: Duration) -> Call<'a> {
+async fn quiet(git: &Git, repository: &Repository, timeout: Duration) -> Call {
     let call = git.at(&repository.path).timeout(timeout);
     // Only where the user has not said how ssh is to be run: it must not ask for a password.
     let env = &git.settings().env;

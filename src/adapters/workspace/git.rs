@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -72,10 +73,10 @@ impl GitError {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Git {
-    settings: GitSettings,
-    checked: OnceCell<(PathBuf, String)>,
+    settings: Arc<GitSettings>,
+    checked: Arc<OnceCell<(PathBuf, String)>>,
 }
 
 /// Variables that bind git to a repository, an index or a configuration of somebody else's call
@@ -133,7 +134,7 @@ fn hardened(env: &BTreeMap<String, String>) -> BTreeMap<String, String> {
 impl Git {
     pub(super) fn new(mut settings: GitSettings) -> Self {
         settings.env = hardened(&settings.env);
-        Self { settings, checked: OnceCell::new() }
+        Self { settings: Arc::new(settings), checked: Arc::default() }
     }
 
     pub(super) fn settings(&self) -> &GitSettings {
@@ -183,9 +184,9 @@ impl Git {
     }
 
     /// A call in a directory; git finds the repository from there and checks that it may trust it.
-    pub(super) fn at(&self, directory: &Path) -> Call<'_> {
+    pub(super) fn at(&self, directory: &Path) -> Call {
         Call {
-            git: self,
+            git: self.clone(),
             cwd: directory.to_owned(),
             before: Vec::new(),
             args: Vec::new(),
@@ -195,7 +196,7 @@ impl Git {
     }
 
     /// A call about a linked worktree, named by its administrative directory: whatever its `.git` file says by now.
-    pub(super) fn worktree(&self, admin: &Path, checkout: &Path) -> Call<'_> {
+    pub(super) fn worktree(&self, admin: &Path, checkout: &Path) -> Call {
         let mut call = self.at(checkout);
         call.before.extend([option("--git-dir=", admin), option("--work-tree=", checkout)]);
         // The configuration in reach of an agent must not blind git to changes.
@@ -216,8 +217,8 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 
 /// One call of git.
 #[derive(Debug, Clone)]
-pub(super) struct Call<'a> {
-    git: &'a Git,
+pub(super) struct Call {
+    git: Git,
     cwd: PathBuf,
     before: Vec<OsString>,
     args: Vec<OsString>,
@@ -225,7 +226,7 @@ pub(super) struct Call<'a> {
     timeout: Duration,
 }
 
-impl Call<'_> {
+impl Call {
     /// A configuration value for this call only, as `name=value`.
     pub(super) fn config(mut self, value: &str) -> Self {
         self.before.extend(["-c".into(), value.into()]);
@@ -309,6 +310,18 @@ impl Call<'_> {
             }
             attempt += 1;
         }
+    }
+
+    /// As [`change`](Self::change), and goes on to its end when this future is dropped, keeping `turn` until then: a git
+    /// that is killed while it changes references leaves lock files behind, which stop every later change.
+    pub(super) async fn change_to_the_end(&self, turn: impl Send + 'static) -> Result<Output, GitError> {
+        let call = self.clone();
+        let task = tokio::spawn(async move {
+            let outcome = call.change().await;
+            drop(turn);
+            outcome
+        });
+        task.await.unwrap_or_else(|error| Err(GitError::Unusable(format!("git could not be waited for: {error}"))))
     }
 
     fn refused(&self, output: &Output) -> GitError {

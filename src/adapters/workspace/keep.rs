@@ -51,7 +51,7 @@ pub(super) async fn reason(git: &Git, entry: &Entry, checkout: &Path) -> Result<
 }
 
 /// Uncommitted and untracked files; ignored ones are not work.
-async fn changes(call: Call<'_>) -> Result<Option<String>, GitError> {
+async fn changes(call: Call) -> Result<Option<String>, GitError> {
     let status = call.clone().args(["status", "--porcelain", "-z", "--no-renames"]);
     let status = status.args(["--untracked-files=normal", "--ignore-submodules=none"]).text().await?;
     match status.split('\0').filter(|line| !line.is_empty()).count() {
@@ -66,7 +66,7 @@ async fn changes(call: Call<'_>) -> Result<Option<String>, GitError> {
 }
 
 /// Whether `HEAD` is detached on commits that no branch holds.
-async fn loose_head(call: &Call<'_>) -> Result<bool, GitError> {
+async fn loose_head(call: &Call) -> Result<bool, GitError> {
     if call.clone().args(["symbolic-ref", "--quiet", "HEAD"]).answer().await?.is_some() {
         return Ok(false);
     }
@@ -88,7 +88,7 @@ async fn nested_reason(git: &Git, entry: &Entry, top: &Path, nested: &Path) -> R
 }
 
 /// Whether a repository has commits that no remote-tracking branch and no tag holds, stashes included.
-async fn has_unpublished(call: Call<'_>) -> Result<bool, GitError> {
+async fn has_unpublished(call: Call) -> Result<bool, GitError> {
     let mut own = call.clone().args(["rev-list", "--max-count=1", "--branches", "--glob=refs/stash"]);
     if call.args(["rev-parse", "--verify", "--quiet", "HEAD"]).answer().await?.is_some() {
         own = own.arg("HEAD");

@@ -2,15 +2,15 @@
 //!
 //! # Theory of operation
 //!
-//! Only the `git` program makes worktrees (gix cannot); [`git`] runs it. Everything ao makes bears a mark that was
-//! written with it, in one step: the branch in its reflog ([`branch`]), the worktree in the first file of its
-//! administrative directory ([`entry`]). So after a `kill -9` at any moment [`remove`] knows what is ao's and what is
-//! half-made, and what is not marked is never touched. Before a complete workspace goes, [`keep`] looks for work that
+//! Only the `git` program makes worktrees (gix cannot); `git` runs it. Everything ao makes bears a mark that was
+//! written with it, in one step: the branch in its reflog (`branch`), the worktree in the first file of its
+//! administrative directory (`entry`). So after a `kill -9` at any moment `remove` knows what is ao's and what is
+//! half-made, and what is not marked is never touched. Before a complete workspace goes, `keep` looks for work that
 //! would be lost; deletion itself is ours, not `git worktree remove`, for that drops the administrative directory, the
 //! mark with it, also when it could not delete the checkout.
 //!
-//! In one process, changes to a repository take turns; the fetch before them is shared ([`fetch`]). Other processes'
-//! locks are waited out ([`locks`]).
+//! In one process, changes to a repository take turns; the fetch before them is shared (`fetch`). Other processes'
+//! locks are waited out (`locks`).
 
 mod base;
 mod branch;
@@ -37,6 +37,9 @@ pub use git::GitSettings;
 use crate::ports::repo::Repository;
 use crate::ports::workspace::{Checkout, Removal, Workspace, WorkspaceError, WorkspaceRef, WorkspaceRequest};
 
+/// The right to change a repository, until the last copy is dropped.
+type Turn = Arc<OwnedMutexGuard<()>>;
+
 /// Makes and removes git worktrees.
 #[derive(Debug)]
 pub struct GitWorkspace {
@@ -53,12 +56,12 @@ impl GitWorkspace {
     }
 
     /// Waits until no other change of the repository is under way in this process.
-    async fn turn(&self, repository: &Repository) -> OwnedMutexGuard<()> {
+    async fn turn(&self, repository: &Repository) -> Turn {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(turns.entry(repository.common_dir.clone()).or_default())
         };
-        turn.lock_owned().await
+        Arc::new(turn.lock_owned().await)
     }
 
     async fn version(&self) -> Result<String, WorkspaceError> {

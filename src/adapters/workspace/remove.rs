@@ -13,11 +13,14 @@
 //! again after a `kill -9`: the directory goes first, the entry's marks last.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::entry::{self, Entry, Ownership};
 use super::{GitWorkspace, blocking, branch, failed, keep, tree};
 use crate::domain::id::SessionId;
+use crate::platform::process;
 use crate::ports::repo::Repository;
 use crate::ports::workspace::{Removal, WorkspaceError, WorkspaceRef};
 
@@ -32,6 +35,10 @@ pub(super) async fn remove(git: &GitWorkspace, workspace: &WorkspaceRef) -> Resu
         });
     };
     let session = &workspace.session;
+    wait_for_orphans(git, workspace).await?;
+    // A create that was dropped keeps its turn until its git has ended.
+    drop(git.turn(repository).await);
+    let there = there || is_there(path)?;
     let found = look(repository, path, session).await?;
     match (&found, found.as_ref().map(|entry| entry.ownership(session))) {
         (None, _) if there => return Err(not_ours(path, "no worktree of the repository is there")),
@@ -53,8 +60,8 @@ pub(super) async fn remove(git: &GitWorkspace, workspace: &WorkspaceRef) -> Resu
         }
     }
     let base = workspace.base_commit.as_deref();
-    let _turn = git.turn(repository).await;
-    let branch_deleted = branch::delete_if_empty(&git.git, repository, &workspace.branch, session, base)
+    let turn = git.turn(repository).await;
+    let branch_deleted = branch::delete_if_empty(&git.git, repository, &workspace.branch, session, base, turn)
         .await
         .map_err(|error| failed("remove", &error))?;
     Ok(if there { Removal::Removed { branch_deleted } } else { Removal::Missing { branch_deleted } })
@@ -64,6 +71,27 @@ async fn look(repository: &Repository, path: &Path, session: &SessionId) -> Resu
     let (common, path, session) = (repository.common_dir.clone(), path.to_owned(), session.clone());
     let cause = format!("cannot read the worktrees of {}", repository.path.display());
     blocking(move || entry::find(&common, &path, &session)).await.map_err(|error| fault(format!("{cause}: {error}")))
+}
+
+/// A git that outlived the ao that started it may still be checking out: it is left to finish, or it would go on
+/// writing into what is taken away.
+async fn wait_for_orphans(git: &GitWorkspace, workspace: &WorkspaceRef) -> Result<(), WorkspaceError> {
+    let (reason, path) = (entry::lock_reason(&workspace.session), workspace.path.clone());
+    let finished = async {
+        loop {
+            let (reason, path) = (reason.clone(), path.clone());
+            let running =
+                blocking(move || process::any_with_arguments(&[reason.as_bytes(), path.as_os_str().as_bytes()]));
+            match running.await {
+                Ok(false) => return Ok(()),
+                Ok(true) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(error) => return Err(fault(format!("cannot look for a git that still works on it: {error}"))),
+            }
+        }
+    };
+    let bound = git.git.settings().checkout_timeout;
+    let late = || Err(fault(format!("a git is still checking out {}; try again later", path.display())));
+    tokio::time::timeout(bound, finished).await.unwrap_or_else(|_elapsed| late())
 }
 
 async fn reason_to_keep(

@@ -1,0 +1,135 @@
+//! What a `kill -9` between two steps leaves is taken away; what looks alike and is another's is not.
+
+use ao::ports::workspace::{Removal, WorkspaceError, WorkspaceRef};
+use ao::testing::workspace::{WorkspaceFixture, recorded};
+
+use super::support::{Place, text};
+
+async fn place_with_branch() -> (Place, std::path::PathBuf, WorkspaceRef) {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let made = ["update-ref", "--create-reflog", "-m", "ao: made for app-1", "refs/heads/ao/app-1", "main", ""];
+    place.git(&path, &made).await;
+    let workspace = recorded(&place.request(&path).await, None);
+    (place, path, workspace)
+}
+
+async fn add(place: &Place, repository: &std::path::Path, more: &[&str]) {
+    let path = place.fixture.place("app-1");
+    let mut args = vec!["worktree", "add", "-q", "--lock", "--reason", "ao: app-1"];
+    args.extend(more);
+    args.extend([text(&path), "ao/app-1"]);
+    place.git(repository, &args).await;
+}
+
+#[tokio::test]
+async fn i06_only_the_branch() {
+    let (place, path, workspace) = place_with_branch().await;
+    assert_eq!(place.remove(&workspace).await, Removal::Missing { branch_deleted: true });
+    place.assert_nothing_left(&path).await;
+}
+
+#[tokio::test]
+async fn i06_a_checkout_that_was_never_finished() {
+    let (place, path, workspace) = place_with_branch().await;
+    add(&place, &path, &["--no-checkout"]).await;
+    std::fs::write(workspace.path.join("file.txt"), "hal").unwrap();
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    place.assert_nothing_left(&path).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i06_a_checkout_that_outlived_its_ao_is_let_finish_first() {
+    let (place, path, workspace) = place_with_branch().await;
+    place.scratch().commit(&path, ".gitattributes", "*.txt filter=slow\n").await;
+    let begun = place.scratch().path("begun");
+    let filter = format!("touch '{}'; sleep 0.5; cat", text(&begun));
+    place.git(&path, &["config", "filter.slow.smudge", &filter]).await;
+    place.git(&path, &["update-ref", "refs/heads/ao/app-1", "main"]).await;
+    let removal = async {
+        tokio::time::timeout(std::time::Duration::from_secs(20), async {
+            while !begun.exists() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .unwrap();
+        place.remove(&workspace).await
+    };
+    // The first goes on while the second looks, as a git whose ao was killed does.
+    let ((), removal) = tokio::join!(add(&place, &path, &[]), removal);
+    assert_eq!(removal, Removal::Removed { branch_deleted: true });
+    place.assert_nothing_left(&path).await;
+}
+
+#[tokio::test]
+async fn i06_only_the_administrative_directory_at_every_stage() {
+    for files in [&[][..], &["locked"], &["locked", "gitdir"]] {
+        let (place, path, workspace) = place_with_branch().await;
+        let admin = path.join(".git/worktrees/app-1");
+        std::fs::create_dir_all(&admin).unwrap();
+        for file in files {
+            let link = workspace.path.join(".git");
+            std::fs::write(admin.join(file), if *file == "locked" { "ao: app-1" } else { text(&link) }).unwrap();
+        }
+        assert_eq!(place.remove(&workspace).await, Removal::Missing { branch_deleted: true }, "{files:?}");
+        place.assert_nothing_left(&path).await;
+    }
+}
+
+#[tokio::test]
+async fn i06_a_removal_that_was_cut_off_is_finished() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    std::fs::write(path.join(".git/worktrees/app-1/ao-removing"), "").unwrap();
+    std::fs::remove_file(workspace.path.join("file.txt")).unwrap();
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    place.assert_nothing_left(&path).await;
+}
+
+#[tokio::test]
+async fn i06_a_directory_deleted_by_hand_takes_only_its_own_entry() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let other = place.scratch().path("stick");
+    place.git(&path, &["worktree", "add", "-q", "-b", "other", text(&other)]).await;
+    let (workspace, _) = place.create(&path).await;
+    for gone in [&other, &workspace.path] {
+        std::fs::remove_dir_all(gone).unwrap();
+    }
+    assert_eq!(place.remove(&workspace).await, Removal::Missing { branch_deleted: true });
+    assert!(path.join(".git/worktrees/stick").is_dir(), "another's entry is not pruned");
+}
+
+#[tokio::test]
+async fn i06_a_persons_worktree_branch_and_lock_are_untouched() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let workspace = recorded(&place.request(&path).await, None);
+    place.git(&path, &["worktree", "add", "-q", "-b", "ao/app-1", text(&workspace.path)]).await;
+    let outcome = place.fixture.workspace().remove(&workspace).await;
+    assert!(matches!(outcome, Err(WorkspaceError::NotOurs { .. })), "{outcome:?}");
+    place.git(&path, &["worktree", "remove", text(&workspace.path)]).await;
+    assert_eq!(place.remove(&workspace).await, Removal::Missing { branch_deleted: false });
+    place.git(&path, &["branch", "-q", "-D", "ao/app-1"]).await;
+
+    let (workspace, _) = place.create(&path).await;
+    place.git(&path, &["worktree", "lock", "--reason", "mine", text(&workspace.path)]).await;
+    place.assert_kept(&workspace, "mine").await;
+}
+
+#[tokio::test]
+async fn i06_a_moved_worktree_and_a_planted_link_are_untouched() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    let moved = place.scratch().path("moved");
+    place.git(&path, &["worktree", "move", text(&workspace.path), text(&moved)]).await;
+    let removal = place.remove(&workspace).await;
+    assert!(matches!(&removal, Removal::Kept { reason } if reason.contains("moved to")), "{removal:?}");
+    std::os::unix::fs::symlink(&moved, &workspace.path).unwrap();
+    let outcome = place.fixture.workspace().remove(&workspace).await;
+    assert!(matches!(outcome, Err(WorkspaceError::NotOurs { .. })), "{outcome:?}");
+    assert!(moved.join("file.txt").is_file());
+}

@@ -1,0 +1,120 @@
+//! The many forms of work: none of them is ever destroyed.
+
+use ao::ports::workspace::{Removal, WorkspaceError};
+use ao::testing::workspace::WorkspaceFixture;
+
+use super::support::{Place, text};
+
+#[tokio::test]
+async fn i05_an_unfinished_merge_or_rebase_is_kept() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    place.scratch().commit(&path, "file.txt", "theirs\n").await;
+    place.scratch().commit(&workspace.path, "file.txt", "ours\n").await;
+    for (verb, what) in [("merge", "a merge"), ("rebase", "a rebase")] {
+        assert!(!place.scratch().try_git(&workspace.path, &[verb, "main"]).await.status.success());
+        place.assert_kept(&workspace, what).await;
+        place.git(&workspace.path, &[verb, "--abort"]).await;
+    }
+}
+
+#[tokio::test]
+async fn i05_commits_on_no_branch_are_kept() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    place.git(&workspace.path, &["checkout", "-q", "--detach"]).await;
+    place.scratch().commit(&workspace.path, "new.txt", "").await;
+    place.assert_kept(&workspace, "on no branch").await;
+    place.git(&workspace.path, &["branch", "saved"]).await;
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+}
+
+#[tokio::test]
+async fn i05_a_renamed_branch_survives_and_so_does_one_that_took_its_name() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    place.git(&workspace.path, &["branch", "-m", "feature"]).await;
+    place.git(&path, &["branch", "ao/app-1"]).await;
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: false });
+    let branches = place.git(&path, &["for-each-ref", "--format=%(refname:short)", "refs/heads/"]).await;
+    assert_eq!(branches.lines().collect::<Vec<_>>(), ["ao/app-1", "feature", "main"]);
+}
+
+#[tokio::test]
+async fn i05_an_empty_branch_in_use_elsewhere_survives() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    place.git(&workspace.path, &["checkout", "-q", "--detach"]).await;
+    place.git(&path, &["checkout", "-q", "ao/app-1"]).await;
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: false });
+    assert_eq!(place.fixture.branch_of(&path).await, "ao/app-1");
+}
+
+#[tokio::test]
+async fn i05_a_pushed_or_merged_branch_holds_nothing_of_its_own() {
+    let place = Place::new();
+    let (_, clone) = place.clone().await;
+    let (workspace, _) = place.create(&clone).await;
+    place.scratch().commit(&workspace.path, "new.txt", "").await;
+    place.git(&workspace.path, &["push", "-q", "-u", "origin", "ao/app-1"]).await;
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(place.scratch().try_git(&clone, &["config", "--get-regexp", "^branch.ao/"]).await.text(), "");
+}
+
+#[tokio::test]
+async fn i05_repositories_inside_are_looked_through_also_where_ignored() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    place.scratch().commit(&path, ".gitignore", "vendor/\n").await;
+    let (workspace, _) = place.create(&path).await;
+    let inner = workspace.path.join("vendor/größe");
+    std::fs::create_dir_all(&inner).unwrap();
+    place.git(&inner, &["init", "-q"]).await;
+    std::fs::write(inner.join("a.txt"), "work").unwrap();
+    place.assert_kept(&workspace, "vendor/größe").await;
+    place.scratch().commit(&inner, "a.txt", "work").await;
+    place.assert_kept(&workspace, "on no remote").await;
+    std::fs::remove_dir_all(&inner).unwrap();
+    place.git(&path, &["clone", "-q", ".", text(&inner)]).await;
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+}
+
+#[tokio::test]
+async fn i05_changes_hidden_from_status_are_kept() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    place.git(&workspace.path, &["update-index", "--assume-unchanged", "file.txt"]).await;
+    std::fs::write(workspace.path.join("file.txt"), "work").unwrap();
+    place.assert_kept(&workspace, "assume-unchanged").await;
+    place.git(&workspace.path, &["update-index", "--no-assume-unchanged", "file.txt"]).await;
+    place.git(&workspace.path, &["config", "status.showUntrackedFiles", "no"]).await;
+    place.git(&workspace.path, &["checkout", "-q", "--", "."]).await;
+    std::fs::write(workspace.path.join("new.txt"), "work").unwrap();
+    place.assert_kept(&workspace, "1 uncommitted change").await;
+}
+
+#[tokio::test]
+async fn i05_what_cannot_be_found_out_is_kept() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    std::fs::write(path.join(".git/worktrees/app-1/index"), "nonsense").unwrap();
+    place.assert_kept(&workspace, "cannot be found out").await;
+}
+
+#[tokio::test]
+async fn i05_a_repository_put_in_the_worktrees_place_is_untouched() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    std::fs::remove_file(workspace.path.join(".git")).unwrap();
+    place.git(&workspace.path, &["init", "-q"]).await;
+    let outcome = place.fixture.workspace().remove(&workspace).await;
+    assert!(matches!(outcome, Err(WorkspaceError::NotOurs { .. })), "{outcome:?}");
+    assert!(workspace.path.join(".git").is_dir());
+}
