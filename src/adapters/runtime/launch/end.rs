@@ -34,10 +34,12 @@ pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit
     };
     let agent = started.as_ref().map(|started| started.agent);
     let mut family = Family { marker: Some(spec.marker()), except: supervisor, ..Family::default() };
+    // A supervisor that has recorded the end is only on its way out: there was nothing to stop.
+    let ended_before = record::exit(session_dir)?.is_some();
     let mut ran = false;
     for process in [agent, supervisor].into_iter().flatten() {
         if process::is_running(process)? {
-            ran |= started.is_some();
+            ran |= started.is_some() && !ended_before;
             // Only a session that one of them leads is theirs: the agent leads its own, or shares the supervisor's.
             family.sessions.extend(leads_session(process.pid).then_some(process.pid));
         }
