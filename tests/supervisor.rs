@@ -142,6 +142,16 @@ async fn a_launch_that_was_called_off_never_starts() {
     .await;
 }
 
+/// A process that ends with the test, also when that fails.
+struct Orphan(std::process::Child);
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Changes a field of the launch on record.
 fn edit(key: &TerminalKey, field: &str, value: serde_json::Value) {
     let path = launch::directory(&key.session_dir).join("launch.json");
@@ -199,17 +209,20 @@ async fn i02_an_agent_whose_supervisor_died_before_the_record_is_found_and_ended
         assert!(launch::claim(&key.session_dir, &Claim::Supervisor(gone)).unwrap());
         assert_eq!(launch::probe(&key.session_dir), Liveness::Dead(Exit::Unknown));
         let id = LaunchSpec::read(&key.session_dir).unwrap().unwrap().id;
-        let mut orphan = std::process::Command::new("/bin/sleep")
-            .arg("600")
-            .env(launch::LAUNCH_ID_VARIABLE, id.to_string())
-            .spawn()
-            .unwrap();
-        let pid = orphan.id();
+        let orphan = Orphan(
+            std::process::Command::new("/bin/sleep")
+                .arg("600")
+                .env(launch::LAUNCH_ID_VARIABLE, id.to_string())
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
+        let pid = orphan.0.id();
         let Liveness::Unknown(why) = launch::probe(&key.session_dir) else { panic!("it was not found") };
         assert!(why.contains(&pid.to_string()), "{why}");
         launch::stop(&key.session_dir, Duration::ZERO).await.unwrap();
         assert_eq!(process::identity(pid).unwrap(), None);
-        orphan.wait().unwrap();
         assert_eq!(launch::probe(&key.session_dir), Liveness::Dead(Exit::Unknown));
     })
     .await;
