@@ -2,8 +2,8 @@
 //!
 //! The server's only pane runs `ao supervise`, so the records in `<session_dir>/terminal/` say how the agent is, and zellij
 //! is never asked about that: its commands exit with 0 for sessions that never came to be, and a session that lives is no
-//! sign of an agent that does. A terminal is believed when its pane is listed and the supervisor has recorded the agent's
-//! process.
+//! sign of an agent that does. The supervisor starts the agent when zellij lists its pane, and a terminal is believed when
+//! the supervisor has recorded the agent's process.
 //!
 //! When the agent ends, the supervisor keeps what the terminal showed (`screen.txt`, `output.txt`) and ends the server
 //! ([`farewell`]); if it is killed before, its pane closes and zellij ends with its last pane.
@@ -13,12 +13,14 @@
 //! | `place` | a session's socket directory and server processes |
 //! | `commands` | the zellij commands that are run, and their environment |
 //! | `create` | making a terminal, and undoing that |
+//! | `inside` | what the supervisor does in its pane, before and after the agent |
 //! | `layout`, `panes`, `version` | what zellij reads and prints |
 //! | `session` | what a server showed, and its end |
 //! | `wire` | zellij's client/server contract, for input and screens |
 
 mod commands;
 mod create;
+mod inside;
 mod layout;
 mod panes;
 mod place;
@@ -35,7 +37,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-pub use self::session::farewell;
+pub(crate) use self::inside::arrive;
+pub use self::inside::farewell;
 
 use self::commands::Zellij;
 use self::place::{MAX_SOCKET_DIR_BYTES, Place};
