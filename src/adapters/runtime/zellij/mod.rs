@@ -59,7 +59,10 @@ const STARTS_AT_ONCE: usize = 4;
 /// How long a probe may take.
 const PROBE_BOUND: Duration = Duration::from_secs(2);
 
-/// How long to wait for the last words of a terminal that is just ending, and how often to look.
+/// How often a live terminal is asked for what it shows: a command of a person's own may have disturbed the first time.
+const ATTEMPTS: u32 = 3;
+
+/// How long to wait for what a terminal shows, also for the last words of one that is just ending, and how often to look.
 const LAST_WORDS_BOUND: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -73,7 +76,7 @@ pub struct ZellijSettings {
     /// The environment of zellij's commands and servers. Variables that lead zellij to the user's own sessions and
     /// configuration are left out. The agent gets its own environment from its launch.
     pub env: BTreeMap<String, String>,
-    /// A private directory (0700) for sockets, which exists; at most 71 bytes long.
+    /// A private directory (0700) for sockets, which exists; at most 72 bytes long.
     pub socket_dir: PathBuf,
     /// A private directory (0700) for zellij's configuration, cache and log, which exists.
     pub config_dir: PathBuf,
@@ -174,8 +177,10 @@ impl ZellijRuntime {
             return Err(self.no_terminal(key));
         }
         let socket = self.place(key).socket();
+        let mut attempts = 0;
         let look = async {
             loop {
+                attempts += 1;
                 if let Some(kept) = shown.kept(&key.session_dir).map_err(unreadable)? {
                     return Ok(kept);
                 }
@@ -185,7 +190,10 @@ impl ZellijRuntime {
                 };
                 match (live, launch::probe(&key.session_dir)) {
                     (Ok(text), _) => return Ok(text),
-                    (Err(cause), Liveness::Alive(_)) => return Err(self.failed("read the terminal", cause)),
+                    (Err(cause), Liveness::Alive(_)) if attempts >= ATTEMPTS => {
+                        return Err(self.failed("read the terminal", cause));
+                    }
+                    (Err(_), Liveness::Alive(_)) => tokio::time::sleep(POLL).await,
                     // Its server was killed, so nothing was kept; or the supervisor is about to keep it.
                     (Err(_), _) if !is_supervised(key) => {
                         return Ok(shown.kept(&key.session_dir).map_err(unreadable)?.unwrap_or_default());
@@ -195,7 +203,7 @@ impl ZellijRuntime {
             }
         };
         tokio::time::timeout(LAST_WORDS_BOUND, look).await.unwrap_or_else(|_elapsed| {
-            Err(self.failed("read the terminal", "it is ending and its screen was not kept in time"))
+            Err(self.failed("read the terminal", format!("no answer within {} s", LAST_WORDS_BOUND.as_secs())))
         })
     }
 }
