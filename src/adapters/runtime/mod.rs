@@ -17,13 +17,13 @@ pub mod pty;
 pub mod supervisor;
 pub mod zellij;
 
-/// What runs in a multiplexer's pane (`ao supervise`): the launch on record in `session_dir`, to its end, and after that
-/// what the multiplexer needs to keep its last screen and go.
+/// What runs in a multiplexer's pane (`ao supervise`): the launch on record in `session_dir`, to its end; before it what its
+/// terminal needs to be ready, and after it what the multiplexer needs to keep its last screen and go.
 ///
 /// # Errors
 /// Those of [`supervisor::run`] and [`zellij::farewell`].
 pub fn supervise(session_dir: &Path) -> io::Result<Exit> {
-    let ran = supervisor::run(session_dir);
+    let ran = supervisor::run(session_dir, async |spec| zellij::arrive(session_dir, spec).await);
     let left = zellij::farewell(session_dir);
     ran.and_then(|exit| left.map(|()| exit))
 }

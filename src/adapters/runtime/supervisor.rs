@@ -25,18 +25,19 @@ use crate::platform::process;
 use crate::platform::tree::{self, Family};
 
 /// Runs the launch on record in `session_dir` to its end, in this process's terminal, and gives how it ended. The end is on
-/// record before this returns.
+/// record before this returns. `ready` is waited for before the agent is started, for a terminal that is not ready when its
+/// program starts; its error is that of a start that failed.
 ///
 /// # Errors
 /// When there is no launch or it was taken before (nothing ran), when the agent could not be started (which is on record then), or when its end
 /// could not be recorded.
-pub fn run(session_dir: &Path) -> io::Result<Exit> {
+pub fn run(session_dir: &Path, ready: impl AsyncFnOnce(&LaunchSpec) -> io::Result<()>) -> io::Result<Exit> {
     let (spec, me) = take(session_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before the start: a signal in between must not end this process and leave the agent alone.
         let mut signals = Signals::listen()?;
-        let mut child = match start(&spec) {
+        let mut child = match ready(&spec).await.and_then(|()| start(&spec)) {
             Ok(child) => child,
             Err(error) => {
                 launch::record_failure(session_dir, &error.to_string())?;

@@ -8,7 +8,7 @@ use super::commands::Zellij;
 use super::place::Place;
 use super::session::{self, Shown};
 use super::wire::Server;
-use super::{layout, panes, trimmed};
+use super::{inside, layout, trimmed};
 use crate::adapters::runtime::launch::{self, LaunchSpec, StartError};
 use crate::domain::session::ProcessIdentity;
 use crate::platform::file;
@@ -19,10 +19,6 @@ const ATTEMPTS: u32 = 2;
 
 /// How long one attempt may take until the agent was seen running.
 const START_BOUND: Duration = Duration::from_secs(15);
-
-/// How long it may take from the agent's start until its pane is listed.
-const PANE_BOUND: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(20);
 
 /// How much time an agent gets to end by itself when its terminal is undone.
 const UNDO_GRACE: Duration = Duration::from_millis(500);
@@ -65,13 +61,7 @@ async fn make(
     launch::stop(session_dir, Duration::ZERO).await.map_err(|error| error.to_string())?;
     session::end(place).await.map_err(|error| error.to_string())?;
     let layout = write_files(runtime, place, spec).map_err(|(path, error)| format!("{}: {error}", path.display()))?;
-    let agent = start(zellij, place, session_dir, &layout).await?;
-    // From here on the agent may end at any time, and its terminal with it: then there is nothing more to check.
-    let checked = check(place, spec).await;
-    match launch::probe(session_dir) {
-        Liveness::Alive(_) => checked.map(|()| agent),
-        Liveness::Dead(_) | Liveness::Unknown(_) => Ok(agent),
-    }
+    start(zellij, place, session_dir, &layout).await
 }
 
 /// Writes the launch, where it is shown, and what zellij reads. Gives the layout's path.
@@ -91,7 +81,7 @@ fn write_files(
     let args = ["supervise", "--session-dir", session_dir_text];
     let layout = layout::layout(&settings.ao_program, &args).ok_or_else(|| not_text(&settings.ao_program))?;
     LaunchSpec::new(spec).and_then(|launch| launch.write(session_dir)).map_err(at(session_dir))?;
-    session::record(session_dir, place).map_err(at(session_dir))?;
+    inside::record(session_dir, place).map_err(at(session_dir))?;
     let layout_path = launch::directory(session_dir).join("layout.kdl");
     file::write_atomically(&layout_path, layout.as_bytes(), 0o600).map_err(at(&layout_path))?;
     file::create_private_dir(&place.socket_dir).map_err(at(&place.socket_dir))?;
@@ -102,8 +92,9 @@ fn write_files(
     Ok(layout_path)
 }
 
-/// Starts the session until its supervisor has recorded the agent. The server is not asked anything before: one that is
-/// asked before its session is set up ends with a panic (0.45.1).
+/// Starts the session until its supervisor has recorded the agent, which it starts only when it has seen its pane
+/// ([`inside::arrive`]). The server is not asked anything from here: one that is asked before its session is set up ends with
+/// a panic (0.45.1).
 async fn start(zellij: &Zellij, place: &Place, session_dir: &Path, layout: &Path) -> Result<ProcessIdentity, String> {
     let mut attempt = 1;
     loop {
@@ -131,25 +122,6 @@ async fn start(zellij: &Zellij, place: &Place, session_dir: &Path, layout: &Path
 /// Whether zellij, and not the agent, is what failed.
 fn is_lost(error: &StartError) -> bool {
     matches!(error, StartError::TimedOut(_))
-}
-
-/// Waits for the pane, and gives it its size. zellij starts a pane's program before it lists the pane.
-async fn check(place: &Place, spec: &TerminalSpec) -> Result<(), String> {
-    let mut server = Server::connect(&place.socket()).await?;
-    let look = async {
-        loop {
-            match panes::running_terminal(&server.panes().await?) {
-                Some(pane) if pane.id == session::PANE => return Ok(()),
-                Some(pane) => {
-                    return Err(format!("its terminal is number {}, {} was expected", pane.id, session::PANE));
-                }
-                None => tokio::time::sleep(POLL).await,
-            }
-        }
-    };
-    let unseen = || format!("its pane was not seen within {} s", PANE_BOUND.as_secs());
-    tokio::time::timeout(PANE_BOUND, look).await.unwrap_or_else(|_elapsed| Err(unseen()))?;
-    server.resize(spec.size).await
 }
 
 /// Ends whatever was made, and says why it failed, with what can be found out about the agent.

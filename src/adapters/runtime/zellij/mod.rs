@@ -2,8 +2,8 @@
 //!
 //! The server's only pane runs `ao supervise`, so the records in `<session_dir>/terminal/` say how the agent is, and zellij
 //! is never asked about that: its commands exit with 0 for sessions that never came to be, and a session that lives is no
-//! sign of an agent that does. A terminal is believed when its pane is listed and the supervisor has recorded the agent's
-//! process.
+//! sign of an agent that does. The supervisor starts the agent when zellij lists its pane, and a terminal is believed when
+//! the supervisor has recorded the agent's process.
 //!
 //! When the agent ends, the supervisor keeps what the terminal showed (`screen.txt`, `output.txt`) and ends the server
 //! ([`farewell`]); if it is killed before, its pane closes and zellij ends with its last pane.
@@ -13,12 +13,14 @@
 //! | `place` | a session's socket directory and server processes |
 //! | `commands` | the zellij commands that are run, and their environment |
 //! | `create` | making a terminal, and undoing that |
+//! | `inside` | what the supervisor does in its pane, before and after the agent |
 //! | `layout`, `panes`, `version` | what zellij reads and prints |
 //! | `session` | what a server showed, and its end |
 //! | `wire` | zellij's client/server contract, for input and screens |
 
 mod commands;
 mod create;
+mod inside;
 mod layout;
 mod panes;
 mod place;
@@ -35,7 +37,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-pub use self::session::farewell;
+pub(crate) use self::inside::arrive;
+pub use self::inside::farewell;
 
 use self::commands::Zellij;
 use self::place::{MAX_SOCKET_DIR_BYTES, Place};
@@ -56,7 +59,10 @@ const STARTS_AT_ONCE: usize = 4;
 /// How long a probe may take.
 const PROBE_BOUND: Duration = Duration::from_secs(2);
 
-/// How long to wait for the last words of a terminal that is just ending, and how often to look.
+/// How often a live terminal is asked for what it shows: a command of a person's own may have disturbed the first time.
+const ATTEMPTS: u32 = 3;
+
+/// How long to wait for what a terminal shows, also for the last words of one that is just ending, and how often to look.
 const LAST_WORDS_BOUND: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -70,7 +76,7 @@ pub struct ZellijSettings {
     /// The environment of zellij's commands and servers. Variables that lead zellij to the user's own sessions and
     /// configuration are left out. The agent gets its own environment from its launch.
     pub env: BTreeMap<String, String>,
-    /// A private directory (0700) for sockets, which exists; at most 71 bytes long.
+    /// A private directory (0700) for sockets, which exists; at most 72 bytes long.
     pub socket_dir: PathBuf,
     /// A private directory (0700) for zellij's configuration, cache and log, which exists.
     pub config_dir: PathBuf,
@@ -171,8 +177,10 @@ impl ZellijRuntime {
             return Err(self.no_terminal(key));
         }
         let socket = self.place(key).socket();
+        let mut attempts = 0;
         let look = async {
             loop {
+                attempts += 1;
                 if let Some(kept) = shown.kept(&key.session_dir).map_err(unreadable)? {
                     return Ok(kept);
                 }
@@ -182,7 +190,10 @@ impl ZellijRuntime {
                 };
                 match (live, launch::probe(&key.session_dir)) {
                     (Ok(text), _) => return Ok(text),
-                    (Err(cause), Liveness::Alive(_)) => return Err(self.failed("read the terminal", cause)),
+                    (Err(cause), Liveness::Alive(_)) if attempts >= ATTEMPTS => {
+                        return Err(self.failed("read the terminal", cause));
+                    }
+                    (Err(_), Liveness::Alive(_)) => tokio::time::sleep(POLL).await,
                     // Its server was killed, so nothing was kept; or the supervisor is about to keep it.
                     (Err(_), _) if !is_supervised(key) => {
                         return Ok(shown.kept(&key.session_dir).map_err(unreadable)?.unwrap_or_default());
@@ -192,7 +203,7 @@ impl ZellijRuntime {
             }
         };
         tokio::time::timeout(LAST_WORDS_BOUND, look).await.unwrap_or_else(|_elapsed| {
-            Err(self.failed("read the terminal", "it is ending and its screen was not kept in time"))
+            Err(self.failed("read the terminal", format!("no answer within {} s", LAST_WORDS_BOUND.as_secs())))
         })
     }
 }
