@@ -36,9 +36,13 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
-        Command::Holder(args) => pty::holder::run(&args.session_dir, &args.socket)
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(|error| CliError::failed(format!("cannot hold a terminal: {error}"))),
+        Command::Holder(args) => {
+            // Its stderr is the log file of its terminal.
+            tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
+            pty::holder::run(&args.session_dir, &args.socket)
+                .map(|()| ExitCode::SUCCESS)
+                .map_err(|error| CliError::failed(format!("cannot hold a terminal: {error}")))
+        }
         Command::Supervise(args) => runtime::supervise(&args.session_dir)
             .map(exit_code)
             .map_err(|error| CliError::failed(format!("cannot run the agent: {error}"))),

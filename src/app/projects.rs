@@ -1,6 +1,6 @@
 //! Projects: the register of repositories.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,29 +29,30 @@ impl Application {
     /// # Errors
     /// When the directory is in no usable repository; `exists` when the id is taken.
     pub async fn add_project(&self, directory: &Path, id: Option<ProjectId>) -> Result<Registered, AppError> {
-        let repository = self.shared.repos.discover(directory).await?;
-        let known = self.shared.projects.projects().await?;
-        if let Some(project) = known.iter().find(|project| project.path == repository.path) {
-            return match id {
-                Some(id) if id != project.id => Err(AppError::new(
+        let path = self.shared.repos.discover(directory).await?.path;
+        if let Some(id) = id {
+            return match self.project_at(&path).await? {
+                Some(project) if project.id == id => Ok(Registered { project, added: false }),
+                Some(project) => Err(AppError::new(
                     ErrorKind::Refused,
                     "exists",
-                    format!("{} is registered already, as project {}", repository.path.display(), project.id),
+                    format!("{} is registered already, as project {}", path.display(), project.id),
                 )),
-                _ => Ok(Registered { project: project.clone(), added: false }),
+                None => Ok(self.register(id, path).await?),
             };
         }
-        if let Some(id) = id {
-            return self.register(id, repository.path).await;
-        }
-        let name = repository.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let base = ProjectId::from_name(&name);
         for n in 1..=MAX_SAME_NAMES {
-            let id = if n == 1 { base.clone() } else { ProjectId::from_name(&format!("{base}-{n}")) };
-            if known.iter().any(|project| project.id == id) {
-                continue;
+            if let Some(project) = self.project_at(&path).await? {
+                return Ok(Registered { project, added: false });
             }
-            return self.register(id, repository.path).await;
+            let id = if n == 1 { base.clone() } else { ProjectId::from_name(&format!("{base}-{n}")) };
+            match self.register(id, path.clone()).await {
+                // The name is another repository's, or somebody registered this one a moment ago.
+                Err(StoreError::Exists { .. }) => {}
+                registered => return Ok(registered?),
+            }
         }
         Err(AppError::new(
             ErrorKind::Refused,
@@ -61,7 +62,11 @@ impl Application {
         .hint("name the project with --id"))
     }
 
-    async fn register(&self, id: ProjectId, path: std::path::PathBuf) -> Result<Registered, AppError> {
+    async fn project_at(&self, path: &Path) -> Result<Option<Project>, AppError> {
+        Ok(self.shared.projects.projects().await?.into_iter().find(|project| project.path == path))
+    }
+
+    async fn register(&self, id: ProjectId, path: PathBuf) -> Result<Registered, StoreError> {
         let project = Project { id, path, created_at: self.shared.clock.now() };
         self.shared.projects.add_project(&project).await?;
         tracing::info!(project = %project.id, path = %project.path.display(), "registered");

@@ -6,9 +6,9 @@ use std::time::Duration;
 use ao::adapters::cli::args::DaemonArgs;
 use ao::adapters::cli::error::{CliError, ExitCode};
 use ao::adapters::clock::SystemClock;
-use ao::adapters::http::listener::OwnerOnly;
+use ao::adapters::http::Daemon;
+use ao::adapters::http::listener::{self, OwnerOnly};
 use ao::adapters::http::wire::DaemonInfo;
-use ao::adapters::http::{Daemon, router};
 use ao::adapters::store::SqliteStore;
 use ao::app::Application;
 use ao::platform::lock::{Lock, LockError};
@@ -68,8 +68,7 @@ async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
     ready.cancel();
     tracing::info!(pid = info.pid, socket = %info.socket.display(), version = info.version, "serving");
     let daemon = Daemon { application: application.clone(), info, stop: stop.clone(), ready };
-    let server = axum::serve(listener, router(daemon)).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let server = tokio::spawn(server.into_future());
+    let server = tokio::spawn(listener::serve(listener, daemon, stop.clone()));
     stop.cancelled().await;
     tracing::info!("stopping; agents go on");
     let wind_down = async {

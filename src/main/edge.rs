@@ -1,6 +1,7 @@
 //! The edge: the only place that reads the environment and asks where this program is.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use ao::adapters::cli::config::Config;
 use ao::adapters::cli::context::Context;
 use ao::adapters::cli::error::CliError;
+use ao::adapters::runtime::launch::LAUNCH_ID_VARIABLE;
 use ao::domain::layout::DataDir;
 use ao::platform::socket;
 use etcetera::base_strategy::{BaseStrategy, Xdg};
@@ -28,7 +30,7 @@ impl Edge {
         let mut edge = Self::for_hook(data_dir)?;
         let config = Xdg::new().map_err(no_home)?.config_dir().join("ao").join("config.toml");
         edge.config = Config::load(&config, &edge.env)
-            .map_err(|error| CliError::usage(error.to_string()).hint(format!("mend {}", config.display())))?;
+            .map_err(|error| CliError::usage(error.to_string()).hint("correct it, or take it out for the default"))?;
         Ok(edge)
     }
 
@@ -60,8 +62,8 @@ impl Edge {
 
     /// The private directory for sockets, whether or not it exists.
     pub(crate) fn socket_dir(&self) -> PathBuf {
-        let parent = self.var("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_absolute()).unwrap_or("/tmp");
-        socket::directory_for(self.data_dir.root(), Path::new(parent))
+        // Not XDG_RUNTIME_DIR: a shell over ssh, a cron job and a desktop differ in it, and must find the same daemon.
+        socket::directory_for(self.data_dir.root(), Path::new("/tmp"))
     }
 
     /// The daemon's socket.
@@ -71,6 +73,11 @@ impl Edge {
 
     /// What the commands are handed.
     pub(crate) fn context(&self) -> Result<Context, CliError> {
+        // Prompts go through that socket: nobody else may have put the directory there.
+        if self.socket_dir().symlink_metadata().is_ok() {
+            socket::make_private(&self.socket_dir())
+                .map_err(|error| CliError::failed(format!("the socket directory cannot be trusted: {error}")))?;
+        }
         let cwd = std::env::current_dir()
             .map_err(|error| CliError::failed(format!("cannot tell which directory this is: {error}")))?;
         Ok(Context {
@@ -87,7 +94,8 @@ impl Edge {
     }
 }
 
-/// The environment, without variables that are not UTF-8: they could not be written into a launch spec.
+/// The environment, without variables that are not UTF-8 (they could not be written into a launch spec), and without the
+/// mark of the agent that called, if one did: what bears it ends with that agent, and a daemon must not.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()

@@ -128,6 +128,7 @@ pub enum Liveness {
 ///   process and no terminal of it is left. Any number of calls may run at once, and none is lost.
 /// - The agent is the terminal's only foreground program: when it exits, no shell is left that could take input, and its
 ///   exit is on record in the session's directory before the probe says [`Liveness::Dead`].
+/// - What the agent leaves running in the background ends with it, before its exit is on record.
 /// - Terminals outlive this process. An adapter that is made anew finds them by their keys.
 /// - [`probe`](Runtime::probe) is one batched look, answers for every key it was given, and never blocks for longer than
 ///   two seconds.

@@ -96,7 +96,6 @@ async fn i06_a_directory_that_is_not_aos_is_left_alone() {
     let sandbox = Sandbox::new();
     spawn(&sandbox, "pty", "sleep 600").await;
     let worktree = sandbox.worktree("app-1");
-    sandbox.git(&sandbox.repo(), &["worktree", "unlock", worktree.to_str().unwrap()]);
     sandbox.git(&sandbox.repo(), &["worktree", "remove", "--force", worktree.to_str().unwrap()]);
     std::fs::create_dir(&worktree).unwrap();
     std::fs::write(worktree.join("mine"), "mine").unwrap();

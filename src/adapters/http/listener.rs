@@ -1,4 +1,4 @@
-//! The Unix socket, and who may connect to it: processes of the daemon's own user.
+//! The Unix socket, who may connect to it (processes of the daemon's own user), and serving it.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -7,6 +7,9 @@ use std::path::Path;
 use axum::serve::Listener;
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+use super::router::{Daemon, router};
 
 /// Accepts connections of one user only.
 #[derive(Debug)]
@@ -48,4 +51,12 @@ impl Listener for OwnerOnly {
     fn local_addr(&self) -> io::Result<Self::Addr> {
         self.listener.local_addr()
     }
+}
+
+/// Serves the API until `stop` is cancelled and the requests under way are answered.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: OwnerOnly, daemon: Daemon, stop: CancellationToken) -> io::Result<()> {
+    axum::serve(listener, router(daemon)).with_graceful_shutdown(stop.cancelled_owned()).await
 }

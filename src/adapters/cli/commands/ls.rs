@@ -5,7 +5,9 @@ use super::super::client::Client;
 use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::ui;
+use super::show;
 use crate::app::view::SessionView;
+use crate::domain::status::Status;
 
 /// How much of a task is shown, in characters.
 const TASK_WIDTH: usize = 36;
@@ -42,9 +44,9 @@ fn about(session: &SessionView) -> String {
         return ui::first_line(&format!("wants {}", pending.tool_use.tool), TASK_WIDTH);
     }
     if let Some(exit) = &session.exit
-        && let Some(cause) = &exit.cause
+        && session.status == Status::Failed
     {
-        return ui::first_line(cause, TASK_WIDTH);
+        return ui::first_line(exit.cause.as_deref().unwrap_or(&show::ended(exit)), TASK_WIDTH);
     }
     let text = session.name.as_deref().or(session.prompt.as_deref()).unwrap_or_default();
     ui::first_line(text, TASK_WIDTH)
