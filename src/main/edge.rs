@@ -98,9 +98,8 @@ impl Edge {
 /// mark of the agent that called, if one did: what bears it ends with that agent, and a daemon must not.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).filter(|(name, _)| name != LAUNCH_ID_VARIABLE).collect()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]

@@ -19,7 +19,8 @@ pub(crate) enum Layer {
     Main,
 }
 
-const OUTBOUND: [&str; 9] = ["agent", "runtime", "workspace", "messenger", "repo", "store", "scm", "tracker", "clock"];
+const OUTBOUND: [&str; 9] =
+    ["agent", "clock", "messenger", "repo", "runtime", "session_dir", "spool", "store", "workspace"];
 
 /// Where a library that belongs to one concern may be named. One that is not listed may be named anywhere but in `domain`.
 const HOMES: [(&str, &[&str]); 17] = [
