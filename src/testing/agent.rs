@@ -1,4 +1,4 @@
-//! The contract of the [`Agent`](crate::ports::agent::Agent) port.
+//! The contract of the [`Agent`] port.
 //!
 //! Make a [`Fixture`] over an empty directory and call [`check_all`], or single checks, for your adapter:
 //!

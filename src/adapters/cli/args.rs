@@ -101,7 +101,7 @@ pub struct SpawnArgs {
     /// The agent: claude-code, command, or one named in config.toml
     #[arg(long, short)]
     pub agent: Option<AgentKind>,
-    /// The branch to make [default: ao/<session>]
+    /// The branch to make [default: ao/SESSION]
     #[arg(long)]
     pub branch: Option<String>,
     /// What the branch starts from [default: the remote's default branch, else the current one]
