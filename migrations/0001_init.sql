@@ -57,6 +57,8 @@ CREATE TABLE sessions (
     pending_request_json TEXT CHECK (json_type(pending_request_json) = 'object'),
     resolved_base       TEXT,                       -- what the branch started from, by name
     base_commit         TEXT,
+    kill_requested_at_ms INTEGER,
+    spawn_failure       TEXT,                       -- why the spawn failed, while it is being undone
     exit                TEXT,                       -- code:N, signal:N or unknown
     output_tail         TEXT,
     notes_json          TEXT NOT NULL CHECK (json_type(notes_json) = 'array'),

@@ -24,7 +24,13 @@ use clap::Parser;
 use edge::Edge;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // For some agents a hook's exit code 2 is a veto: a grammar that changed must not stop their tools.
+        Err(_) if is_hook_call() => return ExitCode::SUCCESS,
+        Err(error) => error.exit(),
+    };
+    match run(cli) {
         Ok(code) => code,
         Err(failure) => {
             // There is nobody left to tell when stderr is gone.
@@ -51,13 +57,17 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Daemon(args) => {
-            let edge = Edge::read(cli.data_dir)?;
+            let edge = Edge::with_config(cli.data_dir)?;
             executor(true)?.block_on(daemon::run(&edge, &args)).map(|()| ExitCode::SUCCESS)
         }
         Command::Doctor(args) => {
-            let edge = Edge::read(cli.data_dir)?;
+            let edge = Edge::with_config(cli.data_dir)?;
             let checks = executor(false)?.block_on(doctor::examine(&edge))?;
             cli::doctor::show(&checks, args.json).map(|()| ExitCode::SUCCESS)
+        }
+        command @ Command::Spawn(_) => {
+            let context = Edge::with_config(cli.data_dir)?.context()?;
+            executor(false)?.block_on(cli::run(command, &context)).map(|()| ExitCode::SUCCESS)
         }
         command => {
             let context = Edge::read(cli.data_dir)?.context()?;
@@ -66,15 +76,20 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     }
 }
 
+fn is_hook_call() -> bool {
+    std::env::args_os().nth(1).is_some_and(|command| command == "hook")
+}
+
 /// A hook is never an error for the agent, whatever is wrong here.
 fn call_hook(data_dir: Option<std::path::PathBuf>, args: ao::adapters::cli::args::HookArgs) {
     let at = SystemClock.now();
-    let Ok(edge) = Edge::for_hook(data_dir) else { return };
+    let Ok(edge) = Edge::read(data_dir) else { return };
     let Some(session) = edge.var("AO_SESSION_ID").and_then(|id| id.parse().ok()) else { return };
     let Ok(executor) = executor(false) else { return };
     let call = hook::HookCall { session, agent: args.agent, event: args.event, at };
     let spool = FileSpool::new(edge.data_dir.spool());
-    executor.block_on(hook::run(call, std::io::stdin().lock(), &edge.socket(), &spool));
+    let input = hook::read_input(std::io::stdin());
+    executor.block_on(hook::run(call, &input, &edge.socket(), &spool));
 }
 
 /// The agent's exit as this process's: what a shell would give.

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Application;
 use super::error::{AppError, ErrorKind};
-use super::writer::{Ending, unknown_session};
+use super::writer::{Ended, Ending, unknown_session};
 use crate::domain::id::SessionId;
-use crate::domain::phase::EndReason;
+use crate::domain::phase::{EndReason, Phase};
 use crate::domain::session::Session;
 use crate::ports::workspace::Removal;
 
@@ -47,15 +47,15 @@ impl Application {
     }
 
     async fn kill_now(&self, id: &SessionId) -> Result<Killed, AppError> {
+        self.shared.writer.request_kill(id).await?;
         self.shared.running.interrupt(id);
         let _exclusive = self.shared.running.exclusive(id).await;
         let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
-        if !session.phase.is_terminated() {
-            let output_tail = self.output_tail(&session).await;
-            let exit = self.stop_terminal(&session).await?;
-            let ending = Ending { reason: EndReason::Killed, exit, output_tail };
-            self.shared.writer.end(id, &ending).await?;
-            tracing::info!(session = %id, "killed");
+        match session.phase {
+            Phase::Terminated { .. } => {}
+            // Cut off by an earlier daemon, and nobody has settled it yet.
+            Phase::Provisioning { .. } => self.undo(id, "it was killed", Ended::default()).await?,
+            Phase::Live => self.end_agent(&session).await?,
         }
         let workspace = match self.take_workspace_away(&session).await {
             Ok(removal) => WorkspaceFate::Settled(removal),
@@ -66,5 +66,20 @@ impl Application {
         };
         let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
         Ok(Killed { session, workspace })
+    }
+
+    async fn end_agent(&self, session: &Session) -> Result<(), AppError> {
+        let output_tail = self.output_tail(session).await;
+        let exit = self.stop_terminal(session).await?;
+        let ending = Ending { reason: EndReason::Killed, exit, output_tail };
+        self.shared.writer.end(&session.id, &ending).await?;
+        tracing::info!(session = %session.id, "killed");
+        Ok(())
+    }
+
+    /// Finishes a kill that an earlier daemon began; the caller holds the session.
+    pub(super) async fn finish_kill(&self, session: &Session) -> Result<(), AppError> {
+        self.end_agent(session).await?;
+        self.take_workspace_away(session).await.map(drop)
     }
 }

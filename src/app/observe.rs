@@ -23,16 +23,14 @@ impl Application {
         self.shared
             .writer
             .change(&report.session, |session, now| {
-                // A report cannot be from the future; a clock that stepped back must not freeze the activity.
-                let at = report.at.min(now);
-                Ok(signals.iter().flat_map(|signal| session.observe(signal, at)).collect())
+                Ok(signals.iter().flat_map(|signal| session.observe(signal, report.at, now)).collect())
             })
             .await?;
         Ok(())
     }
 
-    /// Takes in the reports that came while no daemon ran. What cannot be read, or is of a session that is not on record,
-    /// is dropped with a line in the log.
+    /// Takes in the reports that came while no daemon ran. What cannot be read, or is refused (its session is not on record,
+    /// its agent is not configured any more), is dropped with a line in the log: one report must not hold up the rest.
     ///
     /// # Errors
     /// When the spool or the store fails; nothing is lost then.
@@ -44,7 +42,7 @@ impl Application {
             };
             match observed {
                 Ok(()) => {}
-                Err(error) if error.kind == ErrorKind::NotFound => {
+                Err(error) if error.kind != ErrorKind::Internal => {
                     tracing::warn!(name = spooled.name, %error, "a spooled report is dropped");
                 }
                 Err(error) => return Err(error),

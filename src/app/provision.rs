@@ -10,7 +10,7 @@ use super::running::Exclusive;
 use super::writer::Ended;
 use crate::domain::exit::Exit;
 use crate::domain::id::SessionId;
-use crate::domain::phase::Step;
+use crate::domain::phase::{Phase, Step};
 use crate::domain::session::Session;
 use crate::ports::agent::{AgentCommand, LaunchPlan, LaunchRequest};
 use crate::ports::repo::Repository;
@@ -20,9 +20,9 @@ use crate::ports::runtime::{Liveness, RuntimeError, TerminalKey, TerminalSize, T
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Why a step failed, with what the agent left.
-struct StepFailure {
-    cause: String,
-    ended: Ended,
+pub(super) struct StepFailure {
+    pub(super) cause: String,
+    pub(super) ended: Ended,
 }
 
 impl<E: Into<AppError>> From<E> for StepFailure {
@@ -32,18 +32,36 @@ impl<E: Into<AppError>> From<E> for StepFailure {
 }
 
 impl Application {
-    /// Takes a recorded session through its steps. Ends with the session live, over, or undone.
+    /// Takes a recorded session through its steps. Ends with the session live, over, undone, or, when the daemon stops after
+    /// the agent was started, left for the next start to adopt.
     pub(super) async fn provision(&self, id: &SessionId, repository: &Repository, exclusive: Exclusive) {
         let built = tokio::select! {
             built = self.build(id, repository) => built,
             () = exclusive.interrupted() => Err(interrupted("it was killed while it was being spawned")),
-            () = self.shared.stop.cancelled() => Err(interrupted("the daemon was stopped while it was being spawned")),
+            () = self.shared.stop.cancelled() => {
+                if self.is_launched(id).await {
+                    tracing::info!(session = %id, "left for the next start: its agent may run already");
+                    return;
+                }
+                Err(interrupted("the daemon was stopped while it was being spawned"))
+            }
         };
-        let Err(failure) = built else { return };
-        tracing::warn!(session = %id, cause = %failure.cause, "spawn failed");
-        if let Err(error) = self.undo(id, &failure.cause, failure.ended).await {
-            tracing::error!(session = %id, %error, "a failed spawn could not be undone; the next start tries again");
+        let settled = match built {
+            // Not interrupted: a session is either live or undone, never both.
+            Ok(()) => self.shared.writer.go_live(id).await.map(|_| tracing::info!(session = %id, "live")),
+            Err(failure) => {
+                tracing::warn!(session = %id, cause = %failure.cause, "spawn failed");
+                self.undo(id, &failure.cause, failure.ended).await
+            }
+        };
+        if let Err(error) = settled {
+            tracing::error!(session = %id, %error, "a spawn could not be settled; it is tried again");
         }
+    }
+
+    async fn is_launched(&self, id: &SessionId) -> bool {
+        let session = self.shared.sessions.session(id).await;
+        session.is_ok_and(|session| session.is_some_and(|s| s.phase == Phase::Provisioning { step: Step::Launched }))
     }
 
     async fn build(&self, id: &SessionId, repository: &Repository) -> Result<(), StepFailure> {
@@ -121,11 +139,7 @@ impl Application {
             Some(exit) if session.spec.agent_reports || !exit.is_success() => {
                 Err(self.died_at_once(session, exit).await)
             }
-            _ => {
-                self.shared.writer.go_live(&session.id).await?;
-                tracing::info!(session = %session.id, pid = process.pid, "live");
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 
@@ -158,7 +172,7 @@ impl Application {
         runtime.probe(std::slice::from_ref(key)).await.remove(&key.session)
     }
 
-    async fn died_at_once(&self, session: &Session, exit: Exit) -> StepFailure {
+    pub(super) async fn died_at_once(&self, session: &Session, exit: Exit) -> StepFailure {
         let output_tail = self.output_tail(session).await;
         let error = AppError::new(
             ErrorKind::Failed,
@@ -168,23 +182,27 @@ impl Application {
         StepFailure { cause: error.full(), ended: Ended { exit: Some(exit), output_tail } }
     }
 
-    /// Undoes what a spawn built, then records why it failed. Work that the agent left keeps its workspace.
+    /// Records why a spawn failed, undoes what it built, and records that. Work that the agent left keeps its workspace.
+    /// Nothing happens to a session that is not being provisioned.
     pub(super) async fn undo(&self, id: &SessionId, cause: &str, mut ended: Ended) -> Result<(), AppError> {
         let Some(session) = self.shared.sessions.session(id).await? else { return Ok(()) };
-        if session.phase.is_terminated() {
+        if !matches!(session.phase, Phase::Provisioning { .. }) {
             return Ok(());
         }
         if ended.output_tail.is_none() {
             ended.output_tail = self.output_tail(&session).await;
         }
+        let session = self.shared.writer.spawn_failed(id, cause, &ended).await?;
         let exit = self.stop_terminal(&session).await?;
         ended.exit = ended.exit.or(exit);
+        // The agent is gone, which is what a person must be able to rely on; what else fails is said, and a kill tries again.
         if let Err(error) = self.take_workspace_away(&session).await {
-            // The agent is gone, which is what a person must be able to rely on; the rest is said, and a kill tries again.
             self.shared.writer.note(id, &format!("its workspace could not be removed: {}", error.full())).await?;
         }
-        self.shared.session_dirs.remove(id).await?;
-        self.shared.writer.fail(id, cause, &ended).await?;
+        if let Err(error) = self.shared.session_dirs.remove(id).await {
+            self.shared.writer.note(id, &error.to_string()).await?;
+        }
+        self.shared.writer.undone(id, &ended).await?;
         Ok(())
     }
 

@@ -52,7 +52,7 @@ impl Application {
         Ok(self.runtime(&session.spec.runtime)?.screen(&self.terminal_key(id)).await?)
     }
 
-    /// Changes after a sequence number; when there are none, waits up to `wait` for one.
+    /// Changes after a sequence number; when there are none, waits up to `wait` for one, or until the daemon stops.
     ///
     /// # Errors
     /// The store's failure.
@@ -67,7 +67,10 @@ impl Application {
                 self.shared.changes.wait_beyond(seq).await;
             }
         };
-        tokio::time::timeout(wait, read).await.unwrap_or_else(|_elapsed| Ok(Vec::new()))
+        tokio::select! {
+            changes = tokio::time::timeout(wait, read) => changes.unwrap_or_else(|_elapsed| Ok(Vec::new())),
+            () = self.shared.stop.cancelled() => Ok(Vec::new()),
+        }
     }
 
     /// The newest change's sequence number.

@@ -49,6 +49,9 @@ impl Application {
     async fn bury(&self, session: &Session, exit: Exit) -> Result<(), AppError> {
         // Somebody builds or kills it: it is theirs to record.
         let Some(_exclusive) = self.shared.running.try_exclusive(&session.id) else { return Ok(()) };
+        if self.shared.sessions.session(&session.id).await?.is_none_or(|session| session.phase != Phase::Live) {
+            return Ok(());
+        }
         let output_tail = self.output_tail(session).await;
         if let Err(error) = self.stop_terminal(session).await {
             tracing::warn!(session = %session.id, %error, "what is left of an ended agent's terminal could not be removed");

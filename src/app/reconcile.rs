@@ -5,31 +5,39 @@ use std::time::Duration;
 
 use super::Application;
 use super::error::AppError;
+use super::running::Exclusive;
 use super::writer::Ended;
+use crate::domain::exit::Exit;
 use crate::domain::phase::{Phase, Step};
 use crate::domain::session::Session;
 use crate::ports::runtime::Liveness;
 use crate::ports::store::SessionFilter;
 
+/// How long what cannot be settled is left alone before it is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(15);
+
 impl Application {
-    /// Brings the record and the world together: takes in spooled reports, adopts agents that run, undoes spawns that were
-    /// cut off before their agent ran, and ends sessions whose agent is gone.
-    ///
-    /// # Errors
-    /// The store's failure. What cannot be settled for one session is logged and left for the next time.
-    pub async fn reconcile(&self) -> Result<(), AppError> {
-        for session in self.shared.sessions.sessions(&SessionFilter::default()).await? {
-            if let Phase::Provisioning { step } = session.phase
-                && let Err(error) = self.settle_spawn(&session, step).await
-            {
-                tracing::error!(session = %session.id, %error, "a spawn that was cut off could not be settled");
-            }
+    /// Takes in spooled reports, ends sessions whose agent is gone, adopts agents that run, undoes spawns that were cut off
+    /// before their agent ran, and finishes kills. Returns when everything was settled or has failed to be.
+    pub async fn reconcile(&self) {
+        if let Err(error) = self.drain_spool().await {
+            tracing::error!(%error, "the spool could not be drained");
         }
-        self.drain_spool().await?;
-        self.reap().await
+        if let Err(error) = self.reap().await {
+            tracing::error!(%error, "sessions could not be looked at");
+        }
+        match self.start_settling().await {
+            Ok(tasks) => {
+                for task in tasks {
+                    // A task that broke off has said so, and its session is looked at again.
+                    let _ = task.await;
+                }
+            }
+            Err(error) => tracing::error!(%error, "sessions could not be listed"),
+        }
     }
 
-    /// Reconciles every `interval`, until the application is shut down.
+    /// Reconciles every `interval`, until the application is shut down. What takes long to settle holds nothing else up.
     pub async fn keep_reconciling(&self, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -38,22 +46,83 @@ impl Application {
                 _ = ticks.tick() => {}
                 () = self.shared.stop.cancelled() => return,
             }
-            if let Err(error) = self.reconcile().await {
-                tracing::error!(%error, "the record and the world could not be brought together");
+            for outcome in [self.drain_spool().await, self.reap().await, self.start_settling().await.map(drop)] {
+                if let Err(error) = outcome {
+                    tracing::error!(%error, "the record and the world could not be brought together");
+                }
             }
         }
     }
 
-    async fn settle_spawn(&self, session: &Session, step: Step) -> Result<(), AppError> {
-        let Some(_exclusive) = self.shared.running.try_exclusive(&session.id) else { return Ok(()) };
-        if step == Step::Launched
-            && let Some(Liveness::Alive(process)) = self.probe_one(session, &self.terminal_key(&session.id)).await
-        {
-            self.shared.writer.saw_process(&session.id, process).await?;
-            self.shared.writer.go_live(&session.id).await?;
-            tracing::info!(session = %session.id, pid = process.pid, "adopted");
-            return Ok(());
+    /// Starts a task for each session that nobody works on and that is not as it should be.
+    async fn start_settling(&self) -> Result<Vec<tokio::task::JoinHandle<()>>, AppError> {
+        let mut tasks = Vec::new();
+        for session in self.shared.sessions.sessions(&SessionFilter::default()).await? {
+            if !needs_settling(&session) {
+                continue;
+            }
+            let Some(exclusive) = self.shared.running.try_exclusive(&session.id) else { continue };
+            let application = self.clone();
+            tasks.push(self.shared.tasks.spawn(async move { application.settle(session, exclusive).await }));
         }
-        self.undo(&session.id, "the daemon ended while it was being spawned", Ended::default()).await
+        Ok(tasks)
+    }
+
+    async fn settle(&self, session: Session, exclusive: Exclusive) {
+        // The list is older than the right to this session: somebody may have brought it on since.
+        let id = session.id;
+        let settled = match self.shared.sessions.session(&id).await {
+            Ok(Some(session)) => match session.phase {
+                Phase::Provisioning { step } => self.settle_spawn(&session, step).await,
+                Phase::Live if needs_settling(&session) => self.finish_kill(&session).await,
+                _ => Ok(()),
+            },
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        let Err(error) = settled else { return };
+        tracing::error!(session = %id, %error, "a session could not be settled; it is tried again");
+        // Holding it keeps the next tick away. A kill gets it at once.
+        tokio::select! {
+            () = tokio::time::sleep(RETRY_AFTER) => {}
+            () = exclusive.interrupted() => {}
+            () = self.shared.stop.cancelled() => {}
+        }
+    }
+
+    async fn settle_spawn(&self, session: &Session, step: Step) -> Result<(), AppError> {
+        let cut_off = "the daemon ended while it was being spawned";
+        let has_failed = session.facts.spawn_failure.is_some() || session.facts.kill_requested_at.is_some();
+        if step != Step::Launched || has_failed {
+            return self.undo(&session.id, cut_off, Ended::default()).await;
+        }
+        match self.probe_one(session, &self.terminal_key(&session.id)).await {
+            Some(Liveness::Alive(process)) => {
+                self.shared.writer.saw_process(&session.id, process).await?;
+                self.shared.writer.go_live(&session.id).await?;
+                tracing::info!(session = %session.id, pid = process.pid, "adopted");
+                Ok(())
+            }
+            // A command came and went meanwhile, as it should: the next look records its end.
+            Some(Liveness::Dead(exit)) if exit.is_success() && !session.spec.agent_reports => {
+                self.shared.writer.go_live(&session.id).await.map(drop)
+            }
+            Some(Liveness::Dead(exit)) if exit != Exit::Unknown => {
+                let failure = self.died_at_once(session, exit).await;
+                self.undo(&session.id, &failure.cause, failure.ended).await
+            }
+            Some(Liveness::Dead(_)) => self.undo(&session.id, cut_off, Ended::default()).await,
+            // Unknown is never death: it is looked at again.
+            Some(Liveness::Unknown(_)) | None => Ok(()),
+        }
+    }
+}
+
+/// Whether an unattended session in this state has to be brought on.
+fn needs_settling(session: &Session) -> bool {
+    match session.phase {
+        Phase::Provisioning { .. } => true,
+        Phase::Live => session.facts.kill_requested_at.is_some(),
+        Phase::Terminated { .. } => false,
     }
 }

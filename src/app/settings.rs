@@ -1,6 +1,7 @@
 //! What the edge hands to the application.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,6 +17,15 @@ pub enum RuntimeChoice {
     Auto,
     /// This one.
     Named(RuntimeKind),
+}
+
+impl fmt::Display for RuntimeChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Named(kind) => kind.fmt(f),
+        }
+    }
 }
 
 impl FromStr for RuntimeChoice {

@@ -79,11 +79,20 @@ impl Application {
     /// session comes back at once; its progress is in the change log.
     ///
     /// # Errors
-    /// [`AppError`] when something is missing or refused; nothing durable exists then.
+    /// [`AppError`] when something is missing or refused; nothing was recorded or built then (a session number may have been
+    /// used up).
     pub async fn spawn(&self, request: SpawnRequest) -> Result<Session, AppError> {
         if self.shared.stop.is_cancelled() {
             return Err(AppError::new(ErrorKind::Refused, "stopping", "the daemon is stopping: nothing is spawned"));
         }
+        // A caller that goes away must not leave a record that nobody builds.
+        let application = self.clone();
+        let task = self.shared.tasks.spawn(async move { application.spawn_now(request).await });
+        task.await
+            .map_err(|error| AppError::new(ErrorKind::Internal, "internal", format!("a spawn broke off: {error}")))?
+    }
+
+    async fn spawn_now(&self, request: SpawnRequest) -> Result<Session, AppError> {
         let repository = self.shared.repos.resolve(&request.project).await?;
         let (mut session, exclusive) = self.preflight(request, &repository).await?;
         let recorded = NewChange::new(ChangeKind::SessionRecorded, json!({ "branch": session.spec.branch }));

@@ -37,8 +37,12 @@ impl Application {
 
     /// Removes the workspace unless that would lose work, and records what became of it.
     pub(super) async fn take_workspace_away(&self, session: &Session) -> Result<Removal, AppError> {
-        let project = session.id.project();
-        let repository = match self.shared.repos.resolve(&project).await {
+        let mut resolved = self.shared.repos.resolve(&session.id.project()).await;
+        if let Err(RepoError::UnknownProject(_)) = resolved {
+            // Forgetting a project does not take its repository away: the workspace still knows it.
+            resolved = self.shared.repos.discover(&session.spec.workspace).await;
+        }
+        let repository = match resolved {
             Ok(repository) => Some(repository),
             Err(RepoError::Store { project, source }) => return Err(RepoError::Store { project, source }.into()),
             Err(error) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Application;
-use super::error::AppError;
+use super::error::{AppError, ErrorKind};
 use super::writer::unknown_session;
 use crate::domain::id::SessionId;
 use crate::domain::phase::{EndReason, Phase};
@@ -37,6 +37,11 @@ impl WaitFor {
         }
     }
 
+    /// Whether an agent like this session's could ever be seen in that state.
+    fn is_observable(self, session: &Session) -> bool {
+        session.spec.agent_reports || matches!(self, Self::Ready | Self::Exit)
+    }
+
     fn is_reached(self, session: &Session) -> bool {
         let live = session.phase == Phase::Live;
         match self {
@@ -61,10 +66,10 @@ pub enum WaitOutcome {
 }
 
 impl Application {
-    /// Waits until a session reaches a state, ends, or `timeout` is over.
+    /// Waits until a session reaches a state, ends, or `timeout` is over. A daemon that stops ends the wait early.
     ///
     /// # Errors
-    /// `unknown_session`, or the store's failure.
+    /// `unknown_session`; `no_reports` when the state is one that this agent can never be seen in; or the store's failure.
     pub async fn wait(
         &self,
         id: &SessionId,
@@ -75,6 +80,9 @@ impl Application {
             loop {
                 let seq = self.shared.changes.last_seq().await?;
                 let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
+                if !state.is_observable(&session) {
+                    return Err(no_reports(&session, state));
+                }
                 if state.is_reached(&session) || (state == WaitFor::Ready && was_ready(&session)) {
                     return Ok::<_, AppError>((WaitOutcome::Reached, session));
                 }
@@ -84,14 +92,28 @@ impl Application {
                 self.shared.changes.wait_beyond(seq).await;
             }
         };
-        match tokio::time::timeout(timeout, wait).await {
-            Ok(outcome) => outcome,
-            Err(_elapsed) => {
+        let outcome = tokio::select! {
+            outcome = tokio::time::timeout(timeout, wait) => outcome.ok(),
+            () = self.shared.stop.cancelled() => None,
+        };
+        match outcome {
+            Some(outcome) => outcome,
+            None => {
                 let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
                 Ok((WaitOutcome::TimedOut, session))
             }
         }
     }
+}
+
+fn no_reports(session: &Session, state: WaitFor) -> AppError {
+    let message = format!(
+        "{} cannot be waited for to be {}: agent {} does not report what it does",
+        session.id,
+        state.as_str(),
+        session.spec.agent
+    );
+    AppError::new(ErrorKind::Invalid, "no_reports", message).hint("wait for its end instead: --wait exit")
 }
 
 /// Whether a session that is over was ready before: a short command comes and goes before anybody looks.

@@ -107,12 +107,41 @@ impl LifecycleWriter {
         .await
     }
 
-    /// Records that the spawn failed; `cause` is for a person.
-    pub(super) async fn fail(&self, id: &SessionId, cause: &str, ending: &Ended) -> Result<Session, AppError> {
+    /// Records why a spawn failed, before it is undone: an undo that is cut off, or has to be tried again, must not lose
+    /// the reason. The first reason stays.
+    pub(super) async fn spawn_failed(&self, id: &SessionId, cause: &str, ended: &Ended) -> Result<Session, AppError> {
+        self.change(id, |session, _| {
+            if session.facts.spawn_failure.is_none() {
+                session.facts.spawn_failure = Some(cause.to_owned());
+            }
+            ended.keep(session);
+            Ok(Vec::new())
+        })
+        .await
+    }
+
+    /// Records that a failed spawn was undone. One that somebody wanted to end is a killed session.
+    pub(super) async fn undone(&self, id: &SessionId, ended: &Ended) -> Result<Session, AppError> {
         self.change(id, |session, now| {
-            session.phase = session.phase.clone().fail(cause.to_owned())?;
-            ending.apply(session, now);
+            session.phase = if session.facts.kill_requested_at.is_some() {
+                session.phase.clone().end(EndReason::Killed)?
+            } else {
+                let cause = session.facts.spawn_failure.take().unwrap_or_else(|| "it was cut off".to_owned());
+                session.phase.clone().fail(cause)?
+            };
+            ended.apply(session, now);
             Ok(vec![terminated(session)])
+        })
+        .await
+    }
+
+    /// Records that somebody wants the session to end, before anything is done about it.
+    pub(super) async fn request_kill(&self, id: &SessionId) -> Result<Session, AppError> {
+        self.change(id, |session, now| {
+            if !session.phase.is_terminated() && session.facts.kill_requested_at.is_none() {
+                session.facts.kill_requested_at = Some(now);
+            }
+            Ok(Vec::new())
         })
         .await
     }
@@ -123,7 +152,9 @@ impl LifecycleWriter {
             if session.phase.is_terminated() {
                 return Ok(Vec::new());
             }
-            session.phase = session.phase.clone().end(ending.reason.clone())?;
+            // However it ended in the end: what was asked for is what happened.
+            let wanted = session.facts.kill_requested_at.map(|_| EndReason::Killed);
+            session.phase = session.phase.clone().end(wanted.unwrap_or_else(|| ending.reason.clone()))?;
             Ended { exit: ending.exit, output_tail: ending.output_tail.clone() }.apply(session, now);
             Ok(vec![terminated(session)])
         })
@@ -151,10 +182,15 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    fn apply(&self, session: &mut Session, now: Timestamp) {
+    fn keep(&self, session: &mut Session) {
         let facts = &mut session.facts;
-        facts.exit = self.exit.or(facts.exit);
-        facts.output_tail = self.output_tail.clone().or(facts.output_tail.take());
+        facts.exit = facts.exit.or(self.exit);
+        facts.output_tail = facts.output_tail.take().or(self.output_tail.clone());
+    }
+
+    fn apply(&self, session: &mut Session, now: Timestamp) {
+        self.keep(session);
+        let facts = &mut session.facts;
         facts.pending_request = None;
         facts.activity = Activity::Exited;
         facts.activity_at = now;

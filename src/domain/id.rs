@@ -89,7 +89,7 @@ fn is_slug(text: &str) -> bool {
 
 fn is_session_id(text: &str) -> bool {
     text.rsplit_once('-').is_some_and(|(project, number)| {
-        is_slug(project) && !number.starts_with('0') && number.parse::<u32>().is_ok_and(|n| n > 0)
+        is_slug(project) && !number.starts_with(['0', '+']) && number.parse::<u32>().is_ok_and(|n| n > 0)
     })
 }
 
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn bad_ids_are_refused() {
-        for text in ["", "app", "app-0", "app-01", "App-1", "-1", "a b-1", "../x-1", "app-99999999999"] {
+        for text in ["", "app", "app-0", "app-01", "app-+5", "App-1", "-1", "a b-1", "../x-1", "app-99999999999"] {
             assert!(SessionId::new(text).is_err(), "{text:?}");
         }
         for text in ["", "-a", "A", "a_b", "a/b", "a.b"] {

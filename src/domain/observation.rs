@@ -28,19 +28,23 @@ pub enum Signal {
 }
 
 impl Session {
-    /// Takes a signal into the facts; gives the changes worth logging.
+    /// Takes a signal, reported at `at`, into the facts; gives the changes worth logging.
     ///
     /// Reports can come late (a hook writes to the spool while no daemon runs), so a signal older than the current
     /// activity does not touch the activity. Nothing is taken once the session is over.
-    pub fn observe(&mut self, signal: &Signal, at: Timestamp) -> Vec<NewChange> {
+    pub fn observe(&mut self, signal: &Signal, at: Timestamp, now: Timestamp) -> Vec<NewChange> {
         if self.phase.is_terminated() {
             return Vec::new();
         }
         let mut changes = Vec::new();
         let facts = &mut self.facts;
+        // A clock that stepped back left times of the future behind; they must not outrank what is reported now.
+        facts.activity_at = facts.activity_at.min(now);
+        let at = at.min(now);
         facts.first_report_at = Some(facts.first_report_at.map_or(at, |first| first.min(at)));
         if let Signal::Ready { agent_session_id } = signal {
-            if agent_session_id.is_some() {
+            let is_newest = at >= facts.activity_at;
+            if agent_session_id.is_some() && (is_newest || facts.ready_at.is_none()) {
                 facts.agent_session_id.clone_from(agent_session_id);
             }
             if facts.ready_at.is_none() {
@@ -104,7 +108,7 @@ mod tests {
     #[test]
     fn a_start_with_a_prompt_is_not_idle() {
         let mut session = session();
-        let changes = session.observe(&ready(), at(1));
+        let changes = session.observe(&ready(), at(1), at(1));
         assert_eq!(session.facts.activity, Activity::Starting);
         assert_eq!(session.facts.ready_at, Some(at(1)));
         assert_eq!(changes.len(), 1);
@@ -114,7 +118,7 @@ mod tests {
     fn a_start_without_a_prompt_is_idle() {
         let mut session = session();
         session.spec.prompt = None;
-        session.observe(&ready(), at(1));
+        session.observe(&ready(), at(1), at(1));
         assert_eq!(session.facts.activity, Activity::Idle);
     }
 
@@ -122,16 +126,16 @@ mod tests {
     fn a_compaction_in_a_turn_does_not_make_it_idle() {
         let mut session = session();
         session.spec.prompt = None;
-        session.observe(&Signal::Working(None), at(1));
-        session.observe(&ready(), at(2));
+        session.observe(&Signal::Working(None), at(1), at(1));
+        session.observe(&ready(), at(2), at(2));
         assert_eq!(session.facts.activity, Activity::Active);
     }
 
     #[test]
     fn a_late_report_does_not_turn_activity_back() {
         let mut session = session();
-        session.observe(&Signal::Idle, at(5));
-        assert!(session.observe(&Signal::Working(None), at(3)).is_empty());
+        session.observe(&Signal::Idle, at(5), at(5));
+        assert!(session.observe(&Signal::Working(None), at(3), at(3)).is_empty());
         assert_eq!(session.facts.activity, Activity::Idle);
         assert_eq!(session.facts.first_report_at, Some(at(3)));
     }
@@ -139,10 +143,10 @@ mod tests {
     #[test]
     fn another_tool_does_not_answer_a_permission_question() {
         let mut session = session();
-        session.observe(&Signal::Blocked(bash("rm -r build")), at(1));
-        session.observe(&Signal::Working(Some(bash("ls"))), at(2));
+        session.observe(&Signal::Blocked(bash("rm -r build")), at(1), at(1));
+        session.observe(&Signal::Working(Some(bash("ls"))), at(2), at(2));
         assert_eq!(session.facts.activity, Activity::Blocked);
-        session.observe(&Signal::Working(Some(bash("rm -r build"))), at(3));
+        session.observe(&Signal::Working(Some(bash("rm -r build"))), at(3), at(3));
         assert_eq!(session.facts.activity, Activity::Active);
         assert_eq!(session.facts.pending_request, None);
     }
@@ -150,9 +154,17 @@ mod tests {
     #[test]
     fn the_end_of_the_turn_settles_a_permission_question() {
         let mut session = session();
-        session.observe(&Signal::Blocked(bash("rm -r build")), at(1));
-        session.observe(&Signal::Idle, at(2));
+        session.observe(&Signal::Blocked(bash("rm -r build")), at(1), at(1));
+        session.observe(&Signal::Idle, at(2), at(2));
         assert_eq!(session.facts.pending_request, None);
+    }
+
+    #[test]
+    fn a_clock_that_stepped_back_does_not_freeze_the_activity() {
+        let mut session = session();
+        session.observe(&Signal::Working(None), at(3600), at(3600));
+        session.observe(&Signal::Idle, at(5), at(5));
+        assert_eq!(session.facts.activity, Activity::Idle);
     }
 
     #[test]
@@ -160,7 +172,7 @@ mod tests {
         let mut session = session();
         session.phase = session.phase.end(crate::domain::phase::EndReason::Killed).unwrap();
         let before = session.clone();
-        assert!(session.observe(&Signal::Working(None), at(9)).is_empty());
+        assert!(session.observe(&Signal::Working(None), at(9), at(9)).is_empty());
         assert_eq!(session, before);
     }
 }

@@ -152,6 +152,10 @@ pub struct Facts {
     pub resolved_base: Option<String>,
     /// The commit its branch started from.
     pub base_commit: Option<String>,
+    /// When somebody asked for its end.
+    pub kill_requested_at: Option<Timestamp>,
+    /// Why its spawn failed, on record before it is undone.
+    pub spawn_failure: Option<String>,
     /// How its process ended.
     pub exit: Option<Exit>,
     /// The end of what it printed, kept when it ended.
@@ -175,6 +179,8 @@ impl Facts {
             pending_request: None,
             resolved_base: None,
             base_commit: None,
+            kill_requested_at: None,
+            spawn_failure: None,
             exit: None,
             output_tail: None,
             notes: Vec::new(),

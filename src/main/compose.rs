@@ -32,8 +32,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// How long an agent gets to end by itself.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// Variables that tell a program which terminal or which ao session it is in. An agent is in another one.
-const OTHER_PLACE_PREFIXES: [&str; 3] = ["TMUX", "ZELLIJ", "STY"];
+/// Variables of the ao session that the daemon was started from, if it was: an agent is in another one. (Those of the terminal
+/// it was started in are left out by every runtime.)
 const OWN_VARIABLES: [&str; 5] = ["AO_SESSION_ID", "AO_PROJECT_ID", "AO_ISSUE_ID", "AO_PROGRAM", "AO_PROMPT_FILE"];
 
 /// The application over a store.
@@ -133,11 +133,7 @@ fn command_settings(edge: &Edge) -> CommandAgentSettings {
 
 /// What agents inherit: the daemon's environment without what would mislead them.
 fn agent_env(edge: &Edge) -> BTreeMap<String, String> {
-    let misleads = |name: &str| {
-        NESTED_SESSION_VARIABLES.contains(&name)
-            || OWN_VARIABLES.contains(&name)
-            || OTHER_PLACE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-    };
+    let misleads = |name: &str| NESTED_SESSION_VARIABLES.contains(&name) || OWN_VARIABLES.contains(&name);
     let mut env = edge.env.clone();
     env.retain(|name, _| !misleads(name));
     env

@@ -54,18 +54,21 @@ async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         data_dir: edge.data_dir.root().to_owned(),
         socket: edge.socket(),
+        ready: false,
         started_at: SystemClock.now(),
     };
     write_run_file(edge, &info)?;
-    // Reports of agents may queue at the socket meanwhile; they are answered right after.
-    application.reconcile().await.map_err(|error| failed("reconcile", error.full()))?;
     let (stop, at_once, ready) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let signals = tokio::spawn(stop_on_signals(signals()?, stop.clone(), at_once.clone()));
+    // Served from the first moment: agents' hooks and people must not wait for what an earlier daemon left half done.
     let reconciler = tokio::spawn({
-        let application = application.clone();
-        async move { application.keep_reconciling(RECONCILE_INTERVAL).await }
+        let (application, ready) = (application.clone(), ready.clone());
+        async move {
+            application.reconcile().await;
+            ready.cancel();
+            application.keep_reconciling(RECONCILE_INTERVAL).await;
+        }
     });
-    ready.cancel();
     tracing::info!(pid = info.pid, socket = %info.socket.display(), version = info.version, "serving");
     let daemon = Daemon { application: application.clone(), info, stop: stop.clone(), ready };
     let server = tokio::spawn(listener::serve(listener, daemon, stop.clone()));

@@ -25,25 +25,28 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    /// Reads everything a command may need.
-    pub(crate) fn read(data_dir: Option<PathBuf>) -> Result<Self, CliError> {
-        let mut edge = Self::for_hook(data_dir)?;
+    /// Reads everything, the configuration too.
+    pub(crate) fn with_config(data_dir: Option<PathBuf>) -> Result<Self, CliError> {
+        let mut edge = Self::read(data_dir)?;
         let config = Xdg::new().map_err(no_home)?.config_dir().join("ao").join("config.toml");
         edge.config = Config::load(&config, &edge.env)
             .map_err(|error| CliError::usage(error.to_string()).hint("correct it, or take it out for the default"))?;
         Ok(edge)
     }
 
-    /// Reads only what is needed to report: an agent's hook must not fail because of a typing error in a configuration.
-    pub(crate) fn for_hook(data_dir: Option<PathBuf>) -> Result<Self, CliError> {
+    /// Reads all but the configuration: a typing error in that must not keep a hook from reporting, or a person from
+    /// stopping an agent.
+    pub(crate) fn read(data_dir: Option<PathBuf>) -> Result<Self, CliError> {
         let base = Xdg::new().map_err(no_home)?;
-        let root = data_dir.unwrap_or_else(|| base.data_dir().join("ao"));
+        let env = environment();
+        let from_env = env.get("AO_DATA_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
+        let root = data_dir.or(from_env).unwrap_or_else(|| base.data_dir().join("ao"));
         let root = std::path::absolute(&root)
             .map_err(|error| CliError::failed(format!("cannot find {}: {error}", root.display())))?;
         let ao_program = std::env::current_exe()
             .map_err(|error| CliError::failed(format!("cannot find out where this ao is: {error}")))?;
         Ok(Self {
-            env: environment(),
+            env,
             data_dir: DataDir::new(root),
             home: base.home_dir().to_owned(),
             config: Config::default(),
@@ -73,11 +76,6 @@ impl Edge {
 
     /// What the commands are handed.
     pub(crate) fn context(&self) -> Result<Context, CliError> {
-        // Prompts go through that socket: nobody else may have put the directory there.
-        if self.socket_dir().symlink_metadata().is_ok() {
-            socket::make_private(&self.socket_dir())
-                .map_err(|error| CliError::failed(format!("the socket directory cannot be trusted: {error}")))?;
-        }
         let cwd = std::env::current_dir()
             .map_err(|error| CliError::failed(format!("cannot tell which directory this is: {error}")))?;
         Ok(Context {
@@ -88,6 +86,9 @@ impl Edge {
             env: self.env.clone(),
             may_start: self.var("AO_NO_START").is_none_or(|value| value.is_empty() || value == "0"),
             ready_timeout: Duration::from_secs(self.config.ready_timeout_s),
+            agent: self.config.agent.clone(),
+            runtime: self.config.runtime.clone(),
+            permission_mode: self.config.permission_mode,
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
         })

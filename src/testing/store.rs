@@ -292,6 +292,8 @@ fn full_session() -> Session {
         pending_request: Some(PendingRequest { tool_use: ToolUse { tool: "Bash".to_owned(), input }, since: at(6) }),
         resolved_base: Some("origin/main".to_owned()),
         base_commit: Some("c0ffee".to_owned()),
+        kill_requested_at: Some(at(7)),
+        spawn_failure: Some(awkward.to_owned()),
         exit: Some(Exit::Signal(9)),
         output_tail: Some(awkward.to_owned()),
         notes: vec![awkward.to_owned(), String::new()],

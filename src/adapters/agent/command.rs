@@ -21,7 +21,7 @@ pub const PROMPT_FILE_VARIABLE: &str = "AO_PROMPT_FILE";
 /// The variable that holds the path of the system prompt's file.
 pub const SYSTEM_PROMPT_FILE_VARIABLE: &str = "AO_SYSTEM_PROMPT_FILE";
 /// The variable that holds the permission mode, for a program that has something alike.
-pub const PERMISSION_MODE_VARIABLE: &str = "AO_PERMISSION_MODE";
+pub const PERMISSION_MODE_VARIABLE: &str = "AO_AGENT_PERMISSION_MODE";
 
 const MISSING_HINT: &str = "install it, or give its absolute path";
 

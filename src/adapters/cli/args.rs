@@ -19,8 +19,8 @@ use crate::domain::session::SessionKind;
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reachable, 4 no such thing, 5 refused in this state, 6 timed out.")]
 pub struct Cli {
-    /// Where ao keeps everything [default: the XDG data directory + ao]
-    #[arg(long, global = true, env = "AO_DATA_DIR", value_name = "DIR", hide_env = true)]
+    /// Where ao keeps everything [default: AO_DATA_DIR, else the XDG data directory + ao]
+    #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// The command.
     #[command(subcommand)]

@@ -16,6 +16,8 @@ use crate::adapters::http::wire::ErrorBody;
 
 /// How long a daemon may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it may take to answer: a kill waits for a checkout under way to end.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Why the daemon gave no answer to a request.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +113,23 @@ impl Client {
         let Ok(Ok(stream)) = connecting.await else {
             return Err(ClientError::NotRunning { socket: self.socket.clone() });
         };
+        // Prompts and tool inputs go through here: whoever serves it must be this user.
+        let peer = stream.peer_cred().map_err(|error| self.broken(error))?.uid();
+        if peer != rustix::process::geteuid().as_raw() {
+            return Err(self.broken(format!("it belongs to user {peer}")));
+        }
+        let exchange = self.exchange(stream, method, path, body);
+        let late = format!("no answer within {} s", ANSWER_TIMEOUT.as_secs());
+        tokio::time::timeout(ANSWER_TIMEOUT, exchange).await.map_err(|_elapsed| self.broken(late))?
+    }
+
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        stream: UnixStream,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, ClientError> {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(error))?;
         let driver = tokio::spawn(connection);

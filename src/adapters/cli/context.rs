@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::app::RuntimeChoice;
+use crate::domain::id::AgentKind;
 use crate::domain::layout::DataDir;
+use crate::domain::permission::PermissionMode;
 
 /// Where a command runs.
 #[derive(Debug, Clone)]
@@ -22,6 +25,12 @@ pub struct Context {
     pub may_start: bool,
     /// How long `ao spawn` waits for the agent to be ready, unless told otherwise.
     pub ready_timeout: Duration,
+    /// The agent of a spawn that names none.
+    pub agent: AgentKind,
+    /// The runtime of a spawn that names none.
+    pub runtime: RuntimeChoice,
+    /// The permission mode of a spawn that names none.
+    pub permission_mode: PermissionMode,
     /// Whether stdout is a terminal.
     pub stdout_is_terminal: bool,
     /// Whether stderr is a terminal.

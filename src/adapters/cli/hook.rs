@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,6 +16,8 @@ use crate::ports::spool::ReportSpool;
 
 /// How long the daemon may take before the report goes to the spool.
 const DAEMON_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long the hook's input is waited for.
+const INPUT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of the hook's input is read, in bytes: tool results can be huge.
 const MAX_INPUT_BYTES: u64 = 32 * 1024 * 1024;
 /// How large one field of the report may be, in bytes; larger ones are left out.
@@ -33,8 +36,20 @@ pub struct HookCall {
     pub at: Timestamp,
 }
 
-/// Reads the hook's input and hands the report on.
-pub async fn run(call: HookCall, input: impl Read, socket: &Path, spool: &dyn ReportSpool) {
+/// Reads a hook's whole input, bounded in size and in time: an agent that does not close it must not be held up.
+pub fn read_input(input: impl Read + Send + 'static) -> Vec<u8> {
+    let (sender, receiver) = mpsc::channel();
+    // When time is up the thread stays behind; it ends with this process.
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = input.take(MAX_INPUT_BYTES).read_to_end(&mut text);
+        let _ = sender.send(text);
+    });
+    receiver.recv_timeout(INPUT_TIMEOUT).unwrap_or_default()
+}
+
+/// Hands the report on.
+pub async fn run(call: HookCall, input: &[u8], socket: &Path, spool: &dyn ReportSpool) {
     let HookCall { session, agent, event, at } = call;
     let report = HookReport { session, agent, event, at, payload: payload(input) };
     let client = Client::new(socket);
@@ -52,18 +67,20 @@ pub async fn run(call: HookCall, input: impl Read, socket: &Path, spool: &dyn Re
 }
 
 /// The input as JSON, without fields too large to matter; null when it is no JSON.
-fn payload(input: impl Read) -> Value {
-    let mut text = Vec::new();
-    if input.take(MAX_INPUT_BYTES).read_to_end(&mut text).is_err() {
-        return Value::Null;
-    }
-    let mut payload: Value = serde_json::from_slice(&text).unwrap_or(Value::Null);
-    if text.len() > MAX_FIELD_BYTES
-        && let Some(fields) = payload.as_object_mut()
-    {
-        fields.retain(|_, value| value.to_string().len() <= MAX_FIELD_BYTES);
+fn payload(input: &[u8]) -> Value {
+    let mut payload: Value = serde_json::from_slice(input).unwrap_or(Value::Null);
+    if input.len() > MAX_FIELD_BYTES {
+        // A person decides by the small fields of a tool's input, for example which file it wants to write.
+        leave_out_large(payload.get_mut("tool_input"));
+        leave_out_large(Some(&mut payload));
     }
     payload
+}
+
+fn leave_out_large(value: Option<&mut Value>) {
+    if let Some(fields) = value.and_then(Value::as_object_mut) {
+        fields.retain(|_, field| field.to_string().len() <= MAX_FIELD_BYTES);
+    }
 }
 
 #[cfg(test)]
@@ -75,11 +92,20 @@ mod tests {
     fn large_fields_are_left_out_and_the_rest_stays() {
         let input = json!({ "tool_name": "Read", "tool_response": "x".repeat(MAX_FIELD_BYTES) }).to_string();
         assert_eq!(payload(input.as_bytes()), json!({ "tool_name": "Read" }));
+        let write = json!({ "tool_input": { "file_path": "/a", "content": "x".repeat(MAX_FIELD_BYTES) } }).to_string();
+        assert_eq!(payload(write.as_bytes()), json!({ "tool_input": { "file_path": "/a" } }));
+    }
+
+    #[test]
+    fn an_input_that_stays_open_is_not_waited_for() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        assert_eq!(read_input(reader), b"");
+        drop(writer);
     }
 
     #[test]
     fn garbage_is_null() {
-        assert_eq!(payload(&b"not json"[..]), Value::Null);
-        assert_eq!(payload(&b""[..]), Value::Null);
+        assert_eq!(payload(b"not json"), Value::Null);
+        assert_eq!(payload(b""), Value::Null);
     }
 }

@@ -102,7 +102,7 @@ async fn ready(State(daemon): State<Daemon>) -> (StatusCode, &'static str) {
 }
 
 async fn show_daemon(State(daemon): State<Daemon>) -> Json<DaemonInfo> {
-    Json(daemon.info)
+    Json(DaemonInfo { ready: daemon.ready.is_cancelled(), ..daemon.info })
 }
 
 async fn stop_daemon(State(daemon): State<Daemon>) -> Json<Value> {

@@ -80,6 +80,8 @@ pub struct DaemonInfo {
     pub data_dir: PathBuf,
     /// Its socket.
     pub socket: PathBuf,
+    /// Whether it has settled what an earlier daemon left.
+    pub ready: bool,
     /// When it started.
     pub started_at: Timestamp,
 }

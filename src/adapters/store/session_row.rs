@@ -19,10 +19,11 @@ pub(super) fn insert(session: &Session, action: &'static str) -> Result<Statemen
         "INSERT INTO sessions (
              updated_at_ms, version, phase, step, end_reason, end_step, end_cause, end_exit,
              activity, activity_at_ms, launched_at_ms, first_report_at_ms, ready_at_ms, pid, pid_start_ticks,
-             agent_session_id, pending_request_json, resolved_base, base_commit, exit, output_tail, notes_json,
+             agent_session_id, pending_request_json, resolved_base, base_commit, kill_requested_at_ms,
+             spawn_failure, exit, output_tail, notes_json,
              id, project_id, number, created_at_ms, kind, agent, agent_reports, runtime, permission_mode,
              name, issue, prompt, agent_args_json, branch, base, workspace)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?,
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?, ?, ?,
                  ?, ?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?)",
     );
     let statement = bind_what_changes(statement, session, action)?
@@ -52,13 +53,13 @@ pub(super) fn update(session: &Session, action: &'static str) -> Result<Statemen
              updated_at_ms = ?, version = ?, phase = ?, step = ?, end_reason = ?, end_step = ?, end_cause = ?,
              end_exit = ?, activity = ?, activity_at_ms = ?, launched_at_ms = ?, first_report_at_ms = ?,
              ready_at_ms = ?, pid = ?, pid_start_ticks = ?, agent_session_id = ?, pending_request_json = ?,
-             resolved_base = ?, base_commit = ?, exit = ?, output_tail = ?, notes_json = ?
+             resolved_base = ?, base_commit = ?, kill_requested_at_ms = ?, spawn_failure = ?, exit = ?, output_tail = ?, notes_json = ?
          WHERE id = ?",
     );
     Ok(bind_what_changes(statement, session, action)?.bind(session.id.to_string()))
 }
 
-/// The first 22 values of both statements.
+/// The first 24 values of both statements.
 fn bind_what_changes(statement: Statement, session: &Session, action: &'static str) -> Result<Statement, StoreError> {
     let Session { phase, facts, updated_at, version, .. } = session;
     let phase = PhaseColumns::of(phase);
@@ -85,6 +86,8 @@ fn bind_what_changes(statement: Statement, session: &Session, action: &'static s
         .bind(pending)
         .bind(facts.resolved_base.clone())
         .bind(facts.base_commit.clone())
+        .bind(ms(facts.kill_requested_at))
+        .bind(facts.spawn_failure.clone())
         .bind(facts.exit.map(exit_text))
         .bind(facts.output_tail.clone())
         .bind(json_text(&facts.notes, action)?))
@@ -196,6 +199,8 @@ fn read_facts(row: Columns<'_>) -> Result<Facts, String> {
         pending_request: row.optional_json("pending_request_json")?,
         resolved_base: row.get("resolved_base")?,
         base_commit: row.get("base_commit")?,
+        kill_requested_at: row.optional_time("kill_requested_at_ms")?,
+        spawn_failure: row.get("spawn_failure")?,
         exit: row.exit("exit")?,
         output_tail: row.get("output_tail")?,
         notes: row.json("notes_json")?,

@@ -27,12 +27,13 @@ pub(in super::super) async fn run(args: Box<SpawnArgs>, context: &Context) -> Re
     let client = Client::new(&context.socket);
     let project = project(&args, context, &client).await?;
     let request = SpawnRequest {
-        agent: args.agent.clone(),
+        // The caller's configuration decides, not the one the daemon was started with.
+        agent: Some(args.agent.clone().unwrap_or_else(|| context.agent.clone())),
         prompt,
         branch: args.branch.clone(),
         base: args.base.clone(),
-        permission_mode: args.permission_mode,
-        runtime: args.runtime.clone(),
+        permission_mode: Some(args.permission_mode.unwrap_or(context.permission_mode)),
+        runtime: Some(args.runtime.clone().unwrap_or_else(|| context.runtime.to_string())),
         issue: args.issue.clone(),
         name: args.name.clone(),
         kind: args.kind.into(),
@@ -44,7 +45,10 @@ pub(in super::super) async fn run(args: Box<SpawnArgs>, context: &Context) -> Re
         return print(&args, &accepted.session);
     };
     let shows_progress = context.stderr_is_terminal && !args.json;
-    let answer = follow(&client, &accepted, state, timeout, shows_progress).await?;
+    let answer = follow(&client, &accepted, state, timeout, shows_progress).await.map_err(|error| {
+        let id = &accepted.session.id;
+        CliError { message: format!("{id} was spawned, and then: {}", error.message), ..error }
+    })?;
     print(&args, &answer.session)?;
     verdict(&client, &answer, state).await
 }
@@ -178,6 +182,11 @@ fn print(args: &SpawnArgs, session: &SessionView) -> Result<(), CliError> {
     if args.json { ui::json(session) } else { ui::data(&format!("{}\n", session.id)) }
 }
 
+/// A state in a sentence.
+fn reached(state: WaitFor) -> &'static str {
+    if state == WaitFor::Exit { "over" } else { state.as_str() }
+}
+
 /// Success, or why what was waited for did not come.
 async fn verdict(client: &Client, answer: &WaitAnswer, state: WaitFor) -> Result<(), CliError> {
     let session = &answer.session;
@@ -190,13 +199,16 @@ async fn verdict(client: &Client, answer: &WaitAnswer, state: WaitFor) -> Result
         }
         WaitOutcome::Reached => Ok(()),
         WaitOutcome::Ended => {
-            let message = format!("{id} ended before it was {}: {}", state.as_str(), ended());
+            let message = format!("{id} ended before it was {}: {}", reached(state), ended());
             Err(CliError::failed(message).detail(tail).hint(format!("see: ao show {id}")))
         }
         WaitOutcome::TimedOut => {
             let screen = client.get::<TerminalText>(&format!("/sessions/{id}/screen")).await;
             let screen = screen.ok().map(|screen| ui::printable(&screen.text));
-            let message = format!("{id} runs, but was not {} in time; its screen:", state.as_str());
+            let message = match session.pid {
+                Some(_) => format!("{id} runs, but was not {} in time; its screen:", reached(state)),
+                None => format!("{id} is still being built; it was not {} in time", reached(state)),
+            };
             let hint = format!("it was left as it is; see: ao show {id}, or end it: ao kill {id}");
             Err(CliError::new(ExitCode::TimedOut, message).detail(screen).hint(hint))
         }

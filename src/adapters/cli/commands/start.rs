@@ -1,6 +1,9 @@
 //! `ao start`, and what every command does that needs a daemon.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::super::client::{Client, ClientError};
 use super::super::context::Context;
@@ -8,14 +11,18 @@ use super::super::error::{CliError, ExitCode};
 use super::super::ui;
 use crate::adapters::http::wire::DaemonInfo;
 use crate::platform::detached::{self, Detached};
-use crate::platform::file;
+use crate::platform::{file, lock};
 
-/// How long a daemon may take to serve: it reconciles first.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a daemon may take to serve.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it is waited for to settle what an earlier one left; it serves meanwhile.
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked at meanwhile.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How much of the log is shown when a daemon does not start.
 const LOG_LINES: usize = 8;
+/// They are looked for in this much of its end.
+const LOG_TAIL_BYTES: u64 = 16 * 1024;
 
 pub(in super::super) async fn run(context: &Context) -> Result<(), CliError> {
     if let Ok(info) = Client::new(&context.socket).get::<DaemonInfo>("/daemon").await {
@@ -24,6 +31,9 @@ pub(in super::super) async fn run(context: &Context) -> Result<(), CliError> {
     }
     let info = start(context).await?;
     ui::talk(&format!("the daemon runs, pid {}", info.pid));
+    if !info.ready {
+        ui::talk("it is still settling what an earlier one left half done");
+    }
     Ok(())
 }
 
@@ -50,19 +60,20 @@ async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
         .spawn()
         .map_err(|error| failed(format!("{}: {error}", context.ao_program.display())))?;
     let client = Client::new(&context.socket);
+    let give_up_on_ready = Instant::now() + READY_TIMEOUT;
     let served = async {
         loop {
-            if let Ok(info) = client.get::<DaemonInfo>("/daemon").await {
+            if let Ok(info) = client.get::<DaemonInfo>("/daemon").await
+                && (info.ready || Instant::now() >= give_up_on_ready)
+            {
                 return Ok(info);
             }
             // Of two that start at once one is refused; the other one serves.
-            if let Some(status) = detached::ended(&mut child) {
-                if let Ok(info) = client.get::<DaemonInfo>("/daemon").await {
-                    return Ok(info);
-                }
-                if !another_is_starting(context) {
-                    return Err(failed(format!("it ended at once ({status})")));
-                }
+            if let Some(status) = detached::ended(&mut child)
+                && client.get::<DaemonInfo>("/daemon").await.is_err()
+                && !lock::is_locked(&context.data_dir.lock())
+            {
+                return Err(failed(format!("it ended at once ({status})")));
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
@@ -73,13 +84,13 @@ async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
     outcome.map_err(|error| error.detail(log_tail(context)).hint(format!("its log is {}", log.display())))
 }
 
-fn another_is_starting(context: &Context) -> bool {
-    crate::platform::lock::is_locked(&context.data_dir.lock())
-}
-
 fn log_tail(context: &Context) -> Option<String> {
-    let log = std::fs::read(context.data_dir.log()).ok()?;
-    let log = String::from_utf8_lossy(&log).into_owned();
-    let lines: Vec<&str> = log.lines().collect();
+    let mut log = std::fs::File::open(context.data_dir.log()).ok()?;
+    let length = log.metadata().ok()?.len();
+    log.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES))).ok()?;
+    let mut tail = Vec::new();
+    log.read_to_end(&mut tail).ok()?;
+    let tail = String::from_utf8_lossy(&tail);
+    let lines: Vec<&str> = tail.lines().collect();
     Some(lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"))
 }

@@ -18,10 +18,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 pub(in super::super) async fn run(context: &Context) -> Result<(), CliError> {
     let client = Client::new(&context.socket);
     let info: DaemonInfo = match client.get("/daemon").await {
-        Err(ClientError::NotRunning { .. }) => {
-            ui::talk("no daemon runs");
-            return Ok(());
-        }
+        Err(ClientError::NotRunning { .. }) => return nobody_answers(context),
         info => info?,
     };
     let daemon = crate::platform::process::identity(info.pid);
@@ -42,4 +39,19 @@ pub(in super::super) async fn run(context: &Context) -> Result<(), CliError> {
             Err(CliError::new(ExitCode::TimedOut, message).hint(format!("see {}", context.data_dir.log().display())))
         }
     }
+}
+
+/// Nobody serves the socket: either no daemon runs, or one does and its socket is gone or not there yet.
+fn nobody_answers(context: &Context) -> Result<(), CliError> {
+    let lock = context.data_dir.lock();
+    if !crate::platform::lock::is_locked(&lock) {
+        ui::talk("no daemon runs");
+        return Ok(());
+    }
+    let message = format!("a daemon holds {} and does not answer", context.data_dir.root().display());
+    let hint = format!(
+        "its process id is in {}; if it is not just starting, end it with kill, then: ao start",
+        lock.display()
+    );
+    Err(CliError::failed(message).hint(hint))
 }
