@@ -66,8 +66,10 @@ pub async fn examine(workspace: &dyn Workspace, runtimes: &[&dyn Runtime], agent
                 let version = installation.version.unwrap_or_default();
                 Check::ok(name, format!("{version} at {}", installation.program.display()).trim_start().to_owned())
             }
-            // Nothing is missing; it only has to be told what to run.
-            Err(AgentError::Refused(text)) => Check::ok(name, text),
+            // Nothing is missing: this one is told what to run by each spawn.
+            Err(AgentError::Refused(_)) if !agent.reports() => {
+                Check::ok(name, "runs any program: ao spawn --agent command -- make -k")
+            }
             Err(error) => Check::failed(name, Verdict::Absent, &error.into()),
         });
     }

@@ -76,7 +76,11 @@ impl From<StoreError> for AppError {
                 (ErrorKind::Internal, "internal")
             }
         };
-        let hint = matches!(error, StoreError::InUse(_)).then_some("end its sessions first: ao ls, ao kill");
+        let hint = match &error {
+            StoreError::InUse(_) => Some("end its sessions first: ao ls, ao kill"),
+            StoreError::Missing { what: "project", .. } => Some("list the projects there are with: ao project ls"),
+            _ => None,
+        };
         Self::new(kind, code, error.to_string()).hint_opt(hint)
     }
 }
@@ -137,7 +141,11 @@ impl From<WorkspaceError> for AppError {
                 (ErrorKind::Refused, "branch_exists", Some("name another one with --branch"))
             }
             WorkspaceError::InvalidBranch { .. } => (ErrorKind::Invalid, "invalid_branch", None),
-            WorkspaceError::UnknownBase { .. } => (ErrorKind::Invalid, "unknown_base", None),
+            WorkspaceError::UnknownBase { .. } => (
+                ErrorKind::Invalid,
+                "unknown_base",
+                Some("name a branch, a tag or a commit; git branch -a lists branches"),
+            ),
             WorkspaceError::Unsupported { .. } => (ErrorKind::Refused, "unsupported_repository", None),
             WorkspaceError::NotOurs { .. } => (ErrorKind::Refused, "workspace_not_ours", None),
             WorkspaceError::Failed { .. } => (ErrorKind::Failed, "workspace_failed", None),

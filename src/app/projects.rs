@@ -37,7 +37,8 @@ impl Application {
                     ErrorKind::Refused,
                     "exists",
                     format!("{} is registered already, as project {}", path.display(), project.id),
-                )),
+                )
+                .hint(format!("use {0}, or forget it first: ao project rm {0}", project.id))),
                 None => Ok(self.register(id, path).await?),
             };
         }

@@ -43,6 +43,10 @@ pub struct SessionView {
     pub prompt: Option<String>,
     /// A name for people.
     pub name: Option<String>,
+    /// The issue it works on.
+    pub issue: Option<String>,
+    /// The session's own arguments for the agent's command line.
+    pub agent_args: Vec<String>,
     /// The agent's own id for the conversation.
     pub agent_session_id: Option<AgentSessionId>,
     /// The agent's process id, while it is live.
@@ -101,6 +105,8 @@ impl SessionView {
             workspace: spec.workspace.clone(),
             prompt: spec.prompt.clone(),
             name: spec.name.clone(),
+            issue: spec.issue.clone(),
+            agent_args: spec.agent_args.clone(),
             agent_session_id: facts.agent_session_id.clone(),
             pid: facts.process.filter(|_| is_live).map(|process| process.pid),
             pending_request: facts.pending_request.clone(),

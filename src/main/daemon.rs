@@ -23,6 +23,9 @@ use crate::edge::Edge;
 
 /// How often agents are looked at.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a lock without a holder is waited for, and how often it is tried.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a stop waits for spawns to be undone and requests to be answered.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -35,7 +38,7 @@ pub(crate) async fn run(edge: &Edge, args: &DaemonArgs) -> Result<(), CliError> 
     start_log(edge, args.background);
     let root = edge.data_dir.root();
     file::create_private_dir(root).map_err(|error| failed(&format!("make {}", root.display()), error))?;
-    let _lock = Lock::acquire(&edge.data_dir.lock()).map_err(|error| refused(edge, &error))?;
+    let _lock = lock(edge).await?;
     for directory in [edge.socket_dir(), compose::zellij_dir(edge)] {
         socket::make_private(&directory).map_err(|error| failed(&format!("use {}", directory.display()), error))?;
     }
@@ -45,6 +48,20 @@ pub(crate) async fn run(edge: &Edge, args: &DaemonArgs) -> Result<(), CliError> 
     let outcome = serve(edge, &application).await;
     store.close().await;
     outcome
+}
+
+/// The lock on the data directory. A daemon that was killed while it started a child leaves the lock with that child until
+/// the child runs its program: then nobody alive is named as its holder, and it is waited for.
+async fn lock(edge: &Edge) -> Result<Lock, CliError> {
+    let deadline = tokio::time::Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match Lock::acquire(&edge.data_dir.lock()) {
+            Err(LockError::Held { pid: None }) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(LOCK_INTERVAL).await;
+            }
+            acquired => return acquired.map_err(|error| refused(edge, &error)),
+        }
+    }
 }
 
 async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {

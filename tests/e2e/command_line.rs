@@ -44,7 +44,7 @@ async fn projects_are_registered_listed_shown_and_forgotten() {
     sandbox.ao(&["project", "rm", "main-app"]).await.fails(5, &["still has live sessions", "ao kill"]);
     sandbox.ao(&["kill", "main-app-1"]).await.ok();
     sandbox.ao(&["project", "rm", "main-app"]).await.ok();
-    sandbox.ao(&["project", "show", "main-app"]).await.fails(4, &["main-app"]);
+    sandbox.ao(&["project", "show", "main-app"]).await.fails(4, &["main-app", "ao project ls"]);
     sandbox.ao(&["project", "add", "/"]).await.fails(1, &["is not in a git repository"]);
 }
 
@@ -68,8 +68,10 @@ async fn a_mistake_in_the_configuration_names_file_line_and_key() {
     let config = sandbox.path("home/.config/ao/config.toml");
     std::fs::create_dir_all(config.parent().unwrap()).unwrap();
     std::fs::write(&config, "agent = \"claude-code\"\nruntime = 7\n").unwrap();
-    sandbox.ao(&["ls"]).await.fails(2, &[config.to_str().unwrap(), "line 2", "runtime"]);
-    // An agent's hook must not fail because of it.
+    sandbox.ao(&["spawn", "task"]).await.fails(2, &[config.to_str().unwrap(), "line 2", "runtime"]);
+    // Agents that run must still be seen, be ended and report.
+    sandbox.ao(&["ls"]).await.fails(3, &["no daemon answers"]);
+    sandbox.ao(&["stop"]).await.ok();
     let mut hook = sandbox.command(&["hook", "claude-code", "Stop"]);
     hook.env("AO_SESSION_ID", "app-1");
     let run = sandbox.run(hook).await;
@@ -101,12 +103,44 @@ async fn a_hook_without_a_session_or_a_daemon_says_nothing_and_succeeds() {
 }
 
 #[tokio::test]
+async fn a_hook_succeeds_whatever_it_is_called_with() {
+    let sandbox = Sandbox::new();
+    for args in [&["hook"][..], &["hook", "claude-code"], &["hook", "claude-code", "Stop", "--no-such-flag"]] {
+        assert_eq!(sandbox.ao(args).await.code, 0, "{args:?}");
+    }
+    let mut hook = sandbox.command(&["hook", "claude-code", "Stop"]);
+    hook.env("AO_DATA_DIR", "").env("AO_SESSION_ID", "app-1");
+    assert_eq!(sandbox.run(hook).await.code, 0);
+}
+
+#[tokio::test]
+async fn the_callers_configuration_decides_not_the_daemons() {
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["start"]).await.ok();
+    let mut command = sandbox.command(&["spawn", "--json", "--", "sleep", "600"]);
+    command.env("AO_AGENT", "command").env("AO_RUNTIME", "pty").env("AO_PERMISSION_MODE", "plan");
+    let session = sandbox.run(command).await;
+    session.ok();
+    assert_eq!(session.json()["permission_mode"], "plan");
+    assert_eq!(session.json()["runtime"], "pty");
+    let listed = sandbox.ao(&["ls"]).await.ok();
+    assert!(listed.contains("sleep 600"), "{listed}");
+}
+
+#[tokio::test]
+async fn what_an_agent_never_reports_is_not_waited_for() {
+    let sandbox = Sandbox::new();
+    let args = ["spawn", "--agent", "command", "--runtime", "pty", "--wait", "idle", "--", "sleep", "600"];
+    sandbox.ao(&args).await.fails(2, &["app-1", "does not report what it does", "--wait exit"]);
+}
+
+#[tokio::test]
 async fn doctor_names_what_is_missing_and_what_to_do() {
     let mut sandbox = Sandbox::new();
     sandbox.env.insert("PATH".into(), "/nowhere".into());
     let run = sandbox.ao(&["doctor"]).await;
     assert_eq!(run.code, 1, "{run:#?}");
-    for words in ["BAD  git", "no   runtime zellij", "no   agent claude-code", "ok   runtime pty", "→"] {
+    for words in ["BAD  git", "no   runtime zellij", "ok   runtime pty", "→"] {
         assert!(run.stdout.contains(words), "{words:?} is missing: {run:#?}");
     }
     assert!(!sandbox.path("data").exists(), "doctor changes nothing");

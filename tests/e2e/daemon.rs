@@ -60,7 +60,7 @@ async fn i02_a_daemon_that_is_killed_in_a_spawn_settles_it_at_its_next_start() {
 /// Either the session is live with exactly one agent, or nothing of it is left.
 async fn assert_settled(sandbox: &Sandbox, pause_ms: u64) {
     let sessions = sandbox.ao(&["ls", "-a", "--json"]).await.json();
-    let sleepers = || sandbox.processes().iter().filter(|(_, command)| command.ends_with("sleep 600")).count();
+    let sleepers = || sandbox.running("sleep 600").len();
     match sessions[0]["status"].as_str() {
         Some("working") => {
             assert_eq!(sleepers(), 1, "{pause_ms} ms: {sessions:#} {:#?}\n{}", sandbox.processes(), sandbox.log());
@@ -196,4 +196,94 @@ async fn reports_made_while_no_daemon_runs_are_taken_in_at_the_next_start() {
     sandbox.ao(&["start"]).await.ok();
     assert_eq!(sandbox.show("app-1").await["status"], "idle");
     assert_eq!(std::fs::read_dir(sandbox.path("data/spool")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn i03_an_agent_that_has_just_started_outlives_a_daemon_that_stops() {
+    let mut sandbox = Sandbox::new();
+    // It never reports, so it is still being watched when the daemon stops.
+    sandbox.install(
+        "claude",
+        "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }\nexec sleep 600\n",
+    );
+    sandbox.ao(&["spawn", "--runtime", "pty", "--wait", "none", "task"]).await.ok();
+    sandbox.until("the agent runs", || !sandbox.running("sleep 600").is_empty()).await;
+    let agent = sandbox.running("sleep 600")[0];
+    sandbox.ao(&["stop"]).await.ok();
+    assert!(Sandbox::is_running(agent));
+    sandbox.ao(&["start"]).await.ok();
+    assert_eq!(sandbox.show("app-1").await["pid"], agent);
+    assert!(Sandbox::is_running(agent));
+}
+
+#[tokio::test]
+async fn a_report_of_an_agent_that_is_not_configured_any_more_holds_nothing_up() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.path("home/.config/ao/config.toml");
+    std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+    std::fs::write(&config, "[agents.mine]\nkind = \"command\"\ncommand = \"sleep 600\"\n").unwrap();
+    sandbox.ao(&["spawn", "--agent", "mine", "--runtime", "pty"]).await.ok();
+    sandbox.ao(&["stop"]).await.ok();
+    let mut hook = sandbox.command(&["hook", "mine", "Stop"]);
+    hook.env("AO_SESSION_ID", "app-1");
+    sandbox.run(hook).await.ok();
+    std::fs::remove_file(&config).unwrap();
+    sandbox.ao(&["start"]).await.ok();
+    assert_eq!(sandbox.show("app-1").await["status"], "working");
+    sandbox.until("the report is gone", || std::fs::read_dir(sandbox.path("data/spool")).unwrap().count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_daemon_serves_while_it_settles_what_an_earlier_one_left() {
+    let sandbox = Sandbox::new();
+    // The checkout outlives the daemon that asked for it.
+    let hook = sandbox.repo().join(".git/hooks/post-checkout");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    std::fs::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 15\n").unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "true"]).await.ok();
+    sandbox.until("git checks out", || sandbox.path("home/checking-out").exists()).await;
+    signal(sandbox.daemon_pid().await, Signal::KILL);
+    let before = std::time::Instant::now();
+    sandbox.ao(&["start"]).await.ok();
+    assert_eq!(sandbox.show("app-1").await["status"], "starting");
+    assert!(before.elapsed() < std::time::Duration::from_secs(14), "it served only after git had ended");
+    let session = sandbox.wait_for("app-1", "status", "failed").await;
+    assert_eq!(session["exit"]["cause"], "the daemon ended while it was being spawned", "{session:#}");
+    assert_eq!(sandbox.branches(), ["main"]);
+}
+
+#[tokio::test]
+async fn i02_a_command_that_ended_while_the_daemon_was_dead_is_not_a_failed_spawn() {
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["start"]).await.ok();
+    let daemon = sandbox.daemon_pid().await;
+    let script = "touch started; sleep 0.2; echo x > f; git add f; git commit --quiet --message=work";
+    sandbox
+        .ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "sh", "-c", script])
+        .await
+        .ok();
+    sandbox.until("the agent runs", || sandbox.worktree("app-1").join("started").exists()).await;
+    signal(daemon, Signal::KILL);
+    sandbox.until("everything has ended", || sandbox.processes().is_empty()).await;
+    sandbox.ao(&["start"]).await.ok();
+    let session = sandbox.wait_for("app-1", "activity", "exited").await;
+    assert_eq!((&session["status"], &session["exit"]["code"]), (&json!("terminated"), &json!(0)), "{session:#}");
+    assert_eq!(sandbox.git(&sandbox.repo(), &["show", "ao/app-1:f"]), "x");
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_those_who_wait() {
+    let sandbox = Sandbox::new();
+    let args = ["spawn", "--agent", "command", "--runtime", "pty", "--wait", "exit", "--", "sleep", "600"];
+    let waiting = sandbox.ao(&args);
+    let stopping = async {
+        sandbox.until("the agent runs", || !sandbox.running("sleep 600").is_empty()).await;
+        let before = std::time::Instant::now();
+        sandbox.ao(&["stop"]).await.ok();
+        before.elapsed()
+    };
+    let (waited, stopped_after) = tokio::join!(waiting, stopping);
+    assert!(stopped_after < std::time::Duration::from_secs(10), "{stopped_after:?}");
+    waited.fails(3, &["app-1 was spawned, and then", "no daemon answers"]);
 }

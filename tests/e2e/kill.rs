@@ -23,7 +23,7 @@ async fn the_whole_process_tree_ends() {
     for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
         let sandbox = Sandbox::new();
         let pid = spawn(&sandbox, runtime, "(setsid sleep 700 &); trap '' TERM; sleep 600; sleep 601; sleep 602").await;
-        sandbox.until("the grandchild runs", || sandbox.processes().iter().any(|(_, c)| c == "sleep 700")).await;
+        sandbox.until("the grandchild runs", || !sandbox.running("sleep 700").is_empty()).await;
         let killed = kill(&sandbox).await;
         assert_eq!(killed["session"]["exit"]["reason"], "killed", "{killed:#}");
         assert_eq!(killed["workspace"]["settled"]["outcome"], "removed", "{killed:#}");
@@ -101,4 +101,40 @@ async fn i06_a_directory_that_is_not_aos_is_left_alone() {
     std::fs::write(worktree.join("mine"), "mine").unwrap();
     sandbox.ao(&["kill", "app-1"]).await.ok();
     assert_eq!(std::fs::read_to_string(worktree.join("mine")).unwrap(), "mine");
+}
+
+#[tokio::test]
+async fn a_workspace_goes_also_after_its_project_was_forgotten() {
+    let sandbox = Sandbox::new();
+    spawn(&sandbox, "pty", "sleep 1").await;
+    sandbox.wait_for("app-1", "status", "terminated").await;
+    sandbox.ao(&["project", "rm", "app"]).await.ok();
+    let killed = kill(&sandbox).await;
+    assert_eq!(killed["workspace"]["settled"]["outcome"], "removed", "{killed:#}");
+    assert_eq!(sandbox.branches(), ["main"]);
+}
+
+#[tokio::test]
+async fn i02_a_kill_that_was_cut_off_is_finished() {
+    let sandbox = Sandbox::new();
+    // It takes its time to end, so that the daemon dies in the middle.
+    let pid = spawn(&sandbox, "pty", "trap '' TERM; while :; do sleep 0.1; done").await;
+    let daemon = sandbox.daemon_pid().await;
+    let mut kill = sandbox.command(&["kill", "app-1"]).spawn().unwrap();
+    let asked = || {
+        let row = std::process::Command::new("python3")
+            .args(["-c", "import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute('select kill_requested_at_ms from sessions').fetchone()[0])"])
+            .arg(sandbox.path("data/ao.db"))
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&row.stdout).trim().parse::<u64>().is_ok()
+    };
+    sandbox.until("the kill is on record", asked).await;
+    crate::sandbox::signal(daemon, rustix::process::Signal::KILL);
+    let _ = kill.wait();
+    sandbox.ao(&["start"]).await.ok();
+    let session = sandbox.wait_for("app-1", "status", "terminated").await;
+    assert_eq!(session["exit"]["reason"], "killed", "{session:#}");
+    assert!(!Sandbox::is_running(pid));
+    sandbox.until("the workspace is gone", || !sandbox.worktree("app-1").exists()).await;
 }

@@ -217,6 +217,13 @@ impl Sandbox {
         found
     }
 
+    /// The processes in this sandbox that run a command, told by its program's name and its arguments.
+    pub(crate) fn running(&self, command: &str) -> Vec<u32> {
+        let is_it =
+            |shown: &str| shown == command || shown.ends_with(&format!("/{command}")) && !shown.contains(" -- ");
+        self.processes().into_iter().filter(|(_, shown)| is_it(shown)).map(|(pid, _)| pid).collect()
+    }
+
     /// Whether a process is running (and not merely waiting to be collected).
     pub(crate) fn is_running(pid: u32) -> bool {
         ao::platform::process::identity(pid).unwrap().is_some()

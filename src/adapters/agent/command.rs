@@ -120,7 +120,7 @@ impl CommandAgent {
         let mut words = self.command.0.iter().chain(args).cloned();
         let name = words.next().filter(|name| !name.is_empty()).ok_or_else(|| {
             let kind = &self.kind;
-            AgentError::Refused(format!("agent {kind} was given no command: use `ao spawn --agent {kind} -- make -k`"))
+            AgentError::Refused(format!("agent {kind} was given no command: it runs what follows --, for example `ao spawn --agent {kind} -- make -k`"))
         })?;
         let program = if !name.contains('/') {
             find_program(&name, &self.settings.path_var)

@@ -12,7 +12,7 @@ const TAKEN: [(&[&str], &str); 6] = [
     (&["--settings"], "ao's hooks stand there; put settings into .claude/settings.json"),
     (
         &["--session-id", "--resume", "-r", "--continue", "-c", "--fork-session", "--from-pr"],
-        "ao chooses the conversation; use `ao restore` to go on with one",
+        "ao chooses the conversation of each session",
     ),
     (&["--worktree", "-w", "--tmux"], "ao makes the worktree and the terminal"),
     (&["--print", "-p", "--bg", "--background"], "ao runs it interactively, in a terminal it can show"),

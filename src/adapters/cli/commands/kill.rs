@@ -27,7 +27,10 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
         WorkspaceFate::Settled(Removal::Removed { branch_deleted: false }) => {
             ui::talk(&format!("workspace removed; its commits are on branch {}", session.branch));
         }
-        WorkspaceFate::Settled(Removal::Kept { reason }) => ui::talk(&format!("workspace {workspace} kept: {reason}")),
+        WorkspaceFate::Settled(Removal::Kept { reason }) => {
+            ui::talk(&format!("workspace {workspace} kept: {reason}"));
+            ui::talk(&format!("commit or discard that there, then remove it with: ao kill {}", session.id));
+        }
         WorkspaceFate::Settled(Removal::Missing { .. }) => {}
         WorkspaceFate::Unsettled { cause } => {
             ui::talk(&format!("workspace {workspace} could not be removed: {cause}"));

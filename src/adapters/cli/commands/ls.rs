@@ -48,6 +48,6 @@ fn about(session: &SessionView) -> String {
     {
         return ui::first_line(exit.cause.as_deref().unwrap_or(&show::ended(exit)), TASK_WIDTH);
     }
-    let text = session.name.as_deref().or(session.prompt.as_deref()).unwrap_or_default();
-    ui::first_line(text, TASK_WIDTH)
+    let text = session.name.as_deref().or(session.prompt.as_deref()).map(str::to_owned);
+    ui::first_line(&text.unwrap_or_else(|| shell_words::join(&session.agent_args)), TASK_WIDTH)
 }

@@ -7,6 +7,7 @@ use super::super::error::CliError;
 use super::super::ui;
 use crate::adapters::http::wire::TerminalText;
 use crate::app::view::{ExitView, SessionView};
+use crate::domain::session::SessionKind;
 use crate::domain::status::Status;
 
 pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Result<(), CliError> {
@@ -39,6 +40,9 @@ fn describe(session: &SessionView) -> String {
     ];
     let mut add = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
     add("name", session.name.clone());
+    add("kind", (session.kind != SessionKind::Worker).then(|| session.kind.to_string()));
+    add("issue", session.issue.clone());
+    add("arguments", (!session.agent_args.is_empty()).then(|| shell_words::join(&session.agent_args)));
     add("base", session.base.clone());
     add("pid", session.pid.map(|pid| pid.to_string()));
     add("conversation", session.agent_session_id.as_ref().map(ToString::to_string));
