@@ -3,7 +3,9 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
-    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
     reason = "a test reads its environment, starts its own programs, says when it skips, and may panic"
 )]
 

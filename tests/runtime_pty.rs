@@ -84,7 +84,7 @@ async fn a_socket_directory_that_others_can_write_to_is_refused() {
         let key = bench.key();
         let result = bench.runtime().create(&bench.script(&key, "read line")).await;
         assert!(
-            matches!(&result, Err(RuntimeError::CannotCreate { cause, .. }) if cause.contains("only this user")),
+            matches!(&result, Err(RuntimeError::CannotCreate { cause, .. }) if cause.contains("open to other users")),
             "{result:?}"
         );
     })

@@ -1,7 +1,7 @@
 //! Observe: take in what agents' hooks report.
 
 use super::Application;
-use super::error::AppError;
+use super::error::{AppError, ErrorKind};
 use super::writer::unknown_session;
 use crate::domain::report::HookReport;
 
@@ -38,15 +38,16 @@ impl Application {
     /// When the spool or the store fails; nothing is lost then.
     pub async fn drain_spool(&self) -> Result<(), AppError> {
         for spooled in self.shared.spool.pending().await? {
-            match &spooled.report {
-                Some(report) => match self.observe(report).await {
-                    Ok(()) => {}
-                    Err(error) if error.kind == super::ErrorKind::NotFound => {
-                        tracing::warn!(name = spooled.name, %error, "a spooled report is dropped");
-                    }
-                    Err(error) => return Err(error),
-                },
-                None => tracing::warn!(name = spooled.name, "a file in the spool is no report; it is dropped"),
+            let observed = match &spooled.report {
+                Some(report) => self.observe(report).await,
+                None => Err(AppError::new(ErrorKind::NotFound, "no_report", "the file holds no report")),
+            };
+            match observed {
+                Ok(()) => {}
+                Err(error) if error.kind == ErrorKind::NotFound => {
+                    tracing::warn!(name = spooled.name, %error, "a spooled report is dropped");
+                }
+                Err(error) => return Err(error),
             }
             self.shared.spool.remove(&spooled.name).await?;
         }

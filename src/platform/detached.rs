@@ -8,7 +8,9 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
+
+use tokio::process::{Child, Command};
 
 /// A process to start.
 #[derive(Debug)]
@@ -26,8 +28,8 @@ impl<'a> Detached<'a> {
         Self { program, args, env, log }
     }
 
-    /// Starts it in `/`, with `/dev/null` as standard input. Dropping the [`Child`] does not end it; a process that goes on
-    /// itself has to collect it.
+    /// Starts it in `/`, with `/dev/null` as standard input. Dropping the [`Child`] does not end it; who goes on for long
+    /// should wait for it, so that it does not stay a zombie.
     ///
     /// # Errors
     /// The cause.

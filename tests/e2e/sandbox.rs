@@ -147,7 +147,7 @@ impl Sandbox {
         let shown = format!("{command:?}");
         let mut command = tokio::process::Command::from(command);
         command.kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Not `output()`: a daemon it started must not be able to hold the pipes open unnoticed.
+        // This ends when nobody holds the pipes any more: a daemon that it started must not.
         let child = command.spawn().unwrap();
         let output = tokio::time::timeout(BOUND, child.wait_with_output()).await;
         let output =

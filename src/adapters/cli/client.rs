@@ -59,9 +59,8 @@ impl From<ClientError> for CliError {
             ClientError::NotRunning { .. } => Some("start one with: ao start".to_owned()),
             ClientError::Broken { .. } => Some("see how it is with: ao status".to_owned()),
             ClientError::Refused { status, body } => {
-                let id = (*status == StatusCode::INTERNAL_SERVER_ERROR)
-                    .then(|| format!(" (request {})", body.error.request_id))
-                    .unwrap_or_default();
+                let is_internal = *status == StatusCode::INTERNAL_SERVER_ERROR;
+                let id = if is_internal { format!(": {}", body.error.request_id) } else { String::new() };
                 body.error.hint.as_ref().map(|hint| format!("{hint}{id}"))
             }
         };
@@ -108,9 +107,9 @@ impl Client {
     }
 
     async fn request<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
-        let stream = match tokio::time::timeout(CONNECT_TIMEOUT, UnixStream::connect(&self.socket)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(_)) | Err(_) => return Err(ClientError::NotRunning { socket: self.socket.clone() }),
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, UnixStream::connect(&self.socket));
+        let Ok(Ok(stream)) = connecting.await else {
+            return Err(ClientError::NotRunning { socket: self.socket.clone() });
         };
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(error))?;

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`wire`] | request and answer shapes, shared with the command line's client |
 //! | [`error`] | errors as JSON |
-//! | [`router`] | paths and handlers |
+//! | [`mod@router`] | paths and handlers |
 //! | [`listener`] | the socket, and who may connect to it |
 
 pub mod error;

@@ -56,7 +56,7 @@ impl ReportSpool for FileSpool {
         for entry in entries {
             let entry = entry.map_err(|source| error("list", &self.directory, source))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".json") {
+            if Path::new(&name).extension().is_some_and(|extension| extension == "json") {
                 names.push(name);
             }
         }

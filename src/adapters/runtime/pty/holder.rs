@@ -31,8 +31,8 @@ use crate::adapters::runtime::launch::{self, LaunchSpec};
 use crate::adapters::runtime::supervisor;
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
-use crate::platform::file;
 use crate::platform::tree::Family;
+use crate::platform::{detached, file};
 use crate::ports::runtime::TerminalSize;
 
 /// How long the agent gets to end in order when the holder is told to with `SIGTERM`.
@@ -54,7 +54,7 @@ const DRAIN_SILENCE: Duration = Duration::from_millis(100);
 /// # Errors
 /// When there is no launch to take, the agent cannot be started (which is on record then), or its end cannot be recorded.
 pub fn run(session_dir: &Path, socket: &Path) -> io::Result<()> {
-    rustix::process::setsid()?;
+    detached::leave_session()?;
     let (spec, me) = supervisor::take(session_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -21,12 +21,12 @@ pub mod scrollback;
 mod server;
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,7 +39,8 @@ use super::launch::{self, LaunchSpec};
 use crate::domain::exit::Exit;
 use crate::domain::id::{RuntimeKind, SessionId};
 use crate::domain::session::ProcessIdentity;
-use crate::platform::file;
+use crate::platform::detached::Detached;
+use crate::platform::{file, socket};
 use crate::ports::runtime::{Liveness, Runtime, RuntimeError, TerminalKey, TerminalSpec};
 
 /// How long a new terminal may take until its agent is seen running. Much, because a loaded machine is slow, not broken.
@@ -109,7 +110,7 @@ impl PtyRuntime {
     /// Makes the terminal. On an error something of it may be left.
     async fn try_create(&self, spec: &TerminalSpec) -> Result<ProcessIdentity, Trouble> {
         let session_dir = std::path::absolute(&spec.key.session_dir)?;
-        make_socket_dir(&self.socket_dir)?;
+        socket::make_private(&self.socket_dir)?;
         let launch = LaunchSpec::new(spec)?;
         let socket = self.socket_dir.join(format!("{}.sock", launch.id.simple()));
         launch.write(&session_dir)?;
@@ -141,33 +142,20 @@ impl PtyRuntime {
         Err(Trouble(format!("the terminal's holder did not start the agent: {how} {}", last_lines(&log, 5))))
     }
 
-    /// Starts the holder, which leaves this process's session by itself. The task collects it when it ends, and leaves it alone
-    /// when this process ends first.
-    #[expect(clippy::disallowed_methods, reason = "the one place that starts holders, which outlive this process")]
+    /// Starts the holder. The task collects it when it ends, and leaves it alone when this process ends first.
     fn start_holder(
         &self,
         spec: &TerminalSpec,
         session_dir: &Path,
         socket: &Path,
     ) -> io::Result<JoinHandle<io::Result<ExitStatus>>> {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(launch::directory(session_dir).join(LOG_FILE))?;
-        let mut child = tokio::process::Command::new(&self.ao_program)
-            .arg("holder")
-            .arg("--session-dir")
-            .arg(session_dir)
-            .arg("--socket")
-            .arg(socket)
-            .env_clear()
-            // The holder belongs to no launch, also when ao itself runs inside of one.
-            .envs(spec.base_env.iter().filter(|(name, _)| *name != launch::LAUNCH_ID_VARIABLE))
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
+        let args: [OsString; 5] =
+            ["holder".into(), "--session-dir".into(), session_dir.into(), "--socket".into(), socket.into()];
+        let mut env = spec.base_env.clone();
+        // The holder belongs to no launch, also when ao itself runs inside of one.
+        env.remove(launch::LAUNCH_ID_VARIABLE);
+        let log = launch::directory(session_dir).join(LOG_FILE);
+        let mut child = Detached::new(&self.ao_program, &args, &env, &log)
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("{error}: {}", self.ao_program.display())))?;
         Ok(tokio::spawn(async move { child.wait().await }))
@@ -250,19 +238,6 @@ impl Drop for CallOff<'_> {
 
 fn is_alive(session_dir: &Path) -> bool {
     matches!(launch::probe(session_dir), Liveness::Alive(_))
-}
-
-/// Makes the directory when it is missing; refuses one that others could put sockets into.
-fn make_socket_dir(directory: &Path) -> io::Result<()> {
-    file::create_private_dir(directory)?;
-    let metadata = std::fs::symlink_metadata(directory)?;
-    let is_private = metadata.is_dir()
-        && metadata.uid() == rustix::process::geteuid().as_raw()
-        && metadata.permissions().mode() & 0o022 == 0;
-    if is_private {
-        return Ok(());
-    }
-    Err(io::Error::other(format!("{} is not a directory that only this user can write to", directory.display())))
 }
 
 /// Where the session's holder listens; `None` when that is not on record.
