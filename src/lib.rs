@@ -9,7 +9,7 @@
 //! | traits | [`ports`] | `domain` |
 //! | use cases | [`app`] | `ports`, `domain` |
 //! | the outside | [`adapters`] | outbound: `ports`, `domain`, `platform`; inbound also `app` |
-//! | the operating system | [`platform`] | nothing of ours |
+//! | the operating system | [`platform`] | `domain` |
 
 pub mod adapters;
 pub mod app;
