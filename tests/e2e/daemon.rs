@@ -144,6 +144,32 @@ async fn signals_stop_a_daemon_in_the_foreground_and_leave_its_agents() {
 }
 
 #[tokio::test]
+async fn a_second_signal_stops_at_once() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.command(&["daemon"]).stderr(Stdio::null()).spawn().unwrap();
+    sandbox.until("it serves", || sandbox.path("data/run/daemon.sock").exists()).await;
+    // Undoing this spawn waits for the checkout.
+    let hook = sandbox.repo().join(".git/hooks/post-checkout");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    std::fs::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 15\n").unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "true"]).await.ok();
+    sandbox.until("git checks out", || sandbox.path("home/checking-out").exists()).await;
+    let first = std::time::Instant::now();
+    signal(daemon.id(), Signal::TERM);
+    sandbox
+        .until("it stops listening", || {
+            std::os::unix::net::UnixStream::connect(sandbox.path("data/run/daemon.sock")).is_err()
+        })
+        .await;
+    assert!(Sandbox::is_running(daemon.id()), "it waits for the spawn to be undone");
+    signal(daemon.id(), Signal::TERM);
+    sandbox.until("it has stopped", || !Sandbox::is_running(daemon.id())).await;
+    assert!(first.elapsed() < std::time::Duration::from_secs(10), "{:?}", first.elapsed());
+    assert!(daemon.wait().unwrap().code().is_some());
+}
+
+#[tokio::test]
 async fn i10_the_socket_and_the_data_are_the_owners_alone() {
     let sandbox = Sandbox::new();
     sandbox.ao(&["start"]).await.ok();
@@ -286,4 +312,35 @@ async fn a_stop_does_not_wait_for_those_who_wait() {
     let (waited, stopped_after) = tokio::join!(waiting, stopping);
     assert!(stopped_after < std::time::Duration::from_secs(10), "{stopped_after:?}");
     waited.fails(3, &["app-1 was spawned, and then", "no daemon answers"]);
+}
+
+#[tokio::test]
+async fn i02_settling_a_cut_off_spawn_leaves_later_ones_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.make_repository("other");
+    let hook = sandbox.repo().join(".git/hooks/post-checkout");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    std::fs::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 8\n").unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "true"]).await.ok();
+    sandbox.until("git checks out", || sandbox.path("home/checking-out").exists()).await;
+    signal(sandbox.daemon_pid().await, Signal::KILL);
+    sandbox.ao(&["start"]).await.ok();
+    // The daemon looks at every session once a second, and each of these spawns is under way when it does.
+    let spawns = (0..10).map(|_| {
+        let mut command = sandbox.command(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sleep", "600"]);
+        command.current_dir(sandbox.path("other"));
+        sandbox.run(command)
+    });
+    for run in futures_util::future::join_all(spawns).await {
+        run.ok();
+    }
+    sandbox.wait_for("app-1", "status", "failed").await;
+    let live = sandbox.ao(&["ls", "--json"]).await.json();
+    assert_eq!(
+        live.as_array().unwrap().iter().filter(|session| session["status"] == "working").count(),
+        10,
+        "{live:#}"
+    );
+    assert_eq!(sandbox.running("sleep 600").len(), 10);
 }

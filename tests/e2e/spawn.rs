@@ -121,6 +121,40 @@ async fn arguments_and_environment_reach_the_agent_unchanged() {
 }
 
 #[tokio::test]
+async fn auto_takes_zellij_where_it_is_usable_and_else_the_built_in_runtime() {
+    let mut sandbox = Sandbox::new();
+    let args = ["spawn", "--agent", "command", "--json", "--", "sleep", "600"];
+    if has_runtime("zellij") {
+        let run = sandbox.ao(&args).await;
+        run.ok();
+        assert_eq!(run.json()["runtime"], "zellij");
+        sandbox.ao(&["stop"]).await.ok();
+    }
+    sandbox.install("zellij", "#!/bin/sh\necho zellij 0.43.1\n");
+    let run = sandbox.ao(&args).await;
+    run.ok();
+    assert_eq!(run.json()["runtime"], "pty");
+    let named = ["spawn", "--agent", "command", "--runtime", "zellij", "--", "true"];
+    sandbox.ao(&named).await.fails(1, &["0.43.1", "0.44.3"]);
+}
+
+#[tokio::test]
+async fn progress_is_shown_on_a_terminal_and_only_there() {
+    let sandbox = Sandbox::new();
+    let spawn = ["spawn", "--agent", "command", "--runtime", "pty", "--wait", "exit", "--"];
+    // In a session of its own, `ao` has a terminal.
+    let outer = [&spawn[..], &[env!("CARGO_BIN_EXE_ao")], &spawn[..], &["true"]].concat();
+    let run = sandbox.ao(&outer).await;
+    run.ok();
+    assert!(!run.stderr.contains("making the workspace"), "{run:#?}");
+    let shown = sandbox.ao(&["output", "app-1"]).await.ok();
+    let lines =
+        ["recorded, branch ao/app-2", "making the workspace", "starting the agent", "the agent runs, pid", "over"];
+    let places: Vec<_> = lines.iter().map(|line| shown.find(line)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{shown}");
+}
+
+#[tokio::test]
 async fn nothing_secret_shows_in_a_process_listing() {
     for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
         let mut sandbox = Sandbox::new();
@@ -136,7 +170,7 @@ async fn nothing_secret_shows_in_a_process_listing() {
             })
             .await;
         let processes = sandbox.processes();
-        assert!(processes.iter().any(|(_, command)| command == "sleep 600"), "{processes:#?}");
+        assert!(!sandbox.running("sleep 600").is_empty(), "{processes:#?}");
         for (_, command) in processes {
             assert!(!command.contains("s3cret-value") && !command.contains("secret plan"), "{command}");
         }
