@@ -8,10 +8,14 @@ use super::support::{Place, text};
 async fn place_with_branch() -> (Place, std::path::PathBuf, WorkspaceRef) {
     let place = Place::new();
     let path = place.scratch().init("app").await;
-    let made = ["update-ref", "--create-reflog", "-m", "ao: made for app-1", "refs/heads/ao/app-1", "main", ""];
-    place.git(&path, &made).await;
+    make_branch(&place, &path).await;
     let workspace = recorded(&place.request(&path).await, None);
     (place, path, workspace)
+}
+
+async fn make_branch(place: &Place, repository: &std::path::Path) {
+    let made = ["update-ref", "--create-reflog", "-m", "ao: made for app-1", "refs/heads/ao/app-1", "main", ""];
+    place.git(repository, &made).await;
 }
 
 async fn add(place: &Place, repository: &std::path::Path, more: &[&str]) {
@@ -45,7 +49,8 @@ async fn i06_a_checkout_that_outlived_its_ao_is_let_finish_first() {
     let begun = place.scratch().path("begun");
     let filter = format!("touch '{}'; sleep 0.5; cat", text(&begun));
     place.git(&path, &["config", "filter.slow.smudge", &filter]).await;
-    place.git(&path, &["update-ref", "refs/heads/ao/app-1", "main"]).await;
+    place.git(&path, &["branch", "-q", "-D", "ao/app-1"]).await;
+    make_branch(&place, &path).await;
     let removal = async {
         tokio::time::timeout(std::time::Duration::from_secs(20), async {
             while !begun.exists() {

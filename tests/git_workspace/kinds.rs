@@ -136,11 +136,19 @@ async fn a_required_filter_that_fails_is_refused_and_nothing_is_left() {
     let noted = place.round_trip(&path).await;
     assert!(noted.notes.iter().any(|note| note.contains("git lfs install")), "{:?}", noted.notes);
 
+    let loose = place.scratch().commit(&path, "loose.txt", "").await;
+    place.git(&path, &["reset", "-q", "--hard", "HEAD^"]).await;
     place.git(&path, &["config", "filter.lfs.smudge", "ao-no-such-program"]).await;
     place.git(&path, &["config", "filter.lfs.required", "true"]).await;
     let outcome = place.try_create(&place.request(&path).await).await;
     let Err(WorkspaceError::Failed { cause, .. }) = outcome else { panic!("{outcome:?}") };
     assert!(cause.contains("ao-no-such-program") && !cause.contains("This is left"), "{cause}");
+    place.assert_nothing_left(&path).await;
+
+    // Also where nothing but the new branch held what it was started from.
+    let request = WorkspaceRequest { base: Some(loose), ..place.request(&path).await };
+    let Err(WorkspaceError::Failed { cause, .. }) = place.try_create(&request).await else { panic!("it is made") };
+    assert!(!cause.contains("This is left"), "{cause}");
     place.assert_nothing_left(&path).await;
 }
 
