@@ -167,6 +167,26 @@ async fn hooks_run_where_they_are_configured_and_a_failing_one_is_a_note() {
 }
 
 #[tokio::test]
+async fn what_a_hook_leaves_in_the_background_is_not_waited_for() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (hooks, pid_file) = (place.scratch().path("hooks"), place.scratch().path("pid"));
+    let hook = format!("#!/bin/sh\nsleep 600 &\necho $! >'{}'\n", text(&pid_file));
+    script(&hooks.join("post-checkout"), &hook);
+    place.git(&path, &["config", "core.hooksPath", text(&hooks)]).await;
+    let request = place.request(&path).await;
+    let made = tokio::time::timeout(Duration::from_secs(20), place.try_create(&request)).await;
+    let pid = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    let left = ao::platform::process::identity(pid).unwrap();
+    if left.is_some() {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+    assert_eq!(made.expect("it is not waited for").unwrap().notes, Vec::<String>::new());
+    assert!(left.is_some(), "it was ended");
+}
+
+#[tokio::test]
 async fn a_worktree_or_subdirectory_as_the_start_works() {
     let place = Place::new();
     let path = place.scratch().init("app").await;
