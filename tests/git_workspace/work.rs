@@ -177,6 +177,28 @@ async fn i05_changes_hidden_from_status_are_kept() {
 }
 
 #[tokio::test]
+async fn i05_files_that_git_was_told_to_skip_are_kept_where_they_are_there() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    place.scratch().commit(&path, "größe.txt", "one").await;
+    let (workspace, _) = place.create(&path).await;
+    for (more, file) in [(&[][..], "file.txt"), (&["--assume-unchanged"], "größe.txt")] {
+        let file = workspace.path.join(file);
+        let before = std::fs::read(&file).unwrap();
+        place.git(&workspace.path, &[&["update-index", "--skip-worktree"], more, &["--", text(&file)]].concat()).await;
+        std::fs::write(&file, "work").unwrap();
+        assert_eq!(place.fixture.status(&workspace.path).await, "");
+        place.assert_kept(&workspace, "so its changes cannot be seen").await;
+        std::fs::write(&file, before).unwrap();
+        let undo = ["update-index", "--no-skip-worktree", "--no-assume-unchanged", "--", text(&file)];
+        place.git(&workspace.path, &undo[..]).await;
+    }
+    place.git(&workspace.path, &["update-index", "--skip-worktree", "file.txt"]).await;
+    std::fs::remove_file(workspace.path.join("file.txt")).unwrap();
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+}
+
+#[tokio::test]
 async fn i05_what_cannot_be_found_out_is_kept() {
     let place = Place::new();
     let path = place.scratch().init("app").await;
