@@ -177,6 +177,16 @@ async fn i05_changes_hidden_from_status_are_kept() {
 }
 
 #[tokio::test]
+async fn ignored_files_are_no_work() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    place.scratch().commit(&path, ".gitignore", "*.log\n").await;
+    let (workspace, _) = place.create(&path).await;
+    std::fs::write(workspace.path.join("a.log"), "").unwrap();
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+}
+
+#[tokio::test]
 async fn i05_files_that_git_was_told_to_skip_are_kept_where_they_are_there() {
     let place = Place::new();
     let path = place.scratch().init("app").await;

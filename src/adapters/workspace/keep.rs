@@ -1,4 +1,7 @@
 //! What speaks against removing a workspace: work that would be lost with it.
+//!
+//! Ignored files are no work (build results and caches, by the million): they go with the checkout, also those that a
+//! person wrote by hand. Repositories inside ignored directories are looked through all the same.
 
 use std::ffi::OsStr;
 use std::io;

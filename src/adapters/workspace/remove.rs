@@ -9,6 +9,8 @@
 //! | no entry, no directory | success |
 //! | no repository | the directory, if there, is kept |
 //!
+//! A git that still checks it out is given a few seconds; then the removal fails, to be tried again.
+//!
 //! Where the checkout is gone at the end, the branch goes too if it is ao's and empty. Every step can be done
 //! again after a `kill -9`: the directory goes first, the entry's marks last.
 
