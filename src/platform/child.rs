@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Child;
 
-/// At most this much of each output stream is kept, in bytes; the rest is read and dropped.
+/// At most this much of each output stream is kept unless asked otherwise, in bytes; the rest is read and dropped.
 const MAX_OUTPUT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Once the program has ended, its output is read for this long at most: what it wrote is there by then, and a process
+/// that it left in the background may hold the pipes open for hours.
+const DRAIN: Duration = Duration::from_millis(200);
 
 /// A program to run.
 #[derive(Debug, Clone)]
@@ -21,6 +27,7 @@ pub struct Program {
     env: BTreeMap<String, String>,
     timeout: Duration,
     grace: Duration,
+    max_output_bytes: usize,
 }
 
 /// What a program that ran to its end left.
@@ -32,6 +39,8 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// Its standard error.
     pub stderr: Vec<u8>,
+    /// Whether there was more standard output than is kept: what is missing here may have been there.
+    pub is_truncated: bool,
 }
 
 impl Output {
@@ -59,7 +68,7 @@ pub enum ChildError {
         program: PathBuf,
         /// The cause.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Its output could not be read.
     #[error("cannot read the output of {}: {source}", program.display())]
@@ -68,7 +77,7 @@ pub enum ChildError {
         program: PathBuf,
         /// The cause.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It took too long, and was killed with all its children.
     #[error("{} did not finish within {} ms", program.display(), timeout.as_millis())]
@@ -84,7 +93,15 @@ impl Program {
     /// A program by absolute path (or looked up on `env`'s `PATH` by the system), with its complete environment.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, env: BTreeMap<String, String>, timeout: Duration) -> Self {
-        Self { path: path.into(), args: Vec::new(), cwd: None, env, timeout, grace: Duration::ZERO }
+        let max_output_bytes = MAX_OUTPUT_BYTES;
+        Self { path: path.into(), args: Vec::new(), cwd: None, env, timeout, grace: Duration::ZERO, max_output_bytes }
+    }
+
+    /// Keeps up to this much of each output stream, in bytes; without it 8 MiB.
+    #[must_use]
+    pub fn max_output_bytes(mut self, max_output_bytes: usize) -> Self {
+        self.max_output_bytes = max_output_bytes;
+        self
     }
 
     /// Asks with SIGTERM first when the time is up, and kills only what is still there after `grace`: for programs that
@@ -123,13 +140,14 @@ impl Program {
         self
     }
 
-    /// Runs it to its end. Dropping the future kills it with its children.
+    /// Runs it to its end. Dropping the future kills it with its children. What it leaves in the background when it ends
+    /// is left alone; its pipes are closed.
     ///
     /// # Errors
     /// [`ChildError`]; an exit code other than 0 is no error here.
     #[expect(clippy::disallowed_methods, reason = "the one place that runs helper programs")]
     pub async fn run(self) -> Result<Output, ChildError> {
-        let Self { path: program, args, cwd, env, timeout, grace } = self;
+        let Self { path: program, args, cwd, env, timeout, grace, max_output_bytes } = self;
         let mut command = tokio::process::Command::new(&program);
         command
             .args(args)
@@ -145,11 +163,7 @@ impl Program {
         }
         let mut child = command.spawn().map_err(|source| ChildError::Start { program: program.clone(), source })?;
         let group = GroupGuard::of(child.id());
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let run = async {
-            let (status, stdout, stderr) = tokio::join!(child.wait(), read(stdout), read(stderr));
-            Ok::<_, std::io::Error>(Output { status: status?, stdout: stdout?, stderr: stderr? })
-        };
+        let run = to_its_end(&mut child, max_output_bytes);
         tokio::pin!(run);
         match tokio::time::timeout(timeout, &mut run).await {
             Ok(Ok(output)) => {
@@ -168,17 +182,51 @@ impl Program {
     }
 }
 
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
-    let mut kept = Vec::new();
-    let Some(mut stream) = stream else { return Ok(kept) };
-    let mut chunk = vec![0; 16 * 1024];
-    loop {
-        let count = stream.read(&mut chunk).await?;
-        if count == 0 {
-            return Ok(kept);
+async fn to_its_end(child: &mut Child, max_output_bytes: usize) -> io::Result<Output> {
+    let (mut stdout, mut stderr) = (Kept::up_to(max_output_bytes), Kept::up_to(max_output_bytes));
+    let pipes = (child.stdout.take(), child.stderr.take());
+    let status = {
+        let reading = async { tokio::try_join!(stdout.read(pipes.0), stderr.read(pipes.1)) };
+        tokio::pin!(reading);
+        tokio::select! {
+            read = &mut reading => {
+                read?;
+                child.wait().await?
+            }
+            status = child.wait() => {
+                // No end within the bound means that somebody else holds the pipes.
+                tokio::time::timeout(DRAIN, reading).await.unwrap_or(Ok(((), ())))?;
+                status?
+            }
         }
-        let room = MAX_OUTPUT_BYTES.saturating_sub(kept.len()).min(count);
-        kept.extend_from_slice(&chunk[..room]);
+    };
+    Ok(Output { status, stdout: stdout.bytes, stderr: stderr.bytes, is_truncated: stdout.is_truncated })
+}
+
+/// What is kept of an output stream.
+struct Kept {
+    bytes: Vec<u8>,
+    max_bytes: usize,
+    is_truncated: bool,
+}
+
+impl Kept {
+    fn up_to(max_bytes: usize) -> Self {
+        Self { bytes: Vec::new(), max_bytes, is_truncated: false }
+    }
+
+    async fn read(&mut self, stream: Option<impl AsyncRead + Unpin>) -> io::Result<()> {
+        let Some(mut stream) = stream else { return Ok(()) };
+        let mut chunk = vec![0; 16 * 1024];
+        loop {
+            let count = stream.read(&mut chunk).await?;
+            if count == 0 {
+                return Ok(());
+            }
+            let room = self.max_bytes.saturating_sub(self.bytes.len()).min(count);
+            self.bytes.extend_from_slice(&chunk[..room]);
+            self.is_truncated |= room < count;
+        }
     }
 }
 
@@ -245,6 +293,33 @@ mod tests {
             shell(&script, Duration::from_millis(300)).env("PATH", "/usr/bin:/bin").grace(Duration::from_secs(10));
         assert!(matches!(result.run().await, Err(ChildError::TimedOut { .. })));
         assert!(!lock.exists());
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "measures its own bound")]
+    async fn what_it_leaves_in_the_background_is_neither_waited_for_nor_ended() {
+        let started = Instant::now();
+        let script = "sleep 600 & echo $!; echo err >&2; exit 3";
+        let output = shell(script, Duration::from_secs(30)).run().await.unwrap();
+        let pid: u32 = output.text().parse().unwrap();
+        let left = crate::platform::process::identity(pid).unwrap();
+        if left.is_some() {
+            rustix::process::kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+        }
+        assert!(left.is_some(), "it was ended");
+        assert_eq!((output.status.code(), output.complaint().as_str()), (Some(3), "err"));
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[tokio::test]
+    async fn output_that_was_cut_says_so() {
+        for (script, kept, is_truncated) in [("printf 12345678", 8, false), ("printf 123456789; echo >&2", 8, true)] {
+            let output = shell(script, Duration::from_secs(10)).max_output_bytes(8).run().await.unwrap();
+            assert_eq!((output.stdout.len(), output.is_truncated), (kept, is_truncated), "{script}");
+        }
+        let output = shell("head -c 9000000 /dev/zero", Duration::from_secs(60)).env("PATH", "/usr/bin:/bin");
+        let output = output.run().await.unwrap();
+        assert_eq!((output.stdout.len(), output.is_truncated), (MAX_OUTPUT_BYTES, true));
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Identity and liveness of processes. Linux only: `/proc`.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use crate::domain::session::ProcessIdentity;
 
@@ -67,14 +68,23 @@ pub fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// Whether a process of any user runs with all of these among its arguments, each in full. Processes whose arguments
-/// cannot be read, and those that have ended meanwhile, do not count.
+/// Whether a process of this one's user runs with all of these among its arguments, each in full. Processes whose
+/// arguments cannot be read, and those that have ended meanwhile, do not count.
 ///
 /// # Errors
 /// When `/proc` cannot be listed.
 pub fn any_with_arguments(arguments: &[&[u8]]) -> io::Result<bool> {
+    any_of_user_with_arguments(rustix::process::geteuid().as_raw(), arguments)
+}
+
+fn any_of_user_with_arguments(user: u32, arguments: &[&[u8]]) -> io::Result<bool> {
     for entry in std::fs::read_dir("/proc")? {
-        let Ok(command) = std::fs::read(entry?.path().join("cmdline")) else { continue };
+        let directory = entry?.path();
+        // Anybody can start a process with any arguments.
+        if !std::fs::metadata(&directory).is_ok_and(|process| process.uid() == user) {
+            continue;
+        }
+        let Ok(command) = std::fs::read(directory.join("cmdline")) else { continue };
         let has = |argument: &&[u8]| command.split(|&byte| byte == 0).any(|given| given == *argument);
         if arguments.iter().all(has) {
             return Ok(true);
@@ -93,6 +103,8 @@ mod tests {
         let mine = std::os::unix::ffi::OsStrExt::as_bytes(mine.as_os_str());
         assert!(any_with_arguments(&[mine]).unwrap());
         assert!(!any_with_arguments(&[mine, b"no such argument"]).unwrap());
+        let another = rustix::process::geteuid().as_raw() + 1;
+        assert!(!any_of_user_with_arguments(another, &[mine]).unwrap());
     }
 
     #[test]

@@ -112,9 +112,9 @@ pub struct WorkspaceRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Removal {
-    /// The directory is gone.
+    /// The directory is gone, files that git ignores with it.
     Removed {
-        /// Whether the branch went with it: it held nothing of its own.
+        /// Whether the branch went with it: no commit went with the branch.
         branch_deleted: bool,
     },
     /// It was kept.
@@ -142,6 +142,13 @@ pub enum Removal {
 ///   branch that holds commits of its own, and removes only what carries this session's ownership marker. It is
 ///   idempotent: a missing directory, branch or repository is success. Something that cannot be determined is never
 ///   taken for absence.
+/// - Files that the repository tells git to ignore are no work: they go with the workspace, whoever wrote them. What is
+///   to survive is committed, or not ignored.
+/// - A commit is a branch's own when what the branch was started from does not reach it. Other branches that reach it
+///   do not count, nor do remote-tracking ones: they may go next. So a branch that was merged or pushed stays. Without
+///   commits of its own it goes, unless nothing else holds what it was started from.
+/// - While something started earlier still works in the workspace, [`remove`](Workspace::remove) fails after some
+///   seconds and has changed nothing; it can be called again.
 #[async_trait]
 pub trait Workspace: Send + Sync {
     /// Whether the tools it needs are there; their version.
@@ -168,7 +175,7 @@ pub trait Workspace: Send + Sync {
     /// [`WorkspaceError`], after what was built was undone.
     async fn create(&self, request: &WorkspaceRequest) -> Result<Checkout, WorkspaceError>;
 
-    /// Removes the workspace unless that would lose work.
+    /// Removes the workspace unless that would lose work; ignored files are none.
     ///
     /// # Errors
     /// [`WorkspaceError`] when it could not be found out or done; nothing was lost then.

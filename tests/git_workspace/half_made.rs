@@ -1,5 +1,7 @@
 //! What a `kill -9` between two steps leaves is taken away; what looks alike and is another's is not.
 
+use std::time::Duration;
+
 use ao::ports::workspace::{Removal, WorkspaceError, WorkspaceRef};
 use ao::testing::workspace::{WorkspaceFixture, recorded};
 
@@ -8,10 +10,14 @@ use super::support::{Place, text};
 async fn place_with_branch() -> (Place, std::path::PathBuf, WorkspaceRef) {
     let place = Place::new();
     let path = place.scratch().init("app").await;
-    let made = ["update-ref", "--create-reflog", "-m", "ao: made for app-1", "refs/heads/ao/app-1", "main", ""];
-    place.git(&path, &made).await;
+    make_branch(&place, &path).await;
     let workspace = recorded(&place.request(&path).await, None);
     (place, path, workspace)
+}
+
+async fn make_branch(place: &Place, repository: &std::path::Path) {
+    let made = ["update-ref", "--create-reflog", "-m", "ao: made for app-1", "refs/heads/ao/app-1", "main", ""];
+    place.git(repository, &made).await;
 }
 
 async fn add(place: &Place, repository: &std::path::Path, more: &[&str]) {
@@ -38,27 +44,62 @@ async fn i06_a_checkout_that_was_never_finished() {
     place.assert_nothing_left(&path).await;
 }
 
+/// A repository whose checkouts are done only once `gate` is there; gives `begun`, which they make before they wait.
+async fn slow_checkouts(place: &Place, repository: &std::path::Path, gate: &std::path::Path) -> std::path::PathBuf {
+    place.scratch().commit(repository, ".gitattributes", "*.txt filter=slow\n").await;
+    let begun = place.scratch().path("begun");
+    let wait = format!("touch '{}'; until [ -e '{}' ]; do sleep 0.05; done; cat", text(&begun), text(gate));
+    place.git(repository, &["config", "filter.slow.smudge", &wait]).await;
+    place.git(repository, &["branch", "-q", "-D", "ao/app-1"]).await;
+    make_branch(place, repository).await;
+    begun
+}
+
+async fn until_there(file: &std::path::Path) {
+    let there = async {
+        while !file.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), there).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i06_a_checkout_that_outlived_its_ao_is_let_finish_first() {
     let (place, path, workspace) = place_with_branch().await;
-    place.scratch().commit(&path, ".gitattributes", "*.txt filter=slow\n").await;
-    let begun = place.scratch().path("begun");
-    let filter = format!("touch '{}'; sleep 0.5; cat", text(&begun));
-    place.git(&path, &["config", "filter.slow.smudge", &filter]).await;
-    place.git(&path, &["update-ref", "refs/heads/ao/app-1", "main"]).await;
+    let gate = place.scratch().path("gate");
+    let begun = slow_checkouts(&place, &path, &gate).await;
     let removal = async {
-        tokio::time::timeout(std::time::Duration::from_secs(20), async {
-            while !begun.exists() {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-        })
-        .await
-        .unwrap();
-        place.remove(&workspace).await
+        until_there(&begun).await;
+        let open = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            std::fs::write(&gate, "").unwrap();
+        };
+        tokio::join!(place.remove(&workspace), open).0
     };
     // The first goes on while the second looks, as a git whose ao was killed does.
     let ((), removal) = tokio::join!(add(&place, &path, &[]), removal);
     assert_eq!(removal, Removal::Removed { branch_deleted: true });
+    place.assert_nothing_left(&path).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i06_a_checkout_that_goes_on_and_on_is_an_error_that_passes() {
+    let (place, path, workspace) = place_with_branch().await;
+    let gate = place.scratch().path("gate");
+    let begun = slow_checkouts(&place, &path, &gate).await;
+    let removal = async {
+        until_there(&begun).await;
+        let removing = place.fixture.workspace();
+        let outcome = tokio::time::timeout(Duration::from_secs(20), removing.remove(&workspace)).await;
+        std::fs::write(&gate, "").unwrap();
+        outcome
+    };
+    let ((), outcome) = tokio::join!(add(&place, &path, &[]), removal);
+    let Ok(Err(WorkspaceError::Failed { cause, .. })) = outcome else { panic!("{outcome:?}") };
+    assert!(cause.contains("still checking out") && cause.contains("tried again"), "{cause}");
+    assert!(workspace.path.join("file.txt").is_file(), "it was left alone");
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
     place.assert_nothing_left(&path).await;
 }
 

@@ -136,11 +136,19 @@ async fn a_required_filter_that_fails_is_refused_and_nothing_is_left() {
     let noted = place.round_trip(&path).await;
     assert!(noted.notes.iter().any(|note| note.contains("git lfs install")), "{:?}", noted.notes);
 
+    let loose = place.scratch().commit(&path, "loose.txt", "").await;
+    place.git(&path, &["reset", "-q", "--hard", "HEAD^"]).await;
     place.git(&path, &["config", "filter.lfs.smudge", "ao-no-such-program"]).await;
     place.git(&path, &["config", "filter.lfs.required", "true"]).await;
     let outcome = place.try_create(&place.request(&path).await).await;
     let Err(WorkspaceError::Failed { cause, .. }) = outcome else { panic!("{outcome:?}") };
     assert!(cause.contains("ao-no-such-program") && !cause.contains("This is left"), "{cause}");
+    place.assert_nothing_left(&path).await;
+
+    // Also where nothing but the new branch held what it was started from.
+    let request = WorkspaceRequest { base: Some(loose), ..place.request(&path).await };
+    let Err(WorkspaceError::Failed { cause, .. }) = place.try_create(&request).await else { panic!("it is made") };
+    assert!(!cause.contains("This is left"), "{cause}");
     place.assert_nothing_left(&path).await;
 }
 
@@ -156,6 +164,26 @@ async fn hooks_run_where_they_are_configured_and_a_failing_one_is_a_note() {
     let ran_in = std::fs::read_to_string(workspace.path.join("hooked")).unwrap();
     assert_eq!(ran_in.trim(), text(&workspace.path));
     place.assert_kept(&workspace, "1 uncommitted change").await;
+}
+
+#[tokio::test]
+async fn what_a_hook_leaves_in_the_background_is_not_waited_for() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (hooks, pid_file) = (place.scratch().path("hooks"), place.scratch().path("pid"));
+    let hook = format!("#!/bin/sh\nsleep 600 &\necho $! >'{}'\n", text(&pid_file));
+    script(&hooks.join("post-checkout"), &hook);
+    place.git(&path, &["config", "core.hooksPath", text(&hooks)]).await;
+    let request = place.request(&path).await;
+    let made = tokio::time::timeout(Duration::from_secs(20), place.try_create(&request)).await;
+    let pid = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    let left = ao::platform::process::identity(pid).unwrap();
+    if left.is_some() {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+    assert_eq!(made.expect("it is not waited for").unwrap().notes, Vec::<String>::new());
+    assert!(left.is_some(), "it was ended");
 }
 
 #[tokio::test]

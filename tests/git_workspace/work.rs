@@ -1,7 +1,9 @@
 //! The many forms of work: none of them is ever destroyed.
 
-use ao::ports::workspace::{Removal, WorkspaceError};
-use ao::testing::workspace::WorkspaceFixture;
+use std::path::Path;
+
+use ao::ports::workspace::{Removal, WorkspaceError, WorkspaceRef, WorkspaceRequest};
+use ao::testing::workspace::{WorkspaceFixture, recorded};
 
 use super::support::{Place, text};
 
@@ -55,14 +57,90 @@ async fn i05_an_empty_branch_in_use_elsewhere_survives() {
 }
 
 #[tokio::test]
-async fn i05_a_pushed_or_merged_branch_holds_nothing_of_its_own() {
+async fn i05_a_branch_with_commits_survives_also_when_pushed_or_merged() {
     let place = Place::new();
     let (_, clone) = place.clone().await;
     let (workspace, _) = place.create(&clone).await;
-    place.scratch().commit(&workspace.path, "new.txt", "").await;
+    let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
     place.git(&workspace.path, &["push", "-q", "-u", "origin", "ao/app-1"]).await;
+    place.git(&clone, &["merge", "-q", "--ff-only", "ao/app-1"]).await;
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: false });
+    assert_eq!(place.git(&clone, &["rev-parse", "ao/app-1"]).await, commit);
+}
+
+#[tokio::test]
+async fn an_empty_branch_goes_with_its_configuration() {
+    let place = Place::new();
+    let (_, clone) = place.clone().await;
+    let (workspace, _) = place.create(&clone).await;
+    place.git(&workspace.path, &["push", "-q", "-u", "origin", "ao/app-1"]).await;
+    assert_ne!(place.git(&clone, &["config", "--get-regexp", "^branch.ao/"]).await, "");
     assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
     assert_eq!(place.scratch().try_git(&clone, &["config", "--get-regexp", "^branch.ao/"]).await.text(), "");
+}
+
+/// A second session, `app-2`, started from what is named.
+async fn second(place: &Place, repository: &Path, base: &str) -> WorkspaceRef {
+    let request = WorkspaceRequest {
+        session: "app-2".parse().unwrap(),
+        branch: "ao/app-2".to_owned(),
+        path: place.fixture.place("app-2"),
+        base: Some(base.to_owned()),
+        ..place.request(repository).await
+    };
+    let made = place.try_create(&request).await.unwrap_or_else(|error| panic!("{error}"));
+    recorded(&request, Some(made.base_commit))
+}
+
+async fn holders(place: &Place, repository: &Path, commit: &str) -> String {
+    place.git(repository, &["for-each-ref", "--format=%(refname:short)", "--contains", commit]).await
+}
+
+#[tokio::test]
+async fn i05_commits_that_two_sessions_share_survive_both_in_either_order() {
+    for first_goes_first in [true, false] {
+        let place = Place::new();
+        let path = place.scratch().init("app").await;
+        let (first, _) = place.create(&path).await;
+        let commit = place.scratch().commit(&first.path, "new.txt", "work").await;
+        let second = second(&place, &path, "ao/app-1").await;
+        let mut order = [(&first, false), (&second, true)];
+        if !first_goes_first {
+            order.reverse();
+        }
+        for (workspace, branch_deleted) in order {
+            assert_eq!(place.remove(workspace).await, Removal::Removed { branch_deleted }, "{}", workspace.session);
+        }
+        assert_eq!(holders(&place, &path, &commit).await, "ao/app-1");
+    }
+}
+
+#[tokio::test]
+async fn i05_commits_that_were_merged_into_another_session_survive() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (first, _) = place.create(&path).await;
+    let second = second(&place, &path, "main").await;
+    let commit = place.scratch().commit(&first.path, "new.txt", "work").await;
+    place.git(&second.path, &["merge", "-q", "--ff-only", "ao/app-1"]).await;
+    for workspace in [&first, &second] {
+        assert_eq!(place.remove(workspace).await, Removal::Removed { branch_deleted: false });
+    }
+    assert_eq!(holders(&place, &path, &commit).await.lines().collect::<Vec<_>>(), ["ao/app-1", "ao/app-2"]);
+}
+
+#[tokio::test]
+async fn i05_the_last_branch_that_holds_what_it_started_from_survives() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (first, _) = place.create(&path).await;
+    place.git(&first.path, &["checkout", "-q", "--detach"]).await;
+    let commit = place.scratch().commit(&first.path, "new.txt", "work").await;
+    let second = second(&place, &path, &commit).await;
+    // The commit is on a branch, so the checkout may go, and then that branch is the only one.
+    assert_eq!(place.remove(&first).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(place.remove(&second).await, Removal::Removed { branch_deleted: false });
+    assert_eq!(holders(&place, &path, &commit).await, "ao/app-2");
 }
 
 #[tokio::test]
@@ -96,6 +174,38 @@ async fn i05_changes_hidden_from_status_are_kept() {
     place.git(&workspace.path, &["checkout", "-q", "--", "."]).await;
     std::fs::write(workspace.path.join("new.txt"), "work").unwrap();
     place.assert_kept(&workspace, "1 uncommitted change").await;
+}
+
+#[tokio::test]
+async fn ignored_files_are_no_work() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    place.scratch().commit(&path, ".gitignore", "*.log\n").await;
+    let (workspace, _) = place.create(&path).await;
+    std::fs::write(workspace.path.join("a.log"), "").unwrap();
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+}
+
+#[tokio::test]
+async fn i05_files_that_git_was_told_to_skip_are_kept_where_they_are_there() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    place.scratch().commit(&path, "größe.txt", "one").await;
+    let (workspace, _) = place.create(&path).await;
+    for (more, file) in [(&[][..], "file.txt"), (&["--assume-unchanged"], "größe.txt")] {
+        let file = workspace.path.join(file);
+        let before = std::fs::read(&file).unwrap();
+        place.git(&workspace.path, &[&["update-index", "--skip-worktree"], more, &["--", text(&file)]].concat()).await;
+        std::fs::write(&file, "work").unwrap();
+        assert_eq!(place.fixture.status(&workspace.path).await, "");
+        place.assert_kept(&workspace, "so its changes cannot be seen").await;
+        std::fs::write(&file, before).unwrap();
+        let undo = ["update-index", "--no-skip-worktree", "--no-assume-unchanged", "--", text(&file)];
+        place.git(&workspace.path, &undo[..]).await;
+    }
+    place.git(&workspace.path, &["update-index", "--skip-worktree", "file.txt"]).await;
+    std::fs::remove_file(workspace.path.join("file.txt")).unwrap();
+    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The session's branch: made only when new, marked as ao's, deleted only when it holds nothing of its own.
+//! The session's branch: made only when new, marked as ao's, deleted only when no commit goes with it.
 //!
 //! The mark is the branch's first reflog entry (`ao: made for <session>`), which git writes in the same transaction as
 //! the branch, moves when the branch is renamed and deletes with it. Nothing has to be written before or after, so there
@@ -73,8 +73,10 @@ pub(super) async fn make(
 /// Deletes the branch if ao made it for this session, it holds no commit of its own and no checkout is on it. Gives
 /// whether it was deleted.
 ///
-/// A commit is the branch's own when no other branch and no remote-tracking branch reaches it, and what the branch was
-/// started from does not either.
+/// Its own are the commits that what it was started from does not reach. That another branch reaches them too changes
+/// nothing: that one may be the next to go, and a remote-tracking branch may be pruned. So a branch that was merged
+/// or pushed stays, until somebody who knows what became of it takes it away. And a branch without commits of its
+/// own stays where nothing else holds what it was started from: it is the last one.
 pub(super) async fn delete_if_empty(
     git: &Git,
     repository: &Repository,
@@ -83,6 +85,34 @@ pub(super) async fn delete_if_empty(
     base_commit: Option<&str>,
     turn: Turn,
 ) -> Result<bool, GitError> {
+    let Some(tip) = tip_if_empty(git, repository, branch, session, base_commit).await? else { return Ok(false) };
+    if !is_held_elsewhere(git, repository, branch, &tip).await? {
+        return Ok(false);
+    }
+    delete(git, repository, branch, &tip, turn).await
+}
+
+/// As [`delete_if_empty`], for a branch that no agent was ever on: taking it back leaves what was there before it,
+/// whether anything else holds that or not.
+pub(super) async fn take_back(
+    git: &Git,
+    repository: &Repository,
+    branch: &str,
+    session: &SessionId,
+    turn: Turn,
+) -> Result<bool, GitError> {
+    let Some(tip) = tip_if_empty(git, repository, branch, session, None).await? else { return Ok(false) };
+    delete(git, repository, branch, &tip, turn).await
+}
+
+/// Where the branch is, if it is this session's, empty and on no checkout.
+async fn tip_if_empty(
+    git: &Git,
+    repository: &Repository,
+    branch: &str,
+    session: &SessionId,
+    base_commit: Option<&str>,
+) -> Result<Option<String>, GitError> {
     let reference = reference(branch);
     let at = |args: &[&str]| git.at(&repository.path).args(args.iter().copied());
     let shown =
@@ -92,25 +122,33 @@ pub(super) async fn delete_if_empty(
         .filter_map(|fields| Some((*fields.first()?, (*fields.get(1)?).to_owned(), (*fields.get(2)?).to_owned())))
         .find_map(|(name, tip, checkout)| (name == reference).then_some((tip, checkout)))
     else {
-        return Ok(false);
+        return Ok(None);
     };
     if !checkout.is_empty() {
-        return Ok(false);
+        return Ok(None);
     }
-    let Some(start) = started_from(git, repository, &reference, session).await? else { return Ok(false) };
+    let Some(start) = started_from(git, repository, &reference, session).await? else { return Ok(None) };
     let mut own = at(&["rev-list", "--max-count=1", &tip, "--not"]);
     for commit in [Some(start.as_str()), base_commit].into_iter().flatten() {
         if at(&["cat-file", "-e", &format!("{commit}^{{commit}}")]).output().await?.status.success() {
             own = own.arg(commit);
         }
     }
-    // For `--branches`, git takes the pattern without `refs/heads/`.
-    let own = own.arg(format!("--exclude={branch}")).arg("--branches").arg("--remotes").text().await?;
-    if !own.is_empty() {
-        return Ok(false);
-    }
+    Ok(own.text().await?.is_empty().then_some(tip))
+}
+
+/// Whether a reference other than the branch, or the repository's `HEAD`, reaches the commit. The `HEAD`s of other
+/// checkouts do not count: git drops them with the checkout.
+async fn is_held_elsewhere(git: &Git, repository: &Repository, branch: &str, commit: &str) -> Result<bool, GitError> {
+    let call = git.at(&repository.path).args(["rev-list", "--max-count=1", commit, "--not"]);
+    let call = call.arg(format!("--exclude={}", reference(branch))).args(["--single-worktree", "--all"]);
+    Ok(call.text().await?.is_empty())
+}
+
+async fn delete(git: &Git, repository: &Repository, branch: &str, tip: &str, turn: Turn) -> Result<bool, GitError> {
+    let at = |args: &[&str]| git.at(&repository.path).args(args.iter().copied());
     // With the old value: a commit made meanwhile makes this fail.
-    at(&["update-ref", "-d", &reference, &tip]).change_to_the_end(turn).await?;
+    at(&["update-ref", "-d", &reference(branch), tip]).change_to_the_end(turn).await?;
     // What `git push -u` configured. Mostly there is no such section, which is no failure.
     at(&["config", "--local", "--remove-section", &format!("branch.{branch}")]).output().await?;
     Ok(true)

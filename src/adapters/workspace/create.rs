@@ -48,7 +48,7 @@ pub(super) async fn create(git: &GitWorkspace, request: &WorkspaceRequest) -> Re
             notes.extend(particulars(git, request).await);
             Ok(Checkout { base: base.name, base_commit: base.commit, notes })
         }
-        Err(cause) => Err(undo(git, request, &base.commit, cause, turn).await),
+        Err(cause) => Err(undo(git, request, cause, turn).await),
     }
 }
 
@@ -147,13 +147,7 @@ async fn particulars(git: &GitWorkspace, request: &WorkspaceRequest) -> Vec<Stri
 }
 
 /// Takes back what was built; gives the error to report.
-async fn undo(
-    git: &GitWorkspace,
-    request: &WorkspaceRequest,
-    commit: &str,
-    cause: String,
-    turn: Turn,
-) -> WorkspaceError {
+async fn undo(git: &GitWorkspace, request: &WorkspaceRequest, cause: String, turn: Turn) -> WorkspaceError {
     let mut left = Vec::new();
     match look(request).await {
         Ok(Some(entry)) if entry.ownership(&request.session) != Ownership::Foreign => {
@@ -166,8 +160,7 @@ async fn undo(
         Err(error) => left.push(format!("the worktree ({error})")),
     }
     let (repository, name) = (&request.repository, &request.branch);
-    let deleted: Result<bool, GitError> =
-        branch::delete_if_empty(&git.git, repository, name, &request.session, Some(commit), turn).await;
+    let deleted: Result<bool, GitError> = branch::take_back(&git.git, repository, name, &request.session, turn).await;
     if !matches!(deleted, Ok(true)) {
         left.push(format!("the branch {name}"));
     }

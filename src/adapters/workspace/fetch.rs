@@ -101,7 +101,8 @@ pub(super) async fn remote_has(
     timeout: Duration,
 ) -> bool {
     let call = quiet(git, repository, timeout).await.args(["ls-remote", "--heads", "--exit-code", remote]);
-    call.args(branch.map(|branch| format!("refs/heads/{branch}"))).text().await.is_ok()
+    let answer = call.args(branch.map(|branch| format!("refs/heads/{branch}"))).output().await;
+    answer.is_ok_and(|answer| answer.status.success())
 }
 
 /// A call that talks to a remote and must not ask for a password.

@@ -59,6 +59,8 @@ pub(super) enum GitError {
     Unusable(String),
     #[error("`git {command}` did not finish within {} s", timeout.as_secs_f32())]
     TimedOut { command: String, timeout: Duration },
+    #[error("`git {command}` said more than ao takes in")]
+    Truncated { command: String },
     #[error("`git {command}` failed: {complaint}")]
     Refused { command: String, complaint: String },
 }
@@ -192,6 +194,7 @@ impl Git {
             args: Vec::new(),
             env: Vec::new(),
             timeout: self.settings.read_timeout,
+            max_output_bytes: None,
         }
     }
 
@@ -224,6 +227,7 @@ pub(super) struct Call {
     args: Vec<OsString>,
     env: Vec<(String, String)>,
     timeout: Duration,
+    max_output_bytes: Option<usize>,
 }
 
 impl Call {
@@ -252,6 +256,12 @@ impl Call {
         self
     }
 
+    /// For a call that says a lot; see [`Program::max_output_bytes`].
+    pub(super) fn max_output_bytes(mut self, max_output_bytes: usize) -> Self {
+        self.max_output_bytes = Some(max_output_bytes);
+        self
+    }
+
     /// What was called, for people: the arguments up to the first that is long.
     fn command(&self) -> String {
         self.args.iter().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" ")
@@ -268,26 +278,43 @@ impl Call {
         for (name, value) in &self.env {
             child = child.env(name, value);
         }
+        if let Some(max_output_bytes) = self.max_output_bytes {
+            child = child.max_output_bytes(max_output_bytes);
+        }
         child.run().await.map_err(|error| match error {
             ChildError::TimedOut { timeout, .. } => GitError::TimedOut { command: self.command(), timeout },
             other => GitError::Unusable(other.to_string()),
         })
     }
 
-    /// Runs it; gives its output, and anything but success is an error.
+    /// Runs it; gives its output, and anything but success is an error, output that was cut included.
     pub(super) async fn text(&self) -> Result<String, GitError> {
+        Ok(self.whole().await?.text())
+    }
+
+    /// As [`text`](Self::text), to the byte: names of files need not be text.
+    pub(super) async fn bytes(&self) -> Result<Vec<u8>, GitError> {
+        Ok(self.whole().await?.stdout)
+    }
+
+    async fn whole(&self) -> Result<Output, GitError> {
         let output = self.output().await?;
-        if output.status.success() { Ok(output.text()) } else { Err(self.refused(&output)) }
+        if output.status.success() { self.uncut(output) } else { Err(self.refused(&output)) }
     }
 
     /// Runs it; `None` when it ends with exit code 1 and no complaint, which is how git's questions say no.
     pub(super) async fn answer(&self) -> Result<Option<String>, GitError> {
         let output = self.output().await?;
         match output.status.code() {
-            Some(0) => Ok(Some(output.text())),
+            Some(0) => Ok(Some(self.uncut(output)?.text())),
             Some(1) if output.stderr.is_empty() => Ok(None),
             _ => Err(self.refused(&output)),
         }
+    }
+
+    /// What is not there because it was cut off must not be taken for absent.
+    fn uncut(&self, output: Output) -> Result<Output, GitError> {
+        if output.is_truncated { Err(GitError::Truncated { command: self.command() }) } else { Ok(output) }
     }
 
     /// Runs a call that changes the repository: somebody else's locks are waited out, within the bound.
@@ -355,6 +382,21 @@ mod tests {
         assert_eq!(kept, ["GIT_SSH_COMMAND", "HOME"]);
         assert_eq!(env["LC_ALL"], "C");
         assert_eq!(env["GIT_TERMINAL_PROMPT"], "0");
+    }
+
+    #[tokio::test]
+    async fn i05_output_that_was_cut_is_no_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = dir.path().join("git");
+        std::fs::write(&fake, "#!/bin/sh\necho git version 2.47.0\n").unwrap();
+        std::fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let env = BTreeMap::from([("PATH".to_owned(), dir.path().to_str().unwrap().to_owned())]);
+        let call = Git::new(GitSettings::new(env)).at(dir.path()).arg("status");
+        assert_eq!(call.text().await.unwrap(), "git version 2.47.0");
+        let call = call.max_output_bytes(4);
+        assert!(matches!(call.text().await, Err(GitError::Truncated { .. })));
+        assert!(matches!(call.bytes().await, Err(GitError::Truncated { .. })));
+        assert!(matches!(call.answer().await, Err(GitError::Truncated { .. })));
     }
 
     #[tokio::test]

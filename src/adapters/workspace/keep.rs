@@ -1,11 +1,20 @@
 //! What speaks against removing a workspace: work that would be lost with it.
+//!
+//! Ignored files are no work (build results and caches, by the million): they go with the checkout, also those that a
+//! person wrote by hand. Repositories inside ignored directories are looked through all the same.
 
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::blocking;
 use super::entry::Entry;
 use super::git::{Call, Git, GitError};
 use super::tree;
+
+/// Room for the listing of some millions of files.
+const MAX_LISTING_BYTES: usize = 256 * 1024 * 1024;
 
 /// What git leaves in the administrative directory while an operation waits to be continued.
 const UNFINISHED: &[(&str, &str)] = &[
@@ -25,7 +34,7 @@ pub(super) async fn reason(git: &Git, entry: &Entry, checkout: &Path) -> Result<
         }
     }
     let top = || git.worktree(&entry.admin, checkout).timeout(git.settings().checkout_timeout);
-    if let Some(changes) = changes(top()).await? {
+    if let Some(changes) = changes(top(), checkout).await? {
         return Ok(Some(changes));
     }
     if loose_head(&top()).await? {
@@ -50,8 +59,8 @@ pub(super) async fn reason(git: &Git, entry: &Entry, checkout: &Path) -> Result<
     Ok(None)
 }
 
-/// Uncommitted and untracked files; ignored ones are not work.
-async fn changes(call: Call) -> Result<Option<String>, GitError> {
+/// Uncommitted and untracked files. Ignored ones are not work: they go with the checkout.
+async fn changes(call: Call, root: &Path) -> Result<Option<String>, GitError> {
     let status = call.clone().args(["status", "--porcelain", "-z", "--no-renames"]);
     let status = status.args(["--untracked-files=normal", "--ignore-submodules=none"]).text().await?;
     match status.split('\0').filter(|line| !line.is_empty()).count() {
@@ -59,10 +68,35 @@ async fn changes(call: Call) -> Result<Option<String>, GitError> {
         1 => return Ok(Some("1 uncommitted change".to_owned())),
         count => return Ok(Some(format!("{count} uncommitted changes"))),
     }
-    // A file marked so is left out by `status`, changed or not.
-    let hidden = call.args(["ls-files", "-v", "-z"]).text().await?;
-    let hidden = hidden.split('\0').find(|line| line.starts_with(|tag: char| tag.is_ascii_lowercase()));
-    Ok(hidden.map(|line| format!("{} is marked assume-unchanged, so its changes cannot be seen", line[1..].trim())))
+    let files = call.args(["ls-files", "-v", "-z"]).max_output_bytes(MAX_LISTING_BYTES).bytes().await?;
+    let root = root.to_owned();
+    blocking(move || hidden(&files, &root))
+        .await
+        .map_err(|error| GitError::Unusable(format!("cannot look at its files: {error}")))
+}
+
+/// The first file that `status` was told to leave out, changed or not: one marked assume-unchanged (a lower-case tag), or
+/// one marked skip-worktree (`S`) that is there all the same. In a sparse checkout most of the latter are not. Blocks.
+fn hidden(files: &[u8], root: &Path) -> io::Result<Option<String>> {
+    for line in files.split(|&byte| byte == 0) {
+        let [tag, b' ', name @ ..] = line else { continue };
+        let mark = match tag {
+            tag if tag.is_ascii_lowercase() => "assume-unchanged",
+            b'S' if is_there(&root.join(OsStr::from_bytes(name)))? => "skip-worktree",
+            _ => continue,
+        };
+        let name = String::from_utf8_lossy(name);
+        return Ok(Some(format!("{name} is marked {mark}, so its changes cannot be seen")));
+    }
+    Ok(None)
+}
+
+fn is_there(file: &Path) -> io::Result<bool> {
+    match file.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether `HEAD` is detached on commits that no branch holds.
@@ -76,7 +110,7 @@ async fn loose_head(call: &Call) -> Result<bool, GitError> {
 
 async fn nested_reason(git: &Git, entry: &Entry, top: &Path, nested: &Path) -> Result<Option<String>, GitError> {
     let call = || git.worktree(&nested.join(".git"), nested).timeout(git.settings().checkout_timeout);
-    if let Some(changes) = changes(call()).await? {
+    if let Some(changes) = changes(call(), nested).await? {
         return Ok(Some(changes));
     }
     let common = call().args(["rev-parse", "--path-format=absolute", "--git-common-dir"]).text().await?;

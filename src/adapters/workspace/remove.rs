@@ -9,6 +9,8 @@
 //! | no entry, no directory | success |
 //! | no repository | the directory, if there, is kept |
 //!
+//! A git that still checks it out is given a few seconds; then the removal fails, to be tried again.
+//!
 //! Where the checkout is gone at the end, the branch goes too if it is ao's and empty. Every step can be done
 //! again after a `kill -9`: the directory goes first, the entry's marks last.
 
@@ -24,6 +26,9 @@ use crate::platform::process;
 use crate::ports::repo::Repository;
 use crate::ports::workspace::{Removal, WorkspaceError, WorkspaceRef};
 
+/// How long a git that still checks the workspace out may hold up its removal.
+const ORPHAN_WAIT: Duration = Duration::from_secs(5);
+
 pub(super) async fn remove(git: &GitWorkspace, workspace: &WorkspaceRef) -> Result<Removal, WorkspaceError> {
     let path = &workspace.path;
     let there = is_there(path)?;
@@ -35,7 +40,7 @@ pub(super) async fn remove(git: &GitWorkspace, workspace: &WorkspaceRef) -> Resu
         });
     };
     let session = &workspace.session;
-    wait_for_orphans(git, workspace).await?;
+    wait_for_orphans(workspace).await?;
     // A create that was dropped keeps its turn until its git has ended.
     drop(git.turn(repository).await);
     let there = there || is_there(path)?;
@@ -73,9 +78,9 @@ async fn look(repository: &Repository, path: &Path, session: &SessionId) -> Resu
     blocking(move || entry::find(&common, &path, &session)).await.map_err(|error| fault(format!("{cause}: {error}")))
 }
 
-/// A git that outlived the ao that started it may still be checking out: it is left to finish, or it would go on
-/// writing into what is taken away.
-async fn wait_for_orphans(git: &GitWorkspace, workspace: &WorkspaceRef) -> Result<(), WorkspaceError> {
+/// A git that outlived the ao that started it may still be checking out, and would go on writing into what is taken
+/// away. It is given a moment to finish; more is for the caller to wait, who may have other sessions to look after.
+async fn wait_for_orphans(workspace: &WorkspaceRef) -> Result<(), WorkspaceError> {
     let (reason, path) = (entry::lock_reason(&workspace.session), workspace.path.clone());
     let finished = async {
         loop {
@@ -89,9 +94,11 @@ async fn wait_for_orphans(git: &GitWorkspace, workspace: &WorkspaceRef) -> Resul
             }
         }
     };
-    let bound = git.git.settings().checkout_timeout;
-    let late = || Err(fault(format!("a git is still checking out {}; try again later", path.display())));
-    tokio::time::timeout(bound, finished).await.unwrap_or_else(|_elapsed| late())
+    let late = || {
+        let path = path.display();
+        Err(fault(format!("a git that was started earlier is still checking out {path}; it will be tried again")))
+    };
+    tokio::time::timeout(ORPHAN_WAIT, finished).await.unwrap_or_else(|_elapsed| late())
 }
 
 async fn reason_to_keep(
