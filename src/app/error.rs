@@ -8,6 +8,9 @@ use crate::ports::spool::SpoolError;
 use crate::ports::store::StoreError;
 use crate::ports::workspace::WorkspaceError;
 
+/// The code of a workspace that somebody still works on.
+pub(super) const WORKSPACE_BUSY: &str = "workspace_busy";
+
 /// What kind of failure it is; picks the HTTP status and the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -148,6 +151,9 @@ impl From<WorkspaceError> for AppError {
             ),
             WorkspaceError::Unsupported { .. } => (ErrorKind::Refused, "unsupported_repository", None),
             WorkspaceError::NotOurs { .. } => (ErrorKind::Refused, "workspace_not_ours", None),
+            WorkspaceError::Busy { .. } => {
+                (ErrorKind::Refused, WORKSPACE_BUSY, Some("it is tried again by itself; see how it goes with: ao show"))
+            }
             WorkspaceError::Failed { .. } => (ErrorKind::Failed, "workspace_failed", None),
         };
         Self::new(kind, code, error.to_string()).hint_opt(hint)

@@ -60,7 +60,7 @@ impl Application {
         let workspace = match self.take_workspace_away(&session).await {
             Ok(removal) => WorkspaceFate::Settled(removal),
             Err(error) => {
-                tracing::warn!(session = %id, %error, "a killed session's workspace could not be taken away");
+                self.note_unsettled(id, &error).await?;
                 WorkspaceFate::Unsettled { cause: error.full() }
             }
         };
@@ -80,6 +80,15 @@ impl Application {
     /// Finishes a kill that an earlier daemon began; the caller holds the session.
     pub(super) async fn finish_kill(&self, session: &Session) -> Result<(), AppError> {
         self.end_agent(session).await?;
-        self.take_workspace_away(session).await.map(drop)
+        if let Err(error) = self.take_workspace_away(session).await {
+            self.note_unsettled(&session.id, &error).await?;
+        }
+        Ok(())
+    }
+
+    async fn note_unsettled(&self, id: &SessionId, error: &AppError) -> Result<(), AppError> {
+        tracing::warn!(session = %id, %error, "a killed session's workspace could not be taken away");
+        let note = format!("its workspace could not be removed: {}; ao kill {id} tries again", error.message);
+        self.shared.writer.note(id, &note).await.map(drop)
     }
 }

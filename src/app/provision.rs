@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Application;
-use super::error::{AppError, ErrorKind};
+use super::error::{AppError, ErrorKind, WORKSPACE_BUSY};
 use super::running::Exclusive;
 use super::writer::Ended;
 use crate::domain::exit::Exit;
@@ -197,6 +197,9 @@ impl Application {
         ended.exit = ended.exit.or(exit);
         // The agent is gone, which is what a person must be able to rely on; what else fails is said, and a kill tries again.
         if let Err(error) = self.take_workspace_away(&session).await {
+            if error.code == WORKSPACE_BUSY {
+                return Err(error);
+            }
             self.shared.writer.note(id, &format!("its workspace could not be removed: {}", error.full())).await?;
         }
         if let Err(error) = self.shared.session_dirs.remove(id).await {

@@ -14,7 +14,7 @@ use crate::ports::runtime::Liveness;
 use crate::ports::store::SessionFilter;
 
 /// How long what cannot be settled is left alone before it is tried again.
-const RETRY_AFTER: Duration = Duration::from_secs(15);
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Application {
     /// Takes in spooled reports, ends sessions whose agent is gone, adopts agents that run, undoes spawns that were cut off

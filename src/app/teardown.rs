@@ -71,7 +71,7 @@ impl Application {
                 format!("the workspace {} was kept: {reason}", session.spec.workspace.display())
             }
             Removal::Removed { branch_deleted: false } => {
-                format!("the workspace was removed; its commits are on branch {}", session.spec.branch)
+                format!("the workspace was removed; branch {} was kept", session.spec.branch)
             }
             Removal::Removed { branch_deleted: true } => "the workspace was removed; it held nothing new".to_owned(),
             Removal::Missing { .. } => return Ok(()),

@@ -96,13 +96,11 @@ impl Application {
             outcome = tokio::time::timeout(timeout, wait) => outcome.ok(),
             () = self.shared.stop.cancelled() => None,
         };
-        match outcome {
-            Some(outcome) => outcome,
-            None => {
-                let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
-                Ok((WaitOutcome::TimedOut, session))
-            }
+        if let Some(outcome) = outcome {
+            return outcome;
         }
+        let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
+        Ok((WaitOutcome::TimedOut, session))
     }
 }
 

@@ -55,6 +55,15 @@ pub enum WorkspaceError {
         /// What is wrong with it.
         cause: String,
     },
+    /// Somebody still works on it, for example a checkout that outlived the daemon that asked for it. Nothing was changed;
+    /// trying again later helps.
+    #[error("{} is still being worked on: {cause}", path.display())]
+    Busy {
+        /// The workspace's directory.
+        path: PathBuf,
+        /// By what.
+        cause: String,
+    },
     /// Something failed on the way; what was built has been undone as far as the text says.
     #[error("cannot {action} the workspace: {cause}")]
     Failed {

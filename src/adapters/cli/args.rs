@@ -1,4 +1,5 @@
 //! The command line's grammar.
+#![allow(clippy::doc_markdown, reason = "these comments are help texts, read on a terminal")]
 
 use std::path::PathBuf;
 

@@ -95,8 +95,10 @@ async fn wait_for_orphans(workspace: &WorkspaceRef) -> Result<(), WorkspaceError
         }
     };
     let late = || {
-        let path = path.display();
-        Err(fault(format!("a git that was started earlier is still checking out {path}; it will be tried again")))
+        Err(WorkspaceError::Busy {
+            path: path.clone(),
+            cause: "a git that was started earlier checks it out".to_owned(),
+        })
     };
     tokio::time::timeout(ORPHAN_WAIT, finished).await.unwrap_or_else(|_elapsed| late())
 }

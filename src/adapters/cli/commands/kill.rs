@@ -25,7 +25,7 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
             ui::talk(&format!("workspace removed; branch {} held nothing new and went with it", session.branch));
         }
         WorkspaceFate::Settled(Removal::Removed { branch_deleted: false }) => {
-            ui::talk(&format!("workspace removed; its commits are on branch {}", session.branch));
+            ui::talk(&format!("workspace removed; what it committed is on branch {}", session.branch));
         }
         WorkspaceFate::Settled(Removal::Kept { reason }) => {
             ui::talk(&format!("workspace {workspace} kept: {reason}"));
