@@ -26,7 +26,7 @@ use ao::adapters::agent::claude_code::{ClaudeCode, ClaudeCodeSettings};
 use ao::domain::observation::Signal;
 use ao::domain::permission::PermissionMode;
 use ao::ports::agent::{Agent, LaunchPlan, LaunchRequest};
-use model_server::{ModelServer, Turn, claude_home, marker};
+use model_server::{Gate, ModelServer, Turn, claude_home, marker};
 use serde_json::Value;
 
 /// A cold start on a loaded machine with two cores stays within it.
@@ -312,6 +312,27 @@ async fn in_auto_mode_a_safe_tool_runs_or_the_person_is_asked() {
     }
     assert!(lab.path("arbeits bäume/app-1/made").exists(), "screen: {}", terminal.screen());
     assert!(lab.path("arbeits bäume/beside").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_permission_that_is_refused_with_words_does_not_leave_it_blocked() {
+    let Some(lab) = Lab::new().await else { return };
+    let gate = Gate::new();
+    lab.server.script("ask", vec![Turn::bash("touch forbidden"), Turn::text("As you like.").gated(&gate)]);
+    let terminal = lab.launch(&marker("ask"), PermissionMode::Default).await;
+    lab.wait_for_hook(&terminal, "PermissionRequest", 1).await;
+    assert!(matches!(lab.signals().last(), Some(Signal::Blocked(_))), "{:?}", lab.signals());
+    terminal.wait_for_text("3. No", BOUND).await;
+    // Down to the last answer, then Tab, to add words to it.
+    terminal.press_until("\x1b[B", BOUND, || terminal.screen().contains("❯NoTab")).await;
+    terminal.press_until("\t", BOUND, || terminal.screen().contains("❯No,andtellClaude")).await;
+    terminal.submit("do something else", BOUND).await;
+    // It goes on with its turn, and the model has not answered yet.
+    gate.reached(1, BOUND).await;
+    terminal.wait_until("it is known to work", BOUND, || lab.signals().last() == Some(&Signal::Working(None))).await;
+    gate.release();
+    lab.wait_for_hook(&terminal, "Stop", 1).await;
+    assert!(!lab.path("arbeits bäume/app-1/forbidden").exists());
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@
 //! - `Notification{idle_prompt}` comes 60 s after a turn's end, and never while a question waits: it repeats a `Stop` whose
 //!   report was lost. It does *not* come after a turn that a person interrupted, nor after a permission denied in the
 //!   terminal; no hook tells of those, and only the next prompt does.
+//! - A permission that was refused with words has no hook of its own, but the turn goes on: `PostToolBatch` then says that
+//!   all tool calls of the model's last answer are settled, the refused one too.
 //! - Nothing tells that a permission was granted in the terminal: the tool's end is the next report.
 //! - A subagent's tools report like the agent's own (with an `agent_id`) and are work like any other; its end is
 //!   `SubagentStop`, never `Stop`, so a turn does not seem over early.
@@ -31,6 +33,8 @@ pub(super) fn signals(event: &str, payload: &Value) -> Vec<Signal> {
         "PermissionRequest" => tool_use(payload)
             .map(|tool_use| if is_question(&tool_use) { Signal::WaitingInput } else { Signal::Blocked(tool_use) }),
         "PostToolUse" | "PostToolUseFailure" => tool_use(payload).map(|tool_use| Signal::Working(Some(tool_use))),
+        // A subagent works beside the agent: the end of its batch settles no question of the agent's.
+        "PostToolBatch" => payload.get("agent_id").is_none().then_some(Signal::Working(None)),
         "Notification" => notification(payload),
         "Stop" | "StopFailure" => Some(Signal::Idle),
         "SessionEnd" => ending(payload),
@@ -74,6 +78,12 @@ mod tests {
 
     /// What Claude Code 2.1.197 sent, one report a line: its event, then its payload. Paths and ids are replaced.
     const CAPTURED: &str = include_str!("report_captured.jsonl");
+
+    #[test]
+    fn the_end_of_the_agents_own_batch_settles_a_refused_permission() {
+        assert_eq!(signals("PostToolBatch", &json!({})), [Signal::Working(None)]);
+        assert_eq!(signals("PostToolBatch", &json!({ "agent_id": "a1" })), []);
+    }
 
     fn captured() -> Vec<(String, Value)> {
         let report = |line: &str| {

@@ -9,7 +9,7 @@ use crate::ports::agent::{AgentError, LaunchRequest};
 
 /// The lifecycle events that ao hears of. Every hook costs the agent the start of a process, so those that say nothing about
 /// what it does (`PostToolBatch`, `SubagentStart`, …) are left out.
-pub(super) const EVENTS: [&str; 10] = [
+pub(super) const EVENTS: [&str; 11] = [
     "SessionStart",
     "UserPromptSubmit",
     "PreToolUse",
@@ -17,6 +17,7 @@ pub(super) const EVENTS: [&str; 10] = [
     "Notification",
     "PostToolUse",
     "PostToolUseFailure",
+    "PostToolBatch",
     "Stop",
     "StopFailure",
     "SessionEnd",
