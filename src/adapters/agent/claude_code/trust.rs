@@ -7,7 +7,8 @@
 //!
 //! To mark the main checkout would be one mark for all sessions, and too much: the permissions that the repository's own
 //! `.claude/settings.json` gives would hold, unasked, for ao's agents and for the user's own later runs. With the workspace
-//! marked they do not (2.1.197). So that marks do not add up, a new one replaces those of this project's workspaces that are gone.
+//! marked, 2.1.197 does not let them hold, and 2.1.330 asks about them in the agent's terminal: that answer is the user's.
+//! So that marks do not add up, a new one replaces those of this project's workspaces that are gone.
 //!
 //! The file belongs to Claude Code and holds the user's login, so it is written under Claude Code's own lock (a directory
 //! beside it, stale after 10 s without a change), as a whole, through a symbolic link if it is one, with every other key in
