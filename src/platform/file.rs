@@ -51,7 +51,7 @@ pub const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Whether a file of this name is one that [`write_atomically`] had not renamed yet.
 #[must_use]
 pub fn is_staged(name: &str) -> bool {
-    name.starts_with('.') && name.ends_with(".tmp")
+    name.starts_with('.') && Path::new(name).extension().is_some_and(|extension| extension == "tmp")
 }
 
 /// Removes the temporary files of a directory that killed writers left more than [`ABANDONED_AFTER`] ago, as far as that is
