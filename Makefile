@@ -9,7 +9,7 @@ help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## Debug build: target/debug/ao
-	cargo build
+	cargo build --locked
 
 release: ## Optimized build: target/release/ao
 	cargo build --release --locked

@@ -5,7 +5,6 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::panic,
-    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a test reads its environment, starts its own programs, says when it skips, and may fail"
 )]
@@ -16,6 +15,7 @@ mod agent_terminal;
 mod model_server;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -160,7 +160,9 @@ fn claude() -> Option<PathBuf> {
     });
     if found.is_none() {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "Claude Code is needed: set AO_TEST_CLAUDE");
-        eprintln!("skipped: Claude Code is not installed (AO_TEST_CLAUDE, or `claude` on PATH)");
+        // Not `eprintln`, which the test harness keeps to itself when a test passes.
+        let _ =
+            writeln!(std::io::stderr(), "skipped: Claude Code is not installed (AO_TEST_CLAUDE, or `claude` on PATH)");
     }
     found
 }
@@ -270,6 +272,24 @@ async fn the_terminal_takes_more_prompts_and_answers_after_a_prompt_from_standar
     assert!(lab.path("arbeits bäume/app-1/allowed").exists());
     terminal.submit("second prompt", BOUND).await;
     lab.server.wait_for_request(|request| request.has_user_text("second prompt"), BOUND).await;
+}
+
+/// The reason to mark the workspace and not the main checkout: see the adapter's `trust`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_repository_allows_itself_is_asked_about_all_the_same() {
+    let Some(lab) = Lab::new().await else { return };
+    let workspace = lab.path("arbeits bäume/app-1");
+    std::fs::create_dir(workspace.join(".claude")).unwrap();
+    std::fs::write(workspace.join(".claude/settings.json"), r#"{"permissions":{"allow":["Bash(touch:*)"]}}"#).unwrap();
+    lab.git(&workspace, &["add", "--all"]);
+    lab.git(&workspace, &["commit", "--quiet", "--message=settings"]);
+    lab.server.script("ask", vec![Turn::bash("touch allowed"), Turn::text("Done.")]);
+    let terminal = lab.launch(&marker("ask"), PermissionMode::Default).await;
+    // 2.1.330 asks at its start whether the repository's permissions shall hold.
+    let asks = || lab.count("PermissionRequest") == 1 || terminal.screen().contains("pre-approves");
+    terminal.wait_until("a question or the end", BOUND, || asks() || lab.count("Stop") == 1).await;
+    assert!(asks(), "{:?}", lab.signals());
+    assert!(!workspace.join("allowed").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

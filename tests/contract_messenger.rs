@@ -38,6 +38,7 @@ checks! {
     messages_wait_in_the_order_they_were_posted => messages_wait_in_the_order_they_were_posted,
     text_arrives_byte_for_byte => text_arrives_byte_for_byte,
     posting_twice_is_posting_once => posting_twice_is_posting_once,
+    what_was_taken_can_be_posted_again => what_was_taken_can_be_posted_again,
     messages_posted_at_once_all_arrive => messages_posted_at_once_all_arrive,
     empty_and_oversized_text_is_refused => empty_and_oversized_text_is_refused,
     a_missing_workspace_is_refused_and_not_made => a_missing_workspace_is_refused_and_not_made,

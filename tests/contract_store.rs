@@ -111,6 +111,21 @@ async fn a_missing_directory_is_named() {
     assert!(said.contains("none/ao.db: No such file or directory"), "{said}");
 }
 
+/// The database is one file again, which can be copied as it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_leaves_one_complete_file_however_soon_it_comes() {
+    use ao::ports::store::ProjectStore;
+    for _ in 0..40 {
+        let fixture = SqliteFixture::new();
+        let store = SqliteStore::open(&fixture.path()).await.unwrap();
+        store.close().await;
+        let directory = fixture.path().parent().unwrap().to_owned();
+        let left: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert!(store.projects().await.is_err(), "it answers after it was closed");
+    }
+}
+
 /// A row this version cannot understand is told by name, and the others stay readable.
 #[tokio::test]
 async fn a_row_of_unknown_words_is_told_by_its_name() {

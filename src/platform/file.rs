@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -42,6 +43,29 @@ fn stage(path: &Path, content: &[u8], mode: u32) -> io::Result<Staged> {
     let staged = Staged(directory.join(unique));
     write_new(&staged.0, content, mode)?;
     Ok(staged)
+}
+
+/// How old a temporary file is that nobody will rename any more: its writer was killed.
+pub const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// Whether a file of this name is one that [`write_atomically`] had not renamed yet.
+#[must_use]
+pub fn is_staged(name: &str) -> bool {
+    name.starts_with('.') && Path::new(name).extension().is_some_and(|extension| extension == "tmp")
+}
+
+/// Removes the temporary files of a directory that killed writers left more than [`ABANDONED_AFTER`] ago, as far as that is
+/// possible.
+pub fn sweep_staged(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_old = || {
+            let changed = entry.metadata().and_then(|metadata| metadata.modified());
+            changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > ABANDONED_AFTER))
+        };
+        if is_staged(&entry.file_name().to_string_lossy()) && is_old() {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 impl Staged {
@@ -149,6 +173,22 @@ mod tests {
         assert!(replace_if_unchanged(&path, Some(b"one"), b"two", 0o600).unwrap());
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640, "the mode is kept");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn only_old_temporary_files_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let staged = stage(&dir.path().join("f.json"), b"x", 0o600).unwrap();
+        std::fs::write(dir.path().join(".new.tmp"), "").unwrap();
+        for old in [staged.0.clone(), dir.path().join("f.json"), dir.path().join(".hidden")] {
+            let file = File::options().create(true).append(true).open(old).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        sweep_staged(dir.path());
+        let entries = std::fs::read_dir(dir.path()).unwrap();
+        let mut left: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, [".hidden", ".new.tmp", "f.json"]);
     }
 
     #[test]

@@ -44,7 +44,8 @@ pub enum MessengerError {
 /// # Contract
 /// - [`open`](AgentMessenger::open) is called when the workspace was made, before the agent starts. Idempotent.
 /// - [`post`](AgentMessenger::post) is durable when it answers `Ok`, and visible to the agent's side as a whole or not at all.
-///   Messages are taken in the order they were posted. Posting the same message id again changes nothing.
+///   Messages are taken in the order they were posted. Posting the same message id again while it waits changes nothing; once
+///   it was taken, it is a message like any other: whoever may have posted before has to know what was taken.
 /// - No symbolic link anywhere below the workspace's `.ao` is followed, whenever it was planted.
 /// - Directories are 0750, files 0600.
 #[async_trait]

@@ -6,6 +6,9 @@ use async_trait::async_trait;
 
 use crate::domain::report::HookReport;
 
+/// How many reports one call gives: what came in days without a daemon must not all be held in memory at once.
+pub const MOST_PENDING: usize = 500;
+
 /// Why the spool could not be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}", path.display())]
@@ -33,6 +36,9 @@ pub struct Spooled {
 /// # Contract
 /// - [`put`](ReportSpool::put) leaves a whole report or none.
 /// - A report stays until it is removed: a daemon that dies between reading and recording reads it again.
+/// - Order is that of the reports' times. Among reports of the same time, those that one process put are in the order in
+///   which it did so; between processes none is kept.
+/// - Something in the spool that cannot be read never keeps the other reports from being taken.
 #[async_trait]
 pub trait ReportSpool: Send + Sync {
     /// Adds a report.
@@ -41,7 +47,7 @@ pub trait ReportSpool: Send + Sync {
     /// [`SpoolError`].
     async fn put(&self, report: &HookReport) -> Result<(), SpoolError>;
 
-    /// What is in the spool, oldest first.
+    /// What is in the spool, oldest first, and at most [`MOST_PENDING`] of it: whoever wants all removes these and asks again.
     ///
     /// # Errors
     /// [`SpoolError`].

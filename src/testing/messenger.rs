@@ -94,6 +94,7 @@ pub async fn check_all(fixture: impl Fn() -> Fixture) {
     messages_wait_in_the_order_they_were_posted(&fixture()).await;
     text_arrives_byte_for_byte(&fixture()).await;
     posting_twice_is_posting_once(&fixture()).await;
+    what_was_taken_can_be_posted_again(&fixture()).await;
     messages_posted_at_once_all_arrive(&fixture()).await;
     empty_and_oversized_text_is_refused(&fixture()).await;
     a_missing_workspace_is_refused_and_not_made(&fixture()).await;
@@ -135,7 +136,7 @@ pub async fn text_arrives_byte_for_byte(fixture: &Fixture) {
     assert!(fixture.waiting() == bodies, "a text was changed");
 }
 
-/// The same id again changes nothing.
+/// The same id again changes nothing while the message waits.
 pub async fn posting_twice_is_posting_once(fixture: &Fixture) {
     for id in ["a", "b", "a", "b"] {
         fixture.post(id, &format!("text {id}")).await.unwrap();
@@ -144,6 +145,17 @@ pub async fn posting_twice_is_posting_once(fixture: &Fixture) {
     let before = files_below(&fixture.workspace);
     fixture.post("a", "text a").await.unwrap();
     assert_eq!(files_below(&fixture.workspace), before);
+}
+
+/// Once it was taken, it is a message like any other, and waits behind what was posted before.
+pub async fn what_was_taken_can_be_posted_again(fixture: &Fixture) {
+    fixture.post("a", "text a").await.unwrap();
+    for taken in files_below(&fixture.workspace) {
+        fs::remove_file(taken).unwrap();
+    }
+    fixture.post("b", "text b").await.unwrap();
+    fixture.post("a", "text a").await.unwrap();
+    assert_eq!(fixture.waiting(), ["text b", "text a"]);
 }
 
 /// Any number at once: none is lost, none is doubled, each is whole. Half of them are posted twice.

@@ -5,11 +5,14 @@
 //! | Module | Holds |
 //! | --- | --- |
 //! | [`agent`] | the suite of `Agent` |
+//! | [`clock`] | the suite of `Clock` |
 //! | [`git`] | a private place with a git of its own, for fixtures |
 //! | [`memory`] | a register of projects in memory, for fixtures |
 //! | [`messenger`] | the suite of `AgentMessenger` |
 //! | [`repo`] | the suite of `RepoResolver` |
 //! | [`runtime`] | the suite of `Runtime` |
+//! | [`session_dir`] | the suite of `SessionDirs` |
+//! | [`spool`] | the suite of `ReportSpool` |
 //! | [`store`] | the suite of `ProjectStore`, `SessionStore` and `ChangeLog` |
 //! | [`workspace`] | the suite of `Workspace` |
 
@@ -22,10 +25,13 @@
 )]
 
 pub mod agent;
+pub mod clock;
 pub mod git;
 pub mod memory;
 pub mod messenger;
 pub mod repo;
 pub mod runtime;
+pub mod session_dir;
+pub mod spool;
 pub mod store;
 pub mod workspace;

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -112,7 +113,14 @@ impl Directory {
         }
     }
 
-    /// Removes a file of this directory, as far as that is possible: called when something else failed already.
+    /// Whether a file of that name was last changed longer ago than `age`; false when that cannot be told.
+    pub(super) fn is_older(&self, name: &str, age: Duration) -> bool {
+        let Ok(stat) = fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
+        let seconds = u64::try_from(stat.st_mtime).unwrap_or(0);
+        (SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).elapsed().is_ok_and(|elapsed| elapsed > age)
+    }
+
+    /// Removes a file of this directory, as far as that is possible: called when something else failed already, or for tidiness.
     pub(super) fn discard(&self, name: &str) {
         let _ = fs::unlinkat(&self.handle, name, AtFlags::empty());
     }

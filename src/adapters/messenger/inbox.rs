@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::directory::Directory;
 use crate::domain::id::MessageId;
 use crate::domain::message::Message;
+use crate::platform::file;
 use crate::ports::clock::Clock;
 use crate::ports::messenger::{AgentMessenger, MessengerError};
 
@@ -92,6 +93,16 @@ fn open_inbox(workspace: &Path) -> Result<Directory, MessengerError> {
     Directory::open(workspace)?.make(AO)?.make(INBOX)
 }
 
+/// Removes the temporary files of posts that were cut off. Young ones may be of a post under way.
+fn sweep(inbox: &Directory) -> Result<(), MessengerError> {
+    for name in inbox.names()? {
+        if file::is_staged(&name) && inbox.is_older(&name, file::ABANDONED_AFTER) {
+            inbox.discard(&name);
+        }
+    }
+    Ok(())
+}
+
 /// The name of the file that holds this message, when it lies in the inbox.
 fn find(inbox: &Directory, hash: &str) -> Result<Option<String>, MessengerError> {
     let names = inbox.names()?;
@@ -123,7 +134,7 @@ fn number_of(name: &str) -> Option<u64> {
 impl AgentMessenger for InboxMessenger {
     async fn open(&self, workspace: &Path) -> Result<(), MessengerError> {
         let path = workspace.to_owned();
-        in_background(workspace, move || open_inbox(&path).map(|_| ())).await
+        in_background(workspace, move || sweep(&open_inbox(&path)?)).await
     }
 
     async fn post(&self, workspace: &Path, message: &Message) -> Result<(), MessengerError> {
@@ -209,6 +220,28 @@ mod tests {
         let clock = Arc::new(SteppingBack(Mutex::new(1_700_000_060_000)));
         InboxMessenger::new(clock).post_now(workspace.path(), &message(1)).unwrap();
         assert!(inbox.join(format!("01700000000000000000_{}.md", hash_of(&message(1).id))).is_file());
+    }
+
+    #[tokio::test]
+    async fn opening_sweeps_what_a_post_that_was_cut_off_left() {
+        let workspace = tempfile::tempdir().unwrap();
+        let messenger = InboxMessenger::new(Arc::new(SteppingBack(Mutex::new(1_700_000_060_000))));
+        messenger.post_now(workspace.path(), &message(1)).unwrap();
+        let inbox = workspace.path().join(".ao/inbox");
+        let age = |path: &Path| {
+            let file = std::fs::File::options().append(true).create(true).open(path).unwrap();
+            file.set_modified(file.metadata().unwrap().modified().unwrap() - 2 * file::ABANDONED_AFTER).unwrap();
+        };
+        for posted in std::fs::read_dir(&inbox).unwrap() {
+            age(&posted.unwrap().path());
+        }
+        age(&inbox.join(".cut-off.tmp"));
+        std::fs::write(inbox.join(".under-way.tmp"), "").unwrap();
+        messenger.open(workspace.path()).await.unwrap();
+        assert!(!inbox.join(".cut-off.tmp").exists());
+        assert!(inbox.join(".under-way.tmp").exists());
+        std::fs::remove_file(inbox.join(".under-way.tmp")).unwrap();
+        assert_eq!(bodies(workspace.path()), ["text 1"]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
-//! A directory of report files, one JSON file each. Names begin with the report's time in nanoseconds, so that name order
-//! is time order.
+//! A directory of report files, one JSON file each: `<nanoseconds>_<number>_<process>.json`.
+//!
+//! Names in alphabetical order are the order of [`ReportSpool`]: the report's time first (times are whole milliseconds, so
+//! several reports may share one), then how many the process had put before.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use async_trait::async_trait;
 
 use crate::domain::report::HookReport;
 use crate::platform::file;
-use crate::ports::spool::{ReportSpool, SpoolError, Spooled};
+use crate::ports::spool::{MOST_PENDING, ReportSpool, SpoolError, Spooled};
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -27,6 +29,42 @@ impl FileSpool {
     }
 }
 
+impl FileSpool {
+    /// The reports' names, in order.
+    fn names(&self) -> io::Result<Vec<String>> {
+        let entries = match std::fs::read_dir(&self.directory) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if Path::new(&name).extension().is_some_and(|extension| extension == "json") {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+/// Reads a regular file; `None` when nothing is there. To open a named pipe would be to wait for its writer.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() => file::read_if_there(path),
+        Ok(_) => Err(io::Error::other("not a regular file")),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(cause),
+    }
+}
+
+/// Gives what cannot be read a name that is no report's: kept for a person to look at, and out of the way.
+fn set_aside(path: &Path, cause: &io::Error) {
+    let aside = path.with_extension("json.bad");
+    let renamed = std::fs::rename(path, &aside);
+    tracing::warn!(path = %path.display(), %cause, aside = renamed.is_ok(), "a spooled report cannot be read");
+}
+
 fn error(action: &'static str, path: &Path, source: io::Error) -> SpoolError {
     SpoolError { action, path: path.to_owned(), source }
 }
@@ -36,10 +74,10 @@ impl ReportSpool for FileSpool {
     async fn put(&self, report: &HookReport) -> Result<(), SpoolError> {
         file::create_private_dir(&self.directory).map_err(|source| error("make", &self.directory, source))?;
         let name = format!(
-            "{:020}_{}_{}.json",
+            "{:020}_{:010}_{}.json",
             report.at.as_nanosecond(),
+            NEXT.fetch_add(1, Ordering::Relaxed),
             std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
         );
         let path = self.directory.join(name);
         let content = serde_json::to_vec(report).map_err(|source| error("write", &path, source.into()))?;
@@ -47,27 +85,18 @@ impl ReportSpool for FileSpool {
     }
 
     async fn pending(&self) -> Result<Vec<Spooled>, SpoolError> {
-        let mut names = Vec::new();
-        let entries = match std::fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(error("list", &self.directory, source)),
-        };
-        for entry in entries {
-            let entry = entry.map_err(|source| error("list", &self.directory, source))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if Path::new(&name).extension().is_some_and(|extension| extension == "json") {
-                names.push(name);
+        file::sweep_staged(&self.directory);
+        let mut spooled = Vec::new();
+        for name in self.names().map_err(|source| error("list", &self.directory, source))? {
+            if spooled.len() == MOST_PENDING {
+                break;
             }
-        }
-        names.sort_unstable();
-        let mut spooled = Vec::with_capacity(names.len());
-        for name in names {
             let path = self.directory.join(&name);
-            let Some(content) = file::read_if_there(&path).map_err(|source| error("read", &path, source))? else {
-                continue;
-            };
-            spooled.push(Spooled { name, report: serde_json::from_slice(&content).ok() });
+            match read(&path) {
+                Ok(Some(content)) => spooled.push(Spooled { name, report: serde_json::from_slice(&content).ok() }),
+                Ok(None) => {}
+                Err(cause) => set_aside(&path, &cause),
+            }
         }
         Ok(spooled)
     }
@@ -94,27 +123,41 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reports_come_back_in_order_of_time_until_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = FileSpool::new(dir.path().join("spool"));
-        assert!(spool.pending().await.unwrap().is_empty());
-        spool.put(&report(20, "Stop")).await.unwrap();
-        spool.put(&report(3, "SessionStart")).await.unwrap();
-        let pending = spool.pending().await.unwrap();
-        let events: Vec<_> = pending.iter().map(|s| s.report.clone().unwrap().event).collect();
-        assert_eq!(events, ["SessionStart", "Stop"]);
-        for spooled in &pending {
-            spool.remove(&spooled.name).await.unwrap();
-            spool.remove(&spooled.name).await.unwrap();
-        }
-        assert!(spool.pending().await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
     async fn what_is_no_report_is_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("1.json"), "{").unwrap();
         let spool = FileSpool::new(dir.path().to_owned());
         assert_eq!(spool.pending().await.unwrap(), [Spooled { name: "1.json".into(), report: None }]);
+    }
+    #[tokio::test]
+    async fn what_cannot_be_read_is_set_aside_and_blocks_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::create_dir(path("1.json")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path("2.json")).unwrap();
+        std::os::unix::net::UnixListener::bind(path("3.json")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("4.json"), rustix::fs::Mode::RWXU).unwrap();
+        let spool = FileSpool::new(dir.path().to_owned());
+        spool.put(&report(5, "Stop")).await.unwrap();
+        for _ in 0..2 {
+            let pending = spool.pending().await.unwrap();
+            assert_eq!(pending.iter().map(|s| s.report.clone().unwrap().event).collect::<Vec<_>>(), ["Stop"]);
+        }
+        assert!((1..=4).all(|number| path(&format!("{number}.json.bad")).symlink_metadata().is_ok()));
+    }
+
+    #[tokio::test]
+    async fn the_temporary_file_of_a_killed_hook_is_swept_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, age) in
+            [(".1.json.7.0.tmp", file::ABANDONED_AFTER * 2), (".2.json.7.0.tmp", file::ABANDONED_AFTER / 2)]
+        {
+            let file = std::fs::File::create(dir.path().join(name)).unwrap();
+            let written = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(written - age).unwrap();
+        }
+        assert!(FileSpool::new(dir.path().to_owned()).pending().await.unwrap().is_empty());
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [".2.json.7.0.tmp"]);
     }
 }

@@ -73,18 +73,23 @@ impl SqliteStore {
         Ok(Self { writer: Writer { pool: writer, newest: Arc::new(watch::Sender::new(newest)) }, readers })
     }
 
-    /// Waits for the writes under way and closes the database. Whatever is asked afterwards fails.
+    /// Waits for the writes and reads under way and closes the database, which is one complete file then. Whatever is asked
+    /// afterwards fails.
     pub async fn close(&self) {
         // Readers first: the last connection to close folds the write-ahead log into the database, and must be able to.
-        self.readers.close().await;
-        self.writer.pool.close().await;
+        for pool in [&self.readers, &self.writer.pool] {
+            pool.close().await;
+            // sqlx 0.8 waits for a connection that is just being given back, and leaves it open; asked again, it closes it.
+            pool.close().await;
+        }
     }
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
-        .min_connections(1)
+        // With a minimum, sqlx keeps opening connections in a task of its own, and `close` does not wait for that one.
+        .min_connections(0)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)

@@ -3,7 +3,12 @@
 //! Claude Code trusts a directory when its configuration says so of the main checkout of the directory's repository, or of the
 //! directory itself. (A directory above the repository counted in 2.1.197 and no longer in 2.1.330.) The workspace itself is
 //! the narrowest that works, and it is marked only when its repository is not trusted. That the user asked for an agent in
-//! this repository is the consent; the repository's own shared settings still need the user's trust in the main checkout.
+//! this repository is the consent.
+//!
+//! To mark the main checkout would be one mark for all sessions, and too much: the permissions that the repository's own
+//! `.claude/settings.json` gives would hold, unasked, for ao's agents and for the user's own later runs. With the workspace
+//! marked, 2.1.197 does not let them hold, and 2.1.330 asks about them in the agent's terminal: that answer is the user's.
+//! So that marks do not add up, a new one replaces those of this project's workspaces that are gone.
 //!
 //! The file belongs to Claude Code and holds the user's login, so it is written under Claude Code's own lock (a directory
 //! beside it, stale after 10 s without a change), as a whole, through a symbolic link if it is one, with every other key in
@@ -46,6 +51,7 @@ pub(super) async fn ensure(config: &Path, workspace: &Path, repository: &Path) -
         let lock = Lock::take(config).await?;
         let (found, mut root) = read(&target)?;
         if !is_trusted(&root) {
+            forget_removed_siblings(&mut root, Path::new(&workspace));
             mark(&mut root, &workspace).map_err(|source| failed("change", &target, source))?;
             let text = serde_json::to_vec_pretty(&root).map_err(|error| failed("change", &target, error.into()))?;
             marked |= replace_if_unchanged(&target, found.as_deref(), &text, 0o600)
@@ -96,6 +102,19 @@ fn read(path: &Path) -> Result<Found, AgentError> {
 fn trusts(root: &Map<String, Value>, directory: &str) -> bool {
     let project = root.get(PROJECTS).and_then(|projects| projects.get(directory));
     project.and_then(|project| project.get(ACCEPTED)) == Some(&Value::Bool(true))
+}
+
+/// Takes away the marks of workspaces that lay beside this one and are gone. A mark that holds more than ao writes is Claude
+/// Code's own by now, and stays.
+fn forget_removed_siblings(root: &mut Map<String, Value>, workspace: &Path) {
+    let only_marked = json!({ ACCEPTED: true });
+    if let Some(projects) = root.get_mut(PROJECTS).and_then(Value::as_object_mut) {
+        projects.retain(|directory, project| {
+            let directory = Path::new(directory);
+            let is_sibling = directory != workspace && directory.parent() == workspace.parent();
+            !(is_sibling && *project == only_marked && matches!(directory.try_exists(), Ok(false)))
+        });
+    }
 }
 
 fn mark(root: &mut Map<String, Value>, directory: &str) -> io::Result<()> {

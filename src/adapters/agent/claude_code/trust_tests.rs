@@ -43,6 +43,13 @@ impl Fixture {
         self.root.path().canonicalize().unwrap().join(name)
     }
 
+    /// Makes a workspace beside others.
+    fn sibling(&self, name: &str) -> PathBuf {
+        let path = self.path("worktrees").join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
     async fn ensure(&self) -> Result<bool, AgentError> {
         ensure(&self.config(), &self.path("workspace"), &self.path("repository")).await
     }
@@ -74,6 +81,31 @@ async fn nothing_is_written_when_it_is_trusted_already() {
         assert!(!fixture.ensure().await.unwrap(), "{trusted}");
         assert_eq!(fixture.text(), config.to_string());
     }
+}
+
+#[tokio::test]
+async fn marks_do_not_add_up() {
+    let fixture = Fixture::new(Some(CONFIG));
+    let [elsewhere, used, kept] = ["gone", "worktrees/used", "worktrees/kept"].map(|name| fixture.path(name));
+    std::fs::create_dir_all(&kept).unwrap();
+    let (_, mut root) = read(&fixture.config()).unwrap();
+    let name = |path: &Path| path.to_str().unwrap().to_owned();
+    for marked in [&elsewhere, &used, &kept] {
+        mark(&mut root, &name(marked)).unwrap();
+    }
+    // Claude Code has put something of its own there.
+    root["projects"][name(&used)]["allowedTools"] = json!([]);
+    std::fs::write(fixture.config(), serde_json::to_string(&root).unwrap()).unwrap();
+
+    for number in 0..10 {
+        let workspace = fixture.sibling(&format!("w{number}"));
+        assert!(ensure(&fixture.config(), &workspace, &fixture.path("repository")).await.unwrap());
+        std::fs::remove_dir(&workspace).unwrap();
+    }
+    let (_, root) = read(&fixture.config()).unwrap();
+    let last = fixture.path("worktrees/w9");
+    let marked: Vec<_> = root["projects"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(marked, ["/other".to_owned(), name(&elsewhere), name(&used), name(&kept), name(&last)]);
 }
 
 #[tokio::test]
@@ -169,7 +201,7 @@ async fn a_program_that_keeps_writing_loses_no_key_and_neither_does_ao() {
     });
     let mut workspaces = Vec::new();
     for number in 0..20 {
-        let workspace = fixture.path(&format!("w{number}"));
+        let workspace = fixture.sibling(&format!("w{number}"));
         assert!(ensure(&config, &workspace, &fixture.path("repository")).await.unwrap());
         workspaces.push(workspace);
     }
@@ -192,7 +224,8 @@ async fn twenty_at_once_all_get_their_mark() {
         .map(|number| {
             let fixture = std::sync::Arc::clone(&fixture);
             tokio::spawn(async move {
-                ensure(&fixture.config(), &fixture.path(&format!("w{number}")), &fixture.path("repository")).await
+                let workspace = fixture.sibling(&format!("w{number}"));
+                ensure(&fixture.config(), &workspace, &fixture.path("repository")).await
             })
         })
         .collect();
@@ -201,6 +234,6 @@ async fn twenty_at_once_all_get_their_mark() {
     }
     let (_, root) = read(&fixture.config()).unwrap();
     for number in 0..20 {
-        assert!(trusts(&root, fixture.path(&format!("w{number}")).to_str().unwrap()), "w{number}");
+        assert!(trusts(&root, fixture.sibling(&format!("w{number}")).to_str().unwrap()), "w{number}");
     }
 }
