@@ -133,7 +133,8 @@ pub enum Liveness {
 /// - [`probe`](Runtime::probe) is one batched look, answers for every key it was given, and never blocks for longer than
 ///   two seconds.
 /// - [`stop`](Runtime::stop) is idempotent; a terminal that is not there is success.
-/// - Neither the prompt nor an environment value shows in any process's command line.
+/// - Neither the prompt nor an environment value shows in any process's command line, and no environment value is on disk once
+///   the agent runs, has ended, was stopped, or could not be started.
 /// - What only a shell would expand is passed on as it is: programs are started without a shell.
 #[async_trait]
 pub trait Runtime: Send + Sync {

@@ -63,16 +63,31 @@ pub fn run(session_dir: &Path, ready: impl AsyncFnOnce(&LaunchSpec) -> io::Resul
 /// # Errors
 /// When there is none, it is of an earlier boot, or it was taken or called off before.
 pub(super) fn take(session_dir: &Path) -> io::Result<(LaunchSpec, ProcessIdentity)> {
-    let spec = LaunchSpec::read(session_dir)?
+    let mut spec = LaunchSpec::read(session_dir)?
         .ok_or_else(|| io::Error::other(format!("there is no launch in {}", session_dir.display())))?;
     let me = process::identity(std::process::id())?.ok_or(io::ErrorKind::NotFound)?;
     if spec.boot != process::boot_id()? {
         return Err(io::Error::other("this launch is of an earlier boot"));
     }
+    // Before the claim: after it, anybody may remove it.
+    let environment = spec.read_environment(session_dir)?;
     if !launch::claim(session_dir, &Claim::Supervisor(me))? {
         return Err(io::Error::other("this launch already ran or was called off; it never runs again"));
     }
+    match environment {
+        Some(environment) => spec.env = environment,
+        None => return Err(cannot_take(session_dir, "its environment is not on record")?),
+    }
+    if let Err(error) = spec.forget_environment(session_dir) {
+        return Err(cannot_take(session_dir, &format!("its environment cannot be removed from the disk: {error}"))?);
+    }
     Ok((spec, me))
+}
+
+/// Puts on record that the launch, which was taken, cannot be started; gives the same as an error.
+fn cannot_take(session_dir: &Path, cause: &str) -> io::Result<io::Error> {
+    launch::record_failure(session_dir, cause)?;
+    Ok(io::Error::other(cause.to_owned()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that starts an agent in a multiplexer's pane")]

@@ -33,6 +33,7 @@ macro_rules! runtime_contract_tests {
             a_file_as_standard_input_arrives_whole_and_the_terminal_stays
             standard_streams_are_a_terminal_of_the_asked_kind
             nothing_secret_shows_in_a_process_listing
+            no_environment_value_stays_on_disk
             a_missing_program_is_refused_and_leaves_nothing
             a_missing_directory_is_refused_and_leaves_nothing
             an_agent_that_ends_at_once_was_created

@@ -1,5 +1,6 @@
 //! Clauses about the start.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::oneshot::error::TryRecvError;
@@ -102,6 +103,49 @@ pub async fn nothing_secret_shows_in_a_process_listing(bench: Bench) {
     }
     stop.send(()).unwrap();
     assert!(watcher.await.unwrap() > 0, "nobody looked");
+}
+
+/// An environment holds tokens: they are nowhere on disk once the agent runs, nor after its end, nor after a failed start.
+pub async fn no_environment_value_stays_on_disk(bench: Bench) {
+    let secret = format!("secret-{}", uuid::Uuid::new_v4());
+    let with_secrets = |script| {
+        let mut spec = bench.script(&bench.key(), script);
+        spec.base_env.insert("BASE_TOKEN".to_owned(), format!("base-{secret}"));
+        spec.command.env.insert("TOKEN".to_owned(), secret.clone());
+        spec
+    };
+    let found = || files_with(&bench.path(""), &secret);
+    let spec = with_secrets("test -n \"$TOKEN\" && test -n \"$BASE_TOKEN\" && echo both are here; read line; exit 4");
+    bench.create(&spec).await;
+    assert_eq!(found(), Vec::<PathBuf>::new(), "while the agent runs");
+    bench.until_shown(&spec.key, "both are here").await;
+    bench.runtime().input(&spec.key, b"\r").await.unwrap();
+    assert_eq!(bench.until_dead(&spec.key).await, Exit::Code(4));
+    assert_eq!(found(), Vec::<PathBuf>::new(), "after the agent's end");
+    let spec = with_secrets("read line");
+    bench.create(&spec).await;
+    bench.runtime().stop(&spec.key, Duration::ZERO).await.unwrap();
+    assert_eq!(found(), Vec::<PathBuf>::new(), "after a stop");
+    let mut spec = with_secrets("read line");
+    spec.cwd = bench.path("no such directory");
+    bench.runtime().create(&spec).await.unwrap_err();
+    assert_eq!(found(), Vec::<PathBuf>::new(), "after a failed start");
+}
+
+/// The files below a directory whose content holds a text.
+fn files_with(directory: &Path, text: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            found.extend(files_with(&entry.path(), text));
+        } else if kind.is_file() {
+            // Files of a multiplexer come and go.
+            let content = std::fs::read(entry.path()).unwrap_or_default();
+            found.extend(content.windows(text.len()).any(|part| part == text.as_bytes()).then(|| entry.path()));
+        }
+    }
+    found
 }
 
 /// A program that is not there is a refusal that names it, not a terminal with an error message in it.

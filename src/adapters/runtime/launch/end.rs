@@ -25,6 +25,7 @@ const SUPERVISOR_BOUND: Duration = Duration::from_secs(10);
 pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit>> {
     let Some(spec) = LaunchSpec::read(session_dir)? else { return Ok(None) };
     if !spec.is_of_this_boot()? {
+        spec.forget_environment(session_dir)?;
         return Ok(None);
     }
     // Its supervisor may still be keeping the last screen: then it is waited for, but nothing of the agent was stopped.
@@ -49,6 +50,8 @@ pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit
     if let Some(supervisor) = supervisor {
         dismiss(supervisor).await?;
     }
+    // When its supervisor was killed before it did this itself.
+    spec.forget_environment(session_dir)?;
     if !ran {
         return Ok(None);
     }
