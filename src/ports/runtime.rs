@@ -122,7 +122,7 @@ pub enum Liveness {
 ///
 /// # Contract
 /// - A terminal is named by its session; [`create`](Runtime::create) for a session whose terminal has ended replaces it,
-///   for one that still runs it is refused.
+///   for one that still runs it is refused. What the ended one left running, because who would have ended it was killed, ends first.
 /// - [`create`](Runtime::create) answers `Ok` only when the agent's process was seen running, and then gives its identity;
 ///   a process that ran and ended between is reported as running, and the next probe says how it ended. On `Err` no
 ///   process and no terminal of it is left. Any number of calls may run at once, and none is lost.

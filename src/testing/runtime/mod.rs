@@ -39,6 +39,7 @@ macro_rules! runtime_contract_tests {
             an_agent_that_ends_at_once_was_created
             a_running_session_is_not_created_again
             an_ended_session_is_created_again
+            what_a_killed_supervisor_left_ends_before_the_session_is_created_again
             none_of_twenty_at_once_is_lost
             probe_answers_for_every_key
             exit_codes_and_signals_are_on_record

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot::error::TryRecvError;
 
-use super::bench::{Bench, processes_with};
+use super::bench::{Bench, processes_with, runs};
 use crate::domain::exit::Exit;
 use crate::platform::process;
 use crate::ports::runtime::{Liveness, RuntimeError};
@@ -195,6 +195,22 @@ pub async fn an_ended_session_is_created_again(bench: Bench) {
     assert_eq!(bench.probe(&key).await, Liveness::Alive(second));
     bench.until_shown(&key, "second life").await;
     assert!(!bench.runtime().output(&key, 100).await.unwrap().contains("first life"));
+}
+
+/// Nobody ends what an agent left running when the process that would is killed: the next terminal's start does, as the last
+/// moment at which it can be found.
+pub async fn what_a_killed_supervisor_left_ends_before_the_session_is_created_again(bench: Bench) {
+    let left = "(setsid sh -c 'trap \"\" HUP; echo $$ > left.part; mv left.part left; while :; do sleep 0.05; done' &)";
+    let (key, agent) = bench.run(&format!("{left}; while :; do sleep 0.05; done")).await;
+    let left: u32 = String::from_utf8(bench.until_written("left").await).unwrap().trim().parse().unwrap();
+    let parent = process::stat(agent.pid).unwrap().unwrap().parent;
+    let parent = process::identity(parent).unwrap().expect("the agent has a parent");
+    crate::platform::tree::send(parent, rustix::process::Signal::KILL).unwrap();
+    bench.until_dead(&key).await;
+    assert!(runs(left), "the test itself is wrong");
+    let second = bench.create(&bench.script(&key, "read line")).await;
+    assert!(!runs(left), "process {left} of the earlier terminal was left behind");
+    assert_eq!(bench.probe(&key).await, Liveness::Alive(second));
 }
 
 /// Concurrent calls all succeed, each with an agent of its own.

@@ -299,6 +299,8 @@ impl Runtime for PtyRuntime {
             Liveness::Unknown(why) => return Err(self.cannot_create(&format!("its terminal may still be used: {why}"))),
         }
         self.preflight().await?;
+        // What an earlier holder left that was killed: its launch's records, which are about to go, are what it is found by.
+        launch::stop(session_dir, Duration::ZERO).await.map_err(|error| self.cannot_create(&error))?;
         remove_socket(session_dir).map_err(|error| self.cannot_create(&error))?;
         let call_off = CallOff(session_dir);
         let created = self.try_create(spec).await;
