@@ -325,6 +325,51 @@ async fn an_agent_that_does_not_read_holds_nobody_up() {
     .await;
 }
 
+/// What a terminal that nobody reads takes before it makes its writer wait, in bytes, and then some.
+const KERNEL_BUFFER_BYTES: usize = 100_000;
+
+#[tokio::test]
+async fn i08_what_was_reported_as_failed_is_not_typed_later() {
+    check(Pty::new(), async |bench: Bench| {
+        let script = "stty raw -echo; echo > ready; until test -e go; do sleep 0.05; done; exec cat > got";
+        let (key, _) = bench.run(script).await;
+        bench.until_written("ready").await;
+        let typed = bench.runtime().input(&key, &vec![b'x'; 1_000_000]).await;
+        assert!(matches!(typed, Err(RuntimeError::Failed { .. })), "{typed:?}");
+        // Enough to fill every queue.
+        let mut queued = tokio::task::JoinSet::new();
+        for _ in 0..30 {
+            let (bench, key) = (bench.clone(), key.clone());
+            queued.spawn(async move { bench.runtime().input(&key, b"queued").await });
+        }
+        for typed in queued.join_all().await {
+            assert!(matches!(typed, Err(RuntimeError::Failed { .. })), "{typed:?}");
+        }
+        std::fs::write(bench.path("go"), "").unwrap();
+        bench.runtime().input(&key, b"the end").await.unwrap();
+        let look = async || std::fs::read(bench.path("got")).ok().filter(|got| got.ends_with(b"the end"));
+        let got = bench.until("what is typed arrives again", look).await;
+        let taken = got.iter().filter(|byte| **byte == b'x').count();
+        assert!(taken < KERNEL_BUFFER_BYTES, "{taken} bytes of what had failed were typed");
+        assert_eq!(got.len(), taken + "the end".len(), "what was queued was typed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_request_calls_a_waiting_input_off() {
+    check(Pty::new(), async |bench: Bench| {
+        let (key, _) = bench.run("stty raw -echo; echo > ready; while :; do sleep 0.05; done").await;
+        bench.until_written("ready").await;
+        let mut stream = connect(&key).await;
+        protocol::send(&mut stream, &Request::Input, &vec![b'x'; 1_000_000]).await.unwrap();
+        let (reply, _) = ask(&mut stream, &Request::Screen, b"").await;
+        assert!(matches!(reply, Reply::Error { code: ErrorCode::Failed, .. }), "{reply:?}");
+        assert_eq!(hear(&mut stream).await.0, Reply::Text);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn stop_on_the_socket_answers_with_the_exit() {
     check(Pty::new(), async |bench: Bench| {

@@ -171,6 +171,9 @@ pub trait Runtime: Send + Sync {
     /// Types bytes into the terminal, as a keyboard would.
     ///
     /// # Errors
+    /// [`RuntimeError::Failed`] when the agent does not take them in time: a beginning of them may have been typed, and what was not
+    /// handed to the terminal or its multiplexer by then is never typed later.
+    ///
     /// [`RuntimeError::NoTerminal`] when the agent does not run any more: nothing is ever typed for nobody.
     async fn input(&self, key: &TerminalKey, bytes: &[u8]) -> Result<(), RuntimeError>;
 

@@ -263,12 +263,19 @@ async fn read(output: &mut OwnedReadPty, chunk: &mut [u8]) -> usize {
     0
 }
 
-/// The keyboard: waits when the agent does not read.
+/// The keyboard: waits when the agent does not read. What nobody waits for any more is not typed, or not any further: what the terminal
+/// has already taken cannot be taken back.
 async fn type_keys(mut input: OwnedWritePty, mut typed: mpsc::Receiver<Keys>) {
     while let Some(Keys { bytes, taken }) = typed.recv().await {
-        let written = input.write_all(&bytes).await;
-        if let Some(taken) = taken {
-            let _ = taken.send(written);
-        }
+        let Some(mut taken) = taken else {
+            let _ = input.write_all(&bytes).await;
+            continue;
+        };
+        let written = tokio::select! {
+            biased;
+            () = taken.closed() => continue,
+            written = input.write_all(&bytes) => written,
+        };
+        let _ = taken.send(written);
     }
 }
