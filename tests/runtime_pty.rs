@@ -253,6 +253,24 @@ async fn a_program_learns_the_new_size() {
 }
 
 #[tokio::test]
+async fn a_holder_stays_small_whatever_it_is_told() {
+    check(Pty::new(), async |bench: Bench| {
+        let script = "printf '\\033]0;'; head -c 100000000 /dev/zero | tr '\\0' x; printf '\\007'; echo; echo > finished; \
+                      stty size; while :; do sleep 0.05; done";
+        let (key, _) = bench.run(script).await;
+        bench.until_written("finished").await;
+        let mut stream = connect(&key).await;
+        assert_eq!(ask(&mut stream, &Request::Resize { rows: u16::MAX, cols: u16::MAX }, b"").await.0, Reply::Done);
+        bench.until_shown(&key, "40 120").await;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", holder(&key).pid)).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(peak_kib < 96 * 1024, "the holder took {peak_kib} KiB");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_terminal_answers_with_nobody_attached() {
     check(Pty::new(), async |bench: Bench| {
         let script = "stty raw -echo; printf 'abc\\033[6n'; dd bs=1 count=6 of=answer.part 2> errors; mv answer.part answer; sleep 60";

@@ -23,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::limits::bounded;
 use super::screen::{HISTORY_LINES, Screen};
 use super::scrollback::{self, Scrollback};
 use super::server::{self, Command, Hub, Keys};
@@ -118,7 +119,8 @@ impl<'a> Holder<'a> {
         let scrollback = Scrollback::create(&launch::directory(session_dir))?;
 
         let (pty, pts) = pty_process::open().map_err(io::Error::other)?;
-        pty.resize(Size::new(spec.size.rows, spec.size.cols)).map_err(io::Error::other)?;
+        let TerminalSize { rows, cols } = bounded(spec.size);
+        pty.resize(Size::new(rows, cols)).map_err(io::Error::other)?;
         let terminal = std::os::fd::AsFd::as_fd(&pty).try_clone_to_owned()?;
         let mut child = start_agent(&spec, pts)?;
         let agent = supervisor::started(session_dir, &mut child, me).await?;
@@ -191,7 +193,7 @@ impl<'a> Holder<'a> {
     }
 
     fn resize(&mut self, size: TerminalSize) -> io::Result<()> {
-        let TerminalSize { rows, cols } = size;
+        let TerminalSize { rows, cols } = bounded(size);
         rustix::termios::tcsetwinsize(
             &self.terminal,
             rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 },

@@ -6,7 +6,7 @@
 //! | [`holder`] | the process: terminal, agent, end |
 //! | [`protocol`] | what is spoken on its socket |
 //! | `server`, `client` | both sides of it |
-//! | `screen` | the model of what the terminal shows |
+//! | `screen`, `limits` | the model of what the terminal shows, and what keeps it small |
 //! | [`scrollback`] | the raw output on disk |
 //!
 //! Beside the records of every launch ([`super::launch`]) a session's `terminal/` directory holds: `socket` (the path of the holder's
@@ -15,6 +15,7 @@
 
 mod client;
 pub mod holder;
+mod limits;
 pub mod protocol;
 mod screen;
 pub mod scrollback;
