@@ -87,7 +87,7 @@ struct Holder<'a> {
     socket: &'a Path,
     spec: LaunchSpec,
     me: ProcessIdentity,
-    agent: ProcessIdentity,
+    agent: supervisor::Agent,
     child: Child,
     output: OwnedReadPty,
     /// The terminal once more, to set its size.
@@ -148,7 +148,7 @@ impl<'a> Holder<'a> {
         supervisor::end_rest(&self.spec, self.agent, self.me).await;
         self.drain(&mut chunk).await;
         self.keep_last_screen();
-        let exit = status.map_or(Exit::Unknown, launch::exit_of);
+        let exit = supervisor::known_exit(status);
         let recorded = launch::record_exit(self.session_dir, exit);
         // Removed before anybody is told: whoever was told finds nothing left.
         let removed = file::remove_if_there(self.socket);
@@ -205,12 +205,12 @@ impl<'a> Holder<'a> {
     /// Begins to end the agent; that it ended is seen where it is waited for.
     fn stop(&self, grace: Duration) {
         let family = Family {
-            roots: vec![self.agent],
-            sessions: vec![self.agent.pid],
+            roots: vec![self.agent.process],
+            sessions: self.agent.session().into_iter().collect(),
             marker: Some(self.spec.marker()),
             except: Some(self.me),
         };
-        let agent = self.agent;
+        let agent = self.agent.process;
         tokio::spawn(async move {
             if let Err(error) = family.end(Some(agent), grace).await {
                 tracing::warn!(%error, "the agent could not be ended");
