@@ -303,6 +303,25 @@ async fn a_killed_supervisor_leaves_no_pane_that_could_take_input() {
     fixture.nothing_is_left().await;
 }
 
+/// A killed daemon leaves the client that it had just started to make a session; that makes its directory again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_still_makes_a_session_is_ended_with_it() {
+    let Some(fixture) = Fixture::new().await else { return };
+    let spec = fixture.spec(1, "/bin/sleep", &["600"]);
+    fixture.runtime.create(&spec).await.unwrap();
+    let socket_dir = std::fs::read_dir(fixture.root.join("s")).unwrap().next().unwrap().unwrap().path();
+    fixture.runtime.stop(&spec.key, GRACE).await.unwrap();
+    // A shell with the client's arguments and environment, of which the first is its script.
+    std::fs::write(fixture.root.join("attach"), "sleep 1; mkdir -p \"$ZELLIJ_SOCKET_DIR\"; sleep 1").unwrap();
+    let mut client = std::process::Command::new("/bin/sh");
+    client.env_clear().envs(environment()).env("ZELLIJ_SOCKET_DIR", &socket_dir).current_dir(&fixture.root);
+    let mut client = client.args(["attach", "--create-background", "shop-1"]).spawn().unwrap();
+    until("the client runs", || fixture.processes().iter().any(|(_, cmdline)| cmdline.contains("attach"))).await;
+    fixture.runtime.stop(&spec.key, GRACE).await.unwrap();
+    client.wait().unwrap();
+    fixture.nothing_is_left().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_is_made_again_right_after_its_agent_ended() {
     let Some(fixture) = Fixture::new().await else { return };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::place::Place;
+use super::place::{Place, SOCKET_DIR_VARIABLE};
 use crate::platform::child::{Output, Program};
 
 /// How long a command to a session may take. They take about 10 ms; on a busy machine a start took 3 s.
@@ -28,7 +28,7 @@ impl Zellij {
     /// The environment of a command that talks to one session.
     fn env_for(&self, place: &Place) -> BTreeMap<String, String> {
         let mut env = self.env.clone();
-        env.insert("ZELLIJ_SOCKET_DIR".to_owned(), place.socket_dir.to_string_lossy().into_owned());
+        env.insert(SOCKET_DIR_VARIABLE.to_owned(), place.socket_dir.to_string_lossy().into_owned());
         env
     }
 
