@@ -14,7 +14,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ao::adapters::runtime::launch;
+use ao::adapters::runtime::launch::{self, Claim};
 use ao::adapters::runtime::pty::PtyRuntime;
 use ao::adapters::runtime::pty::protocol::{self, ErrorCode, Reply, Request};
 use ao::adapters::runtime::pty::scrollback::MAX_SCROLLBACK_BYTES;
@@ -135,6 +135,54 @@ async fn an_agent_that_survives_its_holder_is_still_seen_and_stopped() {
         assert!(matches!(typed, Err(RuntimeError::Failed { .. })), "{typed:?}");
         assert_eq!(bench.runtime().stop(&key, Duration::from_secs(5)).await.unwrap(), Some(Exit::Unknown));
         assert!(!process::is_running(agent).unwrap());
+    })
+    .await;
+}
+
+/// A named pipe as standard input: whoever opens it to start the agent waits until somebody writes.
+fn pipe(bench: &Bench) -> PathBuf {
+    let pipe = bench.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    pipe
+}
+
+async fn until_taken(bench: &Bench, key: &TerminalKey) -> ProcessIdentity {
+    let claim = launch::directory(&key.session_dir).join("claim.json");
+    let look = async || match serde_json::from_slice(&std::fs::read(&claim).ok()?).unwrap() {
+        Claim::Supervisor(holder) => Some(holder),
+        Claim::CalledOff => None,
+    };
+    bench.until("the holder has taken the launch", look).await
+}
+
+#[tokio::test]
+async fn i01_a_holder_killed_before_it_started_the_agent_leaves_nothing() {
+    check(Pty::new(), async |bench: Bench| {
+        let key = bench.key();
+        let mut spec = bench.script(&key, "read line");
+        spec.command.stdin = Some(pipe(&bench));
+        let kill = async { tree::send(until_taken(&bench, &key).await, Signal::KILL).unwrap() };
+        let (created, ()) = tokio::join!(bench.runtime().create(&spec), kill);
+        let Err(RuntimeError::CannotCreate { cause, .. }) = created else { panic!("{created:?}") };
+        assert!(cause.contains("did not start the agent") && cause.contains("signal: 9"), "{cause}");
+        bench.assert_nothing_left(&key).await;
+        assert!(!launch::directory(&key.session_dir).exists());
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "takes as long as a start may take, and then as long as its end: 40 s"]
+async fn i01_a_start_that_takes_too_long_leaves_nothing() {
+    check(Pty::new(), async |bench: Bench| {
+        let key = bench.key();
+        let mut spec = bench.script(&key, "read line");
+        spec.command.stdin = Some(pipe(&bench));
+        let created = bench.runtime().create(&spec).await;
+        let Err(RuntimeError::CannotCreate { cause, .. }) = created else { panic!("{created:?}") };
+        assert!(cause.contains("not seen running"), "{cause}");
+        bench.assert_nothing_left(&key).await;
+        assert!(!launch::directory(&key.session_dir).exists());
     })
     .await;
 }

@@ -118,6 +118,14 @@ pub fn is_claimed_by_this_process(session_dir: &Path) -> io::Result<bool> {
     Ok(claimed(session_dir)? == Some(Claim::Supervisor(me)))
 }
 
+/// Whether a supervisor took the launch and is gone.
+pub(super) fn is_abandoned(session_dir: &Path) -> io::Result<bool> {
+    match claimed(session_dir)? {
+        Some(Claim::Supervisor(supervisor)) => Ok(!process::is_running(supervisor)?),
+        Some(Claim::CalledOff) | None => Ok(false),
+    }
+}
+
 /// The record of the start; `None` when there is none.
 ///
 /// # Errors

@@ -119,7 +119,10 @@ impl PtyRuntime {
         file::write_atomically(&directory.join(SOCKET_FILE), socket.as_os_str().as_bytes(), 0o600)?;
         let mut holder = self.start_holder(spec, &session_dir, &socket)?;
         tokio::select! {
-            started = launch::await_start(&session_dir, START_BOUND) => Ok(started?),
+            started = launch::await_start(&session_dir, START_BOUND) => match started {
+                Err(launch::StartError::Abandoned) => Self::after_holder(&session_dir, holder.await).await,
+                started => Ok(started?),
+            },
             ended = &mut holder => Self::after_holder(&session_dir, ended).await,
         }
     }
@@ -130,7 +133,7 @@ impl PtyRuntime {
         ended: Result<io::Result<ExitStatus>, tokio::task::JoinError>,
     ) -> Result<ProcessIdentity, Trouble> {
         match launch::await_start(session_dir, Duration::ZERO).await {
-            Err(launch::StartError::TimedOut(_)) => {}
+            Err(launch::StartError::TimedOut(_) | launch::StartError::Abandoned) => {}
             known => return Ok(known?),
         }
         let how = match ended {
