@@ -131,10 +131,13 @@ pub(super) fn cannot_run(spec: &LaunchSpec, error: &io::Error) -> io::Error {
 
 /// How the agent ended; an error to find that out must not keep its end from being recorded.
 pub(super) fn known_exit(status: io::Result<ExitStatus>) -> Exit {
-    status.map(launch::exit_of).unwrap_or_else(|error| {
-        tracing::warn!(%error, "how the agent ended cannot be found out");
-        Exit::Unknown
-    })
+    status.map_or_else(
+        |error| {
+            tracing::warn!(%error, "how the agent ended cannot be found out");
+            Exit::Unknown
+        },
+        launch::exit_of,
+    )
 }
 
 /// An agent that was started.
