@@ -304,6 +304,60 @@ async fn a_killed_supervisor_leaves_no_pane_that_could_take_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn it_is_found_usable_before_its_directories_are_made() {
+    let Some(fixture) = Fixture::new().await else { return };
+    let data = fixture.root.join("data");
+    let (socket_dir, config_dir) = (data.join("run"), data.join("zellij"));
+    let runtime = ZellijRuntime::new(ZellijSettings { socket_dir, config_dir, ..settings(&fixture.root) });
+    runtime.preflight().await.unwrap();
+    assert!(!data.exists(), "the data directory was made");
+}
+
+/// A named pipe as standard input holds the supervisor up between the claim and the agent's start.
+#[tokio::test(flavor = "multi_thread")]
+async fn i01_a_supervisor_killed_before_it_started_the_agent_leaves_nothing() {
+    let Some(fixture) = Fixture::new().await else { return };
+    let pipe = fixture.root.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut spec = fixture.shell(1, "read line");
+    spec.command.stdin = Some(pipe);
+    let started = Instant::now();
+    let create = tokio::spawn({
+        let (runtime, spec) = (Arc::clone(&fixture.runtime), spec.clone());
+        async move { runtime.create(&spec).await }
+    });
+    let terminal = spec.key.session_dir.join("terminal");
+    until("the launch is taken", || terminal.join("claim.json").exists()).await;
+    let supervisors = fixture.processes().into_iter().filter(|(_, cmdline)| cmdline.contains(" supervise "));
+    supervisors.for_each(|(pid, _)| kill(pid));
+    let created = create.await.unwrap();
+    let Err(RuntimeError::CannotCreate { cause, .. }) = created else { panic!("{created:?}") };
+    assert!(cause.contains("ended while it started the agent"), "{cause}");
+    assert!(started.elapsed() < Duration::from_secs(10), "it was waited for although it was gone");
+    assert!(!terminal.exists());
+    fixture.nothing_is_left().await;
+}
+
+/// A killed daemon leaves the client that it had just started to make a session; that makes its directory again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_still_makes_a_session_is_ended_with_it() {
+    let Some(fixture) = Fixture::new().await else { return };
+    let spec = fixture.spec(1, "/bin/sleep", &["600"]);
+    fixture.runtime.create(&spec).await.unwrap();
+    let socket_dir = std::fs::read_dir(fixture.root.join("s")).unwrap().next().unwrap().unwrap().path();
+    fixture.runtime.stop(&spec.key, GRACE).await.unwrap();
+    // A shell with the client's arguments and environment, of which the first is its script.
+    std::fs::write(fixture.root.join("attach"), "sleep 1; mkdir -p \"$ZELLIJ_SOCKET_DIR\"; sleep 1").unwrap();
+    let mut client = std::process::Command::new("/bin/sh");
+    client.env_clear().envs(environment()).env("ZELLIJ_SOCKET_DIR", &socket_dir).current_dir(&fixture.root);
+    let mut client = client.args(["attach", "--create-background", "shop-1"]).spawn().unwrap();
+    until("the client runs", || fixture.processes().iter().any(|(_, cmdline)| cmdline.contains("attach"))).await;
+    fixture.runtime.stop(&spec.key, GRACE).await.unwrap();
+    client.wait().unwrap();
+    fixture.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_is_made_again_right_after_its_agent_ended() {
     let Some(fixture) = Fixture::new().await else { return };
     for round in 0..5 {

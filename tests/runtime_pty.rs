@@ -14,7 +14,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ao::adapters::runtime::launch;
+use ao::adapters::runtime::launch::{self, Claim};
 use ao::adapters::runtime::pty::PtyRuntime;
 use ao::adapters::runtime::pty::protocol::{self, ErrorCode, Reply, Request};
 use ao::adapters::runtime::pty::scrollback::MAX_SCROLLBACK_BYTES;
@@ -139,6 +139,54 @@ async fn an_agent_that_survives_its_holder_is_still_seen_and_stopped() {
     .await;
 }
 
+/// A named pipe as standard input: whoever opens it to start the agent waits until somebody writes.
+fn pipe(bench: &Bench) -> PathBuf {
+    let pipe = bench.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    pipe
+}
+
+async fn until_taken(bench: &Bench, key: &TerminalKey) -> ProcessIdentity {
+    let claim = launch::directory(&key.session_dir).join("claim.json");
+    let look = async || match serde_json::from_slice(&std::fs::read(&claim).ok()?).unwrap() {
+        Claim::Supervisor(holder) => Some(holder),
+        Claim::CalledOff => None,
+    };
+    bench.until("the holder has taken the launch", look).await
+}
+
+#[tokio::test]
+async fn i01_a_holder_killed_before_it_started_the_agent_leaves_nothing() {
+    check(Pty::new(), async |bench: Bench| {
+        let key = bench.key();
+        let mut spec = bench.script(&key, "read line");
+        spec.command.stdin = Some(pipe(&bench));
+        let kill = async { tree::send(until_taken(&bench, &key).await, Signal::KILL).unwrap() };
+        let (created, ()) = tokio::join!(bench.runtime().create(&spec), kill);
+        let Err(RuntimeError::CannotCreate { cause, .. }) = created else { panic!("{created:?}") };
+        assert!(cause.contains("did not start the agent") && cause.contains("signal: 9"), "{cause}");
+        bench.assert_nothing_left(&key).await;
+        assert!(!launch::directory(&key.session_dir).exists());
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "takes as long as a start may take, and then as long as its end: 40 s"]
+async fn i01_a_start_that_takes_too_long_leaves_nothing() {
+    check(Pty::new(), async |bench: Bench| {
+        let key = bench.key();
+        let mut spec = bench.script(&key, "read line");
+        spec.command.stdin = Some(pipe(&bench));
+        let created = bench.runtime().create(&spec).await;
+        let Err(RuntimeError::CannotCreate { cause, .. }) = created else { panic!("{created:?}") };
+        assert!(cause.contains("not seen running"), "{cause}");
+        bench.assert_nothing_left(&key).await;
+        assert!(!launch::directory(&key.session_dir).exists());
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn sigterm_to_the_holder_ends_the_agent_in_order() {
     check(Pty::new(), async |bench: Bench| {
@@ -253,6 +301,24 @@ async fn a_program_learns_the_new_size() {
 }
 
 #[tokio::test]
+async fn a_holder_stays_small_whatever_it_is_told() {
+    check(Pty::new(), async |bench: Bench| {
+        let script = "printf '\\033]0;'; head -c 100000000 /dev/zero | tr '\\0' x; printf '\\007'; echo; echo > finished; \
+                      stty size; while :; do sleep 0.05; done";
+        let (key, _) = bench.run(script).await;
+        bench.until_written("finished").await;
+        let mut stream = connect(&key).await;
+        assert_eq!(ask(&mut stream, &Request::Resize { rows: u16::MAX, cols: u16::MAX }, b"").await.0, Reply::Done);
+        bench.until_shown(&key, "40 120").await;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", holder(&key).pid)).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(peak_kib < 96 * 1024, "the holder took {peak_kib} KiB");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_terminal_answers_with_nobody_attached() {
     check(Pty::new(), async |bench: Bench| {
         let script = "stty raw -echo; printf 'abc\\033[6n'; dd bs=1 count=6 of=answer.part 2> errors; mv answer.part answer; sleep 60";
@@ -321,6 +387,51 @@ async fn an_agent_that_does_not_read_holds_nobody_up() {
         assert!(matches!(typed, Err(RuntimeError::Failed { .. })), "{typed:?}");
         bench.until_shown(&key, "tick").await;
         assert!(bench.runtime().stop(&key, Duration::from_secs(5)).await.unwrap().is_some());
+    })
+    .await;
+}
+
+/// What a terminal that nobody reads takes before it makes its writer wait, in bytes, and then some.
+const KERNEL_BUFFER_BYTES: usize = 100_000;
+
+#[tokio::test]
+async fn i08_what_was_reported_as_failed_is_not_typed_later() {
+    check(Pty::new(), async |bench: Bench| {
+        let script = "stty raw -echo; echo > ready; until test -e go; do sleep 0.05; done; exec cat > got";
+        let (key, _) = bench.run(script).await;
+        bench.until_written("ready").await;
+        let typed = bench.runtime().input(&key, &vec![b'x'; 1_000_000]).await;
+        assert!(matches!(typed, Err(RuntimeError::Failed { .. })), "{typed:?}");
+        // Enough to fill every queue.
+        let mut queued = tokio::task::JoinSet::new();
+        for _ in 0..30 {
+            let (bench, key) = (bench.clone(), key.clone());
+            queued.spawn(async move { bench.runtime().input(&key, b"queued").await });
+        }
+        for typed in queued.join_all().await {
+            assert!(matches!(typed, Err(RuntimeError::Failed { .. })), "{typed:?}");
+        }
+        std::fs::write(bench.path("go"), "").unwrap();
+        bench.runtime().input(&key, b"the end").await.unwrap();
+        let look = async || std::fs::read(bench.path("got")).ok().filter(|got| got.ends_with(b"the end"));
+        let got = bench.until("what is typed arrives again", look).await;
+        let taken = got.len() - "the end".len();
+        assert!(taken < KERNEL_BUFFER_BYTES, "{taken} bytes of what had failed were typed");
+        assert!(got[..taken].iter().all(|byte| *byte == b'x'), "what was queued was typed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_request_calls_a_waiting_input_off() {
+    check(Pty::new(), async |bench: Bench| {
+        let (key, _) = bench.run("stty raw -echo; echo > ready; while :; do sleep 0.05; done").await;
+        bench.until_written("ready").await;
+        let mut stream = connect(&key).await;
+        protocol::send(&mut stream, &Request::Input, &vec![b'x'; 1_000_000]).await.unwrap();
+        let (reply, _) = ask(&mut stream, &Request::Screen, b"").await;
+        assert!(matches!(reply, Reply::Error { code: ErrorCode::Failed, .. }), "{reply:?}");
+        assert_eq!(hear(&mut stream).await.0, Reply::Text);
     })
     .await;
 }

@@ -173,6 +173,43 @@ async fn i02_a_launch_whose_launcher_died_is_dead_and_stays_so() {
     .await;
 }
 
+/// The names of the launch's files that hold a text.
+fn records_with(key: &TerminalKey, text: &str) -> Vec<String> {
+    let files = std::fs::read_dir(launch::directory(&key.session_dir)).unwrap().map(|entry| entry.unwrap().path());
+    let holds = |path: &std::path::PathBuf| std::fs::read_to_string(path).is_ok_and(|content| content.contains(text));
+    files.filter(holds).map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn i02_whoever_finds_an_abandoned_launch_removes_its_environment() {
+    check(Pty::new(), async |bench: Bench| {
+        let gone = ProcessIdentity { pid: 1, start_ticks: 9_999_999 };
+        let with_secret = || {
+            let key = bench.key();
+            let mut spec = bench.script(&key, "read line");
+            spec.command.env.insert("TOKEN".to_owned(), "top-secret".to_owned());
+            LaunchSpec::new(&spec).unwrap().write(&key.session_dir).unwrap();
+            assert_eq!(records_with(&key, "top-secret").len(), 1, "who takes it needs it");
+            key
+        };
+        let taken = with_secret();
+        assert!(launch::claim(&taken.session_dir, &Claim::Supervisor(gone)).unwrap());
+        assert_eq!(launch::probe(&taken.session_dir), Liveness::Dead(Exit::Unknown));
+        let abandoned = with_secret();
+        edit(&abandoned, "launcher", serde_json::json!({"pid": 1, "start_ticks": 9_999_999}));
+        assert_eq!(launch::probe(&abandoned.session_dir), Liveness::Dead(Exit::Unknown));
+        let earlier = with_secret();
+        edit(&earlier, "boot", "before".into());
+        assert_eq!(launch::probe(&earlier.session_dir), Liveness::Dead(Exit::Unknown));
+        let stopped = with_secret();
+        launch::stop(&stopped.session_dir, Duration::ZERO).await.unwrap();
+        for key in [taken, abandoned, earlier, stopped] {
+            assert_eq!(records_with(&key, "top-secret"), Vec::<String>::new());
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn records_of_another_boot_tell_of_no_process() {
     check(Pty::new(), async |bench: Bench| {

@@ -16,8 +16,9 @@ use tokio::time::Instant;
 use super::process::{self, ProcessStat};
 use crate::domain::session::ProcessIdentity;
 
-/// How often the processes are looked at while they are waited for.
-const POLL: Duration = Duration::from_millis(10);
+/// How long to wait before processes that are waited for are looked at again: first and at most. A look reads all of `/proc`.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// How long processes get to obey a `SIGTERM` once their leader is gone.
 const REST_GRACE: Duration = Duration::from_secs(1);
 /// How long after `SIGKILL` a process may stay before that is an error (it hangs in the kernel).
@@ -83,17 +84,18 @@ impl Family {
     /// When `/proc` cannot be read, or a process is still there five seconds after it was killed.
     pub async fn end(mut self, leader: Option<ProcessIdentity>, grace: Duration) -> io::Result<()> {
         let deadline = Instant::now() + grace;
-        self.remember()?;
+        self.remember().await?;
         if let Some(leader) = leader {
             send(leader, Signal::TERM)?;
+            let mut pause = Pause::default();
             while process::is_running(leader)? && Instant::now() < deadline {
-                tokio::time::sleep(POLL).await;
+                pause.wait().await;
             }
         }
         let deadline = deadline.min(Instant::now() + REST_GRACE);
-        let mut asked = HashSet::new();
+        let (mut asked, mut pause) = (HashSet::new(), Pause::default());
         while Instant::now() < deadline {
-            let left = self.remember()?;
+            let left = self.remember().await?;
             if left.is_empty() {
                 return Ok(());
             }
@@ -102,15 +104,15 @@ impl Family {
                     send(process, Signal::TERM)?;
                 }
             }
-            tokio::time::sleep(POLL).await;
+            pause.wait().await;
         }
         self.kill().await
     }
 
     async fn kill(&mut self) -> io::Result<()> {
-        let deadline = Instant::now() + KILL_BOUND;
+        let (deadline, mut pause) = (Instant::now() + KILL_BOUND, Pause::default());
         loop {
-            let left = self.remember()?;
+            let left = self.remember().await?;
             if left.is_empty() {
                 return Ok(());
             }
@@ -121,15 +123,34 @@ impl Family {
             for process in left {
                 send(process, Signal::KILL)?;
             }
-            tokio::time::sleep(POLL).await;
+            pause.wait().await;
         }
     }
 
     /// The members now, kept as roots: one found once is still known when what tied it to the family is gone.
-    fn remember(&mut self) -> io::Result<Vec<ProcessIdentity>> {
-        let members = self.members()?;
+    async fn remember(&mut self) -> io::Result<Vec<ProcessIdentity>> {
+        let family = self.clone();
+        let members = tokio::task::spawn_blocking(move || family.members()).await.map_err(io::Error::other)??;
         self.roots.clone_from(&members);
         Ok(members)
+    }
+}
+
+/// The pauses between looks at processes that are waited for: from 10 ms, doubling, to 100 ms.
+#[derive(Debug)]
+pub struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(FIRST_PAUSE)
+    }
+}
+
+impl Pause {
+    /// Waits until the next look.
+    pub async fn wait(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
     }
 }
 

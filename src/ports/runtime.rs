@@ -122,7 +122,7 @@ pub enum Liveness {
 ///
 /// # Contract
 /// - A terminal is named by its session; [`create`](Runtime::create) for a session whose terminal has ended replaces it,
-///   for one that still runs it is refused.
+///   for one that still runs it is refused. What the ended one left running, because who would have ended it was killed, ends first.
 /// - [`create`](Runtime::create) answers `Ok` only when the agent's process was seen running, and then gives its identity;
 ///   a process that ran and ended between is reported as running, and the next probe says how it ended. On `Err` no
 ///   process and no terminal of it is left. Any number of calls may run at once, and none is lost.
@@ -133,7 +133,8 @@ pub enum Liveness {
 /// - [`probe`](Runtime::probe) is one batched look, answers for every key it was given, and never blocks for longer than
 ///   two seconds.
 /// - [`stop`](Runtime::stop) is idempotent; a terminal that is not there is success.
-/// - Neither the prompt nor an environment value shows in any process's command line.
+/// - Neither the prompt nor an environment value shows in any process's command line, and no environment value is on disk once
+///   the agent runs, has ended, was stopped, or could not be started.
 /// - What only a shell would expand is passed on as it is: programs are started without a shell.
 #[async_trait]
 pub trait Runtime: Send + Sync {
@@ -170,6 +171,9 @@ pub trait Runtime: Send + Sync {
     /// Types bytes into the terminal, as a keyboard would.
     ///
     /// # Errors
+    /// [`RuntimeError::Failed`] when the agent does not take them in time: a beginning of them may have been typed, and what was not
+    /// handed to the terminal or its multiplexer by then is never typed later.
+    ///
     /// [`RuntimeError::NoTerminal`] when the agent does not run any more: nothing is ever typed for nobody.
     async fn input(&self, key: &TerminalKey, bytes: &[u8]) -> Result<(), RuntimeError>;
 

@@ -11,7 +11,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -45,13 +45,17 @@ pub fn run(session_dir: &Path, ready: impl AsyncFnOnce(&LaunchSpec) -> io::Resul
             }
         };
         let agent = started(session_dir, &mut child, me).await?;
-        let status = loop {
+        let exit = loop {
             tokio::select! {
-                status = child.wait() => break status?,
-                passed_on = signals.next() => tree::send(agent, passed_on)?,
+                status = child.wait() => break known_exit(status),
+                passed_on = signals.next() => {
+                    if let Err(error) = tree::send(agent.process, passed_on) {
+                        // Whoever sent it sees that the agent goes on, and can insist.
+                        tracing::warn!(%error, "a signal could not be passed on to the agent");
+                    }
+                }
             }
         };
-        let exit = launch::exit_of(status);
         end_rest(&spec, agent, me).await;
         launch::record_exit(session_dir, exit)?;
         Ok(exit)
@@ -63,16 +67,31 @@ pub fn run(session_dir: &Path, ready: impl AsyncFnOnce(&LaunchSpec) -> io::Resul
 /// # Errors
 /// When there is none, it is of an earlier boot, or it was taken or called off before.
 pub(super) fn take(session_dir: &Path) -> io::Result<(LaunchSpec, ProcessIdentity)> {
-    let spec = LaunchSpec::read(session_dir)?
+    let mut spec = LaunchSpec::read(session_dir)?
         .ok_or_else(|| io::Error::other(format!("there is no launch in {}", session_dir.display())))?;
     let me = process::identity(std::process::id())?.ok_or(io::ErrorKind::NotFound)?;
     if spec.boot != process::boot_id()? {
         return Err(io::Error::other("this launch is of an earlier boot"));
     }
+    // Before the claim: after it, anybody may remove it.
+    let environment = spec.read_environment(session_dir)?;
     if !launch::claim(session_dir, &Claim::Supervisor(me))? {
         return Err(io::Error::other("this launch already ran or was called off; it never runs again"));
     }
+    match environment {
+        Some(environment) => spec.env = environment,
+        None => return Err(cannot_take(session_dir, "its environment is not on record")?),
+    }
+    if let Err(error) = spec.forget_environment(session_dir) {
+        return Err(cannot_take(session_dir, &format!("its environment cannot be removed from the disk: {error}"))?);
+    }
     Ok((spec, me))
+}
+
+/// Puts on record that the launch, which was taken, cannot be started; gives the same as an error.
+fn cannot_take(session_dir: &Path, cause: &str) -> io::Result<io::Error> {
+    launch::record_failure(session_dir, cause)?;
+    Ok(io::Error::other(cause.to_owned()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that starts an agent in a multiplexer's pane")]
@@ -110,10 +129,36 @@ pub(super) fn cannot_run(spec: &LaunchSpec, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{error}: {}", spec.command.program.display()))
 }
 
+/// How the agent ended; an error to find that out must not keep its end from being recorded.
+pub(super) fn known_exit(status: io::Result<ExitStatus>) -> Exit {
+    status.map_or_else(
+        |error| {
+            tracing::warn!(%error, "how the agent ended cannot be found out");
+            Exit::Unknown
+        },
+        launch::exit_of,
+    )
+}
+
+/// An agent that was started.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Agent {
+    pub(super) process: ProcessIdentity,
+    /// Whether it led a kernel session of its own when it was started. Asked then, because its number says nothing once it was waited for.
+    leads_session: bool,
+}
+
+impl Agent {
+    /// The kernel session that is its own, to be ended as a whole.
+    pub(super) fn session(self) -> Option<u32> {
+        self.leads_session.then_some(self.process.pid)
+    }
+}
+
 /// Records the start. An agent that could not be recorded is ended: nobody would know of it.
-pub(super) async fn started(session_dir: &Path, child: &mut Child, me: ProcessIdentity) -> io::Result<ProcessIdentity> {
+pub(super) async fn started(session_dir: &Path, child: &mut Child, me: ProcessIdentity) -> io::Result<Agent> {
     let recorded = identify(child).and_then(|agent| {
-        launch::record_start(session_dir, agent, me)?;
+        launch::record_start(session_dir, agent.process, me)?;
         Ok(agent)
     });
     if let Err(error) = &recorded {
@@ -123,18 +168,19 @@ pub(super) async fn started(session_dir: &Path, child: &mut Child, me: ProcessId
     recorded
 }
 
-/// The child's identity. It was not waited for, so its number is still its own, even when it has ended.
-fn identify(child: &Child) -> io::Result<ProcessIdentity> {
+/// The child. It was not waited for, so its number is still its own, even when it has ended.
+fn identify(child: &Child) -> io::Result<Agent> {
     let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
-    Ok(process::stat(pid)?.ok_or(io::ErrorKind::NotFound)?.identity)
+    let stat = process::stat(pid)?.ok_or(io::ErrorKind::NotFound)?;
+    Ok(Agent { process: stat.identity, leads_session: stat.session == pid })
 }
 
 /// Ends what the agent left behind (background jobs, waiters): nothing of a session works on after its end is on record.
-pub(super) async fn end_rest(spec: &LaunchSpec, agent: ProcessIdentity, me: ProcessIdentity) {
+pub(super) async fn end_rest(spec: &LaunchSpec, agent: Agent, me: ProcessIdentity) {
     let leads = |pid: u32| matches!(process::stat(pid), Ok(Some(stat)) if stat.session == pid);
-    let mut sessions = vec![agent.pid];
-    sessions.extend(leads(me.pid).then_some(me.pid));
-    let family = Family { roots: Vec::new(), sessions, marker: Some(spec.marker()), except: Some(me) };
+    let sessions = agent.session().into_iter().chain(leads(me.pid).then_some(me.pid)).collect();
+    // The agent itself only counts where it could not be waited for.
+    let family = Family { roots: vec![agent.process], sessions, marker: Some(spec.marker()), except: Some(me) };
     // What cannot be ended (it hangs in the kernel) must not keep the agent's end from being recorded.
     let _ = family.end(None, REST_GRACE).await;
 }
@@ -173,5 +219,34 @@ impl Signals {
                 _ = self.hang_up.recv() => return Signal::HUP,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "an agent as a multiplexer's pane has it, and as the holder has it")]
+    async fn only_an_agent_that_leads_a_kernel_session_has_one_to_be_ended() {
+        let start = |program: &str| {
+            let mut command = tokio::process::Command::new(program);
+            command.args(["/bin/sleep", "600"][usize::from(program.ends_with("sleep"))..].iter());
+            command.kill_on_drop(true).spawn().unwrap()
+        };
+        let plain = start("/bin/sleep");
+        assert_eq!(identify(&plain).unwrap().session(), None);
+        let leader = start("/usr/bin/setsid");
+        let pid = leader.id().unwrap();
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while identify(&leader).unwrap().session() != Some(pid) {
+            assert!(tokio::time::Instant::now() < deadline, "it leads no session");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[test]
+    fn an_end_that_cannot_be_found_out_is_still_an_end() {
+        assert_eq!(known_exit(Err(io::ErrorKind::Other.into())), Exit::Unknown);
     }
 }

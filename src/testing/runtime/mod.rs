@@ -33,11 +33,13 @@ macro_rules! runtime_contract_tests {
             a_file_as_standard_input_arrives_whole_and_the_terminal_stays
             standard_streams_are_a_terminal_of_the_asked_kind
             nothing_secret_shows_in_a_process_listing
+            no_environment_value_stays_on_disk
             a_missing_program_is_refused_and_leaves_nothing
             a_missing_directory_is_refused_and_leaves_nothing
             an_agent_that_ends_at_once_was_created
             a_running_session_is_not_created_again
             an_ended_session_is_created_again
+            what_a_killed_supervisor_left_ends_before_the_session_is_created_again
             none_of_twenty_at_once_is_lost
             probe_answers_for_every_key
             exit_codes_and_signals_are_on_record

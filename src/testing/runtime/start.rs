@@ -1,10 +1,11 @@
 //! Clauses about the start.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::oneshot::error::TryRecvError;
 
-use super::bench::{Bench, processes_with};
+use super::bench::{Bench, processes_with, runs};
 use crate::domain::exit::Exit;
 use crate::platform::process;
 use crate::ports::runtime::{Liveness, RuntimeError};
@@ -104,6 +105,49 @@ pub async fn nothing_secret_shows_in_a_process_listing(bench: Bench) {
     assert!(watcher.await.unwrap() > 0, "nobody looked");
 }
 
+/// An environment holds tokens: they are nowhere on disk once the agent runs, nor after its end, nor after a failed start.
+pub async fn no_environment_value_stays_on_disk(bench: Bench) {
+    let secret = format!("secret-{}", uuid::Uuid::new_v4());
+    let with_secrets = |script| {
+        let mut spec = bench.script(&bench.key(), script);
+        spec.base_env.insert("BASE_TOKEN".to_owned(), format!("base-{secret}"));
+        spec.command.env.insert("TOKEN".to_owned(), secret.clone());
+        spec
+    };
+    let found = || files_with(&bench.path(""), &secret);
+    let spec = with_secrets("test -n \"$TOKEN\" && test -n \"$BASE_TOKEN\" && echo both are here; read line; exit 4");
+    bench.create(&spec).await;
+    assert_eq!(found(), Vec::<PathBuf>::new(), "while the agent runs");
+    bench.until_shown(&spec.key, "both are here").await;
+    bench.runtime().input(&spec.key, b"\r").await.unwrap();
+    assert_eq!(bench.until_dead(&spec.key).await, Exit::Code(4));
+    assert_eq!(found(), Vec::<PathBuf>::new(), "after the agent's end");
+    let spec = with_secrets("read line");
+    bench.create(&spec).await;
+    bench.runtime().stop(&spec.key, Duration::ZERO).await.unwrap();
+    assert_eq!(found(), Vec::<PathBuf>::new(), "after a stop");
+    let mut spec = with_secrets("read line");
+    spec.cwd = bench.path("no such directory");
+    bench.runtime().create(&spec).await.unwrap_err();
+    assert_eq!(found(), Vec::<PathBuf>::new(), "after a failed start");
+}
+
+/// The files below a directory whose content holds a text.
+fn files_with(directory: &Path, text: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            found.extend(files_with(&entry.path(), text));
+        } else if kind.is_file() {
+            // Files of a multiplexer come and go.
+            let content = std::fs::read(entry.path()).unwrap_or_default();
+            found.extend(content.windows(text.len()).any(|part| part == text.as_bytes()).then(|| entry.path()));
+        }
+    }
+    found
+}
+
 /// A program that is not there is a refusal that names it, not a terminal with an error message in it.
 pub async fn a_missing_program_is_refused_and_leaves_nothing(bench: Bench) {
     let key = bench.key();
@@ -151,6 +195,22 @@ pub async fn an_ended_session_is_created_again(bench: Bench) {
     assert_eq!(bench.probe(&key).await, Liveness::Alive(second));
     bench.until_shown(&key, "second life").await;
     assert!(!bench.runtime().output(&key, 100).await.unwrap().contains("first life"));
+}
+
+/// Nobody ends what an agent left running when the process that would is killed: the next terminal's start does, as the last
+/// moment at which it can be found.
+pub async fn what_a_killed_supervisor_left_ends_before_the_session_is_created_again(bench: Bench) {
+    let left = "(setsid sh -c 'trap \"\" HUP; echo $$ > left.part; mv left.part left; while :; do sleep 0.05; done' &)";
+    let (key, agent) = bench.run(&format!("{left}; while :; do sleep 0.05; done")).await;
+    let left: u32 = String::from_utf8(bench.until_written("left").await).unwrap().trim().parse().unwrap();
+    let parent = process::stat(agent.pid).unwrap().unwrap().parent;
+    let parent = process::identity(parent).unwrap().expect("the agent has a parent");
+    crate::platform::tree::send(parent, rustix::process::Signal::KILL).unwrap();
+    bench.until_dead(&key).await;
+    assert!(runs(left), "the test itself is wrong");
+    let second = bench.create(&bench.script(&key, "read line")).await;
+    assert!(!runs(left), "process {left} of the earlier terminal was left behind");
+    assert_eq!(bench.probe(&key).await, Liveness::Alive(second));
 }
 
 /// Concurrent calls all succeed, each with an agent of its own.

@@ -10,9 +10,8 @@ use super::{Claim, LaunchSpec, record};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
 use crate::platform::process;
-use crate::platform::tree::Family;
+use crate::platform::tree::{Family, Pause};
 
-const POLL: Duration = Duration::from_millis(10);
 /// How long a supervisor may take from its claim to the record of the start, or from the agent's end to the record of that.
 const SUPERVISOR_BOUND: Duration = Duration::from_secs(10);
 
@@ -25,6 +24,7 @@ const SUPERVISOR_BOUND: Duration = Duration::from_secs(10);
 pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit>> {
     let Some(spec) = LaunchSpec::read(session_dir)? else { return Ok(None) };
     if !spec.is_of_this_boot()? {
+        spec.forget_environment(session_dir)?;
         return Ok(None);
     }
     // Its supervisor may still be keeping the last screen: then it is waited for, but nothing of the agent was stopped.
@@ -49,6 +49,8 @@ pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit
     if let Some(supervisor) = supervisor {
         dismiss(supervisor).await?;
     }
+    // When its supervisor was killed before it did this itself.
+    spec.forget_environment(session_dir)?;
     if !ran {
         return Ok(None);
     }
@@ -68,25 +70,25 @@ fn leads_session(pid: u32) -> bool {
 
 /// Waits until the supervisor has recorded a start, failed, or is gone.
 async fn until_started(session_dir: &Path, supervisor: ProcessIdentity) -> io::Result<Option<record::Started>> {
-    let deadline = Instant::now() + SUPERVISOR_BOUND;
+    let (deadline, mut pause) = (Instant::now() + SUPERVISOR_BOUND, Pause::default());
     loop {
         let runs = process::is_running(supervisor)?;
         let started = record::started(session_dir)?;
         if started.is_some() || !runs || record::failure(session_dir)?.is_some() || Instant::now() >= deadline {
             return Ok(started);
         }
-        tokio::time::sleep(POLL).await;
+        pause.wait().await;
     }
 }
 
 /// Waits until the supervisor has recorded the end and is gone; one that hangs is killed.
 async fn dismiss(supervisor: ProcessIdentity) -> io::Result<()> {
-    let deadline = Instant::now() + SUPERVISOR_BOUND;
+    let (deadline, mut pause) = (Instant::now() + SUPERVISOR_BOUND, Pause::default());
     while process::is_running(supervisor)? {
         if Instant::now() >= deadline {
             return Family { roots: vec![supervisor], ..Family::default() }.end(None, Duration::ZERO).await;
         }
-        tokio::time::sleep(POLL).await;
+        pause.wait().await;
     }
     Ok(())
 }

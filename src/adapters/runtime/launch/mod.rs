@@ -5,7 +5,8 @@
 //!
 //! | File | Written by | Says |
 //! | --- | --- | --- |
-//! | `launch.json` | the daemon | the command, its complete environment, its directory ([`LaunchSpec`]) |
+//! | `launch.json` | the daemon | the command, its directory and more ([`LaunchSpec`]), without the environment |
+//! | `environment.<id>.json` | the daemon | the complete environment; removed when the launch is taken or called off |
 //! | `claim.json` | who is first | a supervisor took the launch, or it was called off; made once, never replaced |
 //! | `started.json` | the supervisor | the agent's process and the supervisor's |
 //! | `failed.json` | the supervisor | why the agent could not be started |
@@ -14,6 +15,9 @@
 //! "Supervisor" is whatever process is the agent's parent: [`super::supervisor`] in a multiplexer's pane, the holder of the
 //! `pty` runtime. It takes a launch by making `claim.json`; because that can be done once, no launch ever runs twice, and a
 //! launch that was called off can never start late.
+//!
+//! An environment holds secrets. Only who takes the launch needs it, so it has a file of its own, which goes when its supervisor has read it,
+//! before the agent starts. The file is named after its launch, so that whoever cleans up after a crash never removes another's.
 
 mod end;
 mod record;
@@ -59,6 +63,12 @@ const FOREIGN_TERMINAL: [&str; 12] = [
     "ZELLIJ_SESSION_NAME",
 ];
 
+#[derive(Serialize, Deserialize)]
+struct Environment {
+    version: u32,
+    env: BTreeMap<String, String>,
+}
+
 /// What is to run, complete: nothing else of the environment or of the daemon's state matters to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,9 +80,10 @@ pub struct LaunchSpec {
     pub boot: String,
     /// The process that asked for it.
     pub launcher: ProcessIdentity,
-    /// The program, its arguments and its standard input.
+    /// The program, its arguments and its standard input; its environment is in `env`.
     pub command: AgentCommand,
-    /// The complete environment.
+    /// The complete environment. Not in `launch.json`; empty in a launch that was read from there.
+    #[serde(skip_serializing, default)]
     pub env: BTreeMap<String, String>,
     /// The working directory.
     pub cwd: PathBuf,
@@ -102,7 +113,7 @@ impl LaunchSpec {
             id,
             boot: process::boot_id()?,
             launcher,
-            command: spec.command.clone(),
+            command: AgentCommand { env: BTreeMap::new(), ..spec.command.clone() },
             env,
             cwd: spec.cwd.clone(),
             size: spec.size,
@@ -117,15 +128,36 @@ impl LaunchSpec {
     pub fn write(&self, session_dir: &Path) -> io::Result<()> {
         discard(session_dir)?;
         file::create_private_dir(&directory(session_dir))?;
-        record::write(session_dir, "launch.json", self)
+        record::write(session_dir, "launch.json", self)?;
+        // Second: from now on whoever finds the launch abandoned finds the environment too, and removes it.
+        record::write(
+            session_dir,
+            &self.environment_file(),
+            &Environment { version: FORMAT_VERSION, env: self.env.clone() },
+        )
     }
 
-    /// The launch on record; `None` when there is none.
+    /// The launch on record, without its environment; `None` when there is none.
     ///
     /// # Errors
     /// When it cannot be read or is of another format version.
     pub fn read(session_dir: &Path) -> io::Result<Option<Self>> {
         record::read(session_dir, "launch.json")
+    }
+
+    /// The environment of the launch on record; `None` when it is not there any more.
+    pub(super) fn read_environment(&self, session_dir: &Path) -> io::Result<Option<BTreeMap<String, String>>> {
+        let environment: Option<Environment> = record::read(session_dir, &self.environment_file())?;
+        Ok(environment.map(|environment| environment.env))
+    }
+
+    /// Removes the environment from the disk, once nobody will start this launch any more.
+    pub(super) fn forget_environment(&self, session_dir: &Path) -> io::Result<()> {
+        file::remove_if_there(&directory(session_dir).join(self.environment_file()))
+    }
+
+    fn environment_file(&self) -> String {
+        format!("environment.{}.json", self.id.simple())
     }
 
     /// The entry in the environment of every process of this launch.

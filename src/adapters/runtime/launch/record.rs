@@ -96,13 +96,13 @@ pub fn claim(session_dir: &Path, claim: &Claim) -> io::Result<bool> {
 /// # Errors
 /// When it cannot be written.
 pub fn call_off(session_dir: &Path) -> io::Result<bool> {
-    if file::read_if_there(&directory(session_dir).join("launch.json"))?.is_none() {
-        return Ok(true);
+    let Some(spec) = LaunchSpec::read(session_dir)? else { return Ok(true) };
+    let is_called_off = claimed(session_dir)?.is_none() && claim(session_dir, &Claim::CalledOff)?
+        || claimed(session_dir)? == Some(Claim::CalledOff);
+    if is_called_off {
+        spec.forget_environment(session_dir)?;
     }
-    if claimed(session_dir)?.is_none() && claim(session_dir, &Claim::CalledOff)? {
-        return Ok(true);
-    }
-    Ok(claimed(session_dir)? == Some(Claim::CalledOff))
+    Ok(is_called_off)
 }
 
 fn claimed(session_dir: &Path) -> io::Result<Option<Claim>> {
@@ -116,6 +116,14 @@ fn claimed(session_dir: &Path) -> io::Result<Option<Claim>> {
 pub fn is_claimed_by_this_process(session_dir: &Path) -> io::Result<bool> {
     let me = process::identity(std::process::id())?.ok_or(io::ErrorKind::NotFound)?;
     Ok(claimed(session_dir)? == Some(Claim::Supervisor(me)))
+}
+
+/// Whether a supervisor took the launch and is gone.
+pub(super) fn is_abandoned(session_dir: &Path) -> io::Result<bool> {
+    match claimed(session_dir)? {
+        Some(Claim::Supervisor(supervisor)) => Ok(!process::is_running(supervisor)?),
+        Some(Claim::CalledOff) | None => Ok(false),
+    }
 }
 
 /// The record of the start; `None` when there is none.
@@ -194,6 +202,7 @@ fn look(session_dir: &Path) -> io::Result<Liveness> {
     }
     let Some(spec) = LaunchSpec::read(session_dir)? else { return Ok(Liveness::Dead(Exit::Unknown)) };
     if !spec.is_of_this_boot()? || failure(session_dir)?.is_some() {
+        spec.forget_environment(session_dir)?;
         return Ok(Liveness::Dead(Exit::Unknown));
     }
     if let Some(started) = started(session_dir)? {
@@ -204,7 +213,10 @@ fn look(session_dir: &Path) -> io::Result<Liveness> {
             Ok(Liveness::Unknown("the agent is being started".to_owned()))
         }
         Some(Claim::Supervisor(_)) => look_at_abandoned(session_dir, &spec),
-        Some(Claim::CalledOff) => Ok(Liveness::Dead(Exit::Unknown)),
+        Some(Claim::CalledOff) => {
+            spec.forget_environment(session_dir)?;
+            Ok(Liveness::Dead(Exit::Unknown))
+        }
         None if process::is_running(spec.launcher)? => Ok(Liveness::Unknown("the terminal is being made".to_owned())),
         None if call_off(session_dir)? => Ok(Liveness::Dead(Exit::Unknown)),
         None => Ok(Liveness::Unknown("the agent is being started".to_owned())),
@@ -226,6 +238,8 @@ fn look_at_started(session_dir: &Path, started: &Started) -> io::Result<Liveness
 
 /// The supervisor took the launch and is gone. It may have died between starting the agent and recording that.
 fn look_at_abandoned(session_dir: &Path, spec: &LaunchSpec) -> io::Result<Liveness> {
+    // It may have died before it did this itself.
+    spec.forget_environment(session_dir)?;
     if let Some(exit) = exit(session_dir)? {
         return Ok(Liveness::Dead(exit));
     }

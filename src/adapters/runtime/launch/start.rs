@@ -18,6 +18,9 @@ pub enum StartError {
     /// The supervisor said why.
     #[error("{0}")]
     Failed(String),
+    /// Nobody will say anything any more.
+    #[error("its supervisor ended while it started the agent")]
+    Abandoned,
     /// Nothing was heard in time.
     #[error("the agent was not seen running within {} ms", .0.as_millis())]
     TimedOut(Duration),
@@ -43,10 +46,14 @@ pub async fn await_start(session_dir: &Path, bound: Duration) -> Result<ProcessI
 }
 
 fn look(session_dir: &Path) -> Result<Option<ProcessIdentity>, StartError> {
+    // First: what its supervisor recorded before it ended is found below.
+    let abandoned = record::is_abandoned(session_dir)?;
     if let Some(failure) = record::failure(session_dir)? {
         return Err(StartError::Failed(failure.cause));
     }
-    let Some(started) = record::started(session_dir)? else { return Ok(None) };
+    let Some(started) = record::started(session_dir)? else {
+        return if abandoned { Err(StartError::Abandoned) } else { Ok(None) };
+    };
     if process::is_running(started.agent)? || record::exit(session_dir)?.is_some_and(|exit| exit != Exit::Unknown) {
         return Ok(Some(started.agent));
     }

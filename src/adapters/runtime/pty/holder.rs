@@ -23,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::limits::bounded;
 use super::screen::{HISTORY_LINES, Screen};
 use super::scrollback::{self, Scrollback};
 use super::server::{self, Command, Hub, Keys};
@@ -86,7 +87,7 @@ struct Holder<'a> {
     socket: &'a Path,
     spec: LaunchSpec,
     me: ProcessIdentity,
-    agent: ProcessIdentity,
+    agent: supervisor::Agent,
     child: Child,
     output: OwnedReadPty,
     /// The terminal once more, to set its size.
@@ -118,7 +119,8 @@ impl<'a> Holder<'a> {
         let scrollback = Scrollback::create(&launch::directory(session_dir))?;
 
         let (pty, pts) = pty_process::open().map_err(io::Error::other)?;
-        pty.resize(Size::new(spec.size.rows, spec.size.cols)).map_err(io::Error::other)?;
+        let TerminalSize { rows, cols } = bounded(spec.size);
+        pty.resize(Size::new(rows, cols)).map_err(io::Error::other)?;
         let terminal = std::os::fd::AsFd::as_fd(&pty).try_clone_to_owned()?;
         let mut child = start_agent(&spec, pts)?;
         let agent = supervisor::started(session_dir, &mut child, me).await?;
@@ -146,7 +148,7 @@ impl<'a> Holder<'a> {
         supervisor::end_rest(&self.spec, self.agent, self.me).await;
         self.drain(&mut chunk).await;
         self.keep_last_screen();
-        let exit = status.map_or(Exit::Unknown, launch::exit_of);
+        let exit = supervisor::known_exit(status);
         let recorded = launch::record_exit(self.session_dir, exit);
         // Removed before anybody is told: whoever was told finds nothing left.
         let removed = file::remove_if_there(self.socket);
@@ -191,7 +193,7 @@ impl<'a> Holder<'a> {
     }
 
     fn resize(&mut self, size: TerminalSize) -> io::Result<()> {
-        let TerminalSize { rows, cols } = size;
+        let TerminalSize { rows, cols } = bounded(size);
         rustix::termios::tcsetwinsize(
             &self.terminal,
             rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 },
@@ -203,12 +205,12 @@ impl<'a> Holder<'a> {
     /// Begins to end the agent; that it ended is seen where it is waited for.
     fn stop(&self, grace: Duration) {
         let family = Family {
-            roots: vec![self.agent],
-            sessions: vec![self.agent.pid],
+            roots: vec![self.agent.process],
+            sessions: self.agent.session().into_iter().collect(),
             marker: Some(self.spec.marker()),
             except: Some(self.me),
         };
-        let agent = self.agent;
+        let agent = self.agent.process;
         tokio::spawn(async move {
             if let Err(error) = family.end(Some(agent), grace).await {
                 tracing::warn!(%error, "the agent could not be ended");
@@ -263,12 +265,19 @@ async fn read(output: &mut OwnedReadPty, chunk: &mut [u8]) -> usize {
     0
 }
 
-/// The keyboard: waits when the agent does not read.
+/// The keyboard: waits when the agent does not read. What nobody waits for any more is not typed, or not any further: what the terminal
+/// has already taken cannot be taken back.
 async fn type_keys(mut input: OwnedWritePty, mut typed: mpsc::Receiver<Keys>) {
     while let Some(Keys { bytes, taken }) = typed.recv().await {
-        let written = input.write_all(&bytes).await;
-        if let Some(taken) = taken {
-            let _ = taken.send(written);
-        }
+        let Some(mut taken) = taken else {
+            let _ = input.write_all(&bytes).await;
+            continue;
+        };
+        let written = tokio::select! {
+            biased;
+            () = taken.closed() => continue,
+            written = input.write_all(&bytes) => written,
+        };
+        let _ = taken.send(written);
     }
 }

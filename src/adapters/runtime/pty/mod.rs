@@ -6,7 +6,7 @@
 //! | [`holder`] | the process: terminal, agent, end |
 //! | [`protocol`] | what is spoken on its socket |
 //! | `server`, `client` | both sides of it |
-//! | `screen` | the model of what the terminal shows |
+//! | `screen`, `limits` | the model of what the terminal shows, and what keeps it small |
 //! | [`scrollback`] | the raw output on disk |
 //!
 //! Beside the records of every launch ([`super::launch`]) a session's `terminal/` directory holds: `socket` (the path of the holder's
@@ -15,6 +15,7 @@
 
 mod client;
 pub mod holder;
+mod limits;
 pub mod protocol;
 mod screen;
 pub mod scrollback;
@@ -118,7 +119,10 @@ impl PtyRuntime {
         file::write_atomically(&directory.join(SOCKET_FILE), socket.as_os_str().as_bytes(), 0o600)?;
         let mut holder = self.start_holder(spec, &session_dir, &socket)?;
         tokio::select! {
-            started = launch::await_start(&session_dir, START_BOUND) => Ok(started?),
+            started = launch::await_start(&session_dir, START_BOUND) => match started {
+                Err(launch::StartError::Abandoned) => Self::after_holder(&session_dir, holder.await).await,
+                started => Ok(started?),
+            },
             ended = &mut holder => Self::after_holder(&session_dir, ended).await,
         }
     }
@@ -129,7 +133,7 @@ impl PtyRuntime {
         ended: Result<io::Result<ExitStatus>, tokio::task::JoinError>,
     ) -> Result<ProcessIdentity, Trouble> {
         match launch::await_start(session_dir, Duration::ZERO).await {
-            Err(launch::StartError::TimedOut(_)) => {}
+            Err(launch::StartError::TimedOut(_) | launch::StartError::Abandoned) => {}
             known => return Ok(known?),
         }
         let how = match ended {
@@ -299,6 +303,8 @@ impl Runtime for PtyRuntime {
             Liveness::Unknown(why) => return Err(self.cannot_create(&format!("its terminal may still be used: {why}"))),
         }
         self.preflight().await?;
+        // What an earlier holder left that was killed: its launch's records, which are about to go, are what it is found by.
+        launch::stop(session_dir, Duration::ZERO).await.map_err(|error| self.cannot_create(&error))?;
         remove_socket(session_dir).map_err(|error| self.cannot_create(&error))?;
         let call_off = CallOff(session_dir);
         let created = self.try_create(spec).await;

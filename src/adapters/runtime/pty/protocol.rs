@@ -16,6 +16,11 @@
 //! | `stop {grace_ms}` | | `ended {exit}` | |
 //! | `follow` | | see below | |
 //!
+//! A size beyond 1 to 500 lines and 1 to 1000 columns is brought into that.
+//!
+//! An `input` waits while the agent does not read. A client that hangs up meanwhile, or sends its next request, calls off what the terminal
+//! has not taken by then; a part may have been typed. In the second case it is answered with `error`.
+//!
 //! After `follow` the holder sends `data` frames: first what is kept of the raw output (its last 256 KiB), then all that comes, and `ended`
 //! at the end. A client that reads too slowly misses output rather than slow the agent down, and is told by `lagged`. Nothing else
 //! can be asked on that connection.

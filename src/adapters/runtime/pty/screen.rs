@@ -11,35 +11,62 @@ use alacritty_terminal::index::{Column, Line, Point};
 use alacritty_terminal::term::{Config, Osc52};
 use alacritty_terminal::vte::ansi::{NamedColor, Processor, Rgb, Timeout};
 
+use super::limits::{CommandLimit, bounded};
 use crate::ports::runtime::TerminalSize;
 
 /// Lines kept above the screen. A full history of 120 columns takes about 14 MB.
 pub(super) const HISTORY_LINES: usize = 5_000;
 
+/// Output is taken in pieces of this many bytes, and between them it is looked whether a character has more marks (accents, joiners)
+/// than any script needs.
+const PIECE_BYTES: usize = 256;
+const MAX_MARKS: usize = 32;
+
 /// The model of one terminal.
 pub(super) struct Screen {
     term: Term<Answers>,
     parser: Processor<Unsynchronized>,
+    commands: CommandLimit,
     answers: Answers,
 }
 
 impl Screen {
     /// An empty terminal.
     pub(super) fn new(size: TerminalSize) -> Self {
+        let size = bounded(size);
         let answers = Answers::new(size);
         // Programs in here get no say over the clipboard of whoever attaches.
         let config = Config { scrolling_history: HISTORY_LINES, osc52: Osc52::Disabled, ..Config::default() };
-        Self { term: Term::new(config, &Cells(size), answers.clone()), parser: Processor::new(), answers }
+        let term = Term::new(config, &Cells(size), answers.clone());
+        Self { term, parser: Processor::new(), commands: CommandLimit::default(), answers }
     }
 
     /// Takes output of the agent; gives what the terminal answers to it, to be written to the agent's input.
     pub(super) fn feed(&mut self, output: &[u8]) -> Vec<u8> {
-        self.parser.advance(&mut self.term, output);
+        for piece in output.chunks(PIECE_BYTES) {
+            self.parser.advance(&mut self.term, &self.commands.apply(piece));
+            self.limit_marks();
+        }
         self.answers.text.take()
+    }
+
+    /// Takes the marks off the character before the cursor when it has too many: the model keeps every one that is printed.
+    fn limit_marks(&mut self) {
+        let Point { line, column } = self.term.grid().cursor.point;
+        for column in [column, Column(column.0.saturating_sub(1)), Column(column.0.saturating_sub(2))] {
+            let cell = &mut self.term.grid_mut()[line][column];
+            if cell.zerowidth().is_some_and(|marks| marks.len() > MAX_MARKS) {
+                let (hyperlink, underline) = (cell.hyperlink(), cell.underline_color());
+                cell.extra = None;
+                cell.set_hyperlink(hyperlink);
+                cell.set_underline_color(underline);
+            }
+        }
     }
 
     /// Changes the size; lines wrap anew.
     pub(super) fn resize(&mut self, size: TerminalSize) {
+        let size = bounded(size);
         self.answers.size.replace(size);
         self.term.resize(Cells(size));
     }
@@ -133,12 +160,7 @@ impl EventListener for Answers {
             }
             Event::TextAreaSizeRequest(format) => {
                 let TerminalSize { rows, cols } = *self.size.borrow();
-                format(WindowSize {
-                    num_lines: rows.min(2_000),
-                    num_cols: cols.min(4_000),
-                    cell_width: 8,
-                    cell_height: 16,
-                })
+                format(WindowSize { num_lines: rows, num_cols: cols, cell_width: 8, cell_height: 16 })
             }
             _ => return,
         };
@@ -207,6 +229,30 @@ mod tests {
         let mut screen = screen(5, 20);
         screen.feed(b"\x1b[?2026hshown");
         assert_eq!(screen.text(), "shown");
+    }
+
+    #[test]
+    fn marks_without_end_on_one_character_are_dropped() {
+        for before in ["a", "\u{1f980}", "12345678901234567890"] {
+            let mut screen = screen(5, 20);
+            screen.feed(before.as_bytes());
+            screen.feed("\u{301}".repeat(1_000_000).as_bytes());
+            screen.feed(b"\r\nafter");
+            let shown = screen.text();
+            assert!(shown.starts_with(before) && shown.ends_with("after"), "{shown}");
+            assert!(shown.len() < 1_000, "{} bytes", shown.len());
+        }
+        let mut screen = screen(5, 20);
+        screen.feed("e\u{301}\u{308} \u{1f469}\u{200d}\u{1f4bb}".as_bytes());
+        assert_eq!(screen.text(), "e\u{301}\u{308} \u{1f469}\u{200d}\u{1f4bb}");
+    }
+
+    #[test]
+    fn the_largest_size_is_bounded() {
+        let mut screen = screen(u16::MAX, u16::MAX);
+        assert_eq!(screen.feed(b"\x1b[18t"), b"\x1b[8;500;1000t");
+        screen.resize(TerminalSize { rows: u16::MAX, cols: u16::MAX });
+        assert_eq!(screen.feed(b"\x1b[18t"), b"\x1b[8;500;1000t");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::RecvFlags;
+use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
@@ -34,7 +36,7 @@ pub(super) type Following = (Vec<u8>, broadcast::Receiver<Arc<[u8]>>);
 /// Something to type.
 pub(super) struct Keys {
     pub(super) bytes: Vec<u8>,
-    /// Told when the terminal took all of it.
+    /// Told when the terminal took all of it. When nobody waits for that any more, the rest is not typed.
     pub(super) taken: Option<oneshot::Sender<io::Result<()>>>,
 }
 
@@ -173,8 +175,30 @@ impl Connection {
 
     async fn type_in(&mut self, bytes: Vec<u8>) -> Option<(Reply, Vec<u8>)> {
         let (taken, was_taken) = oneshot::channel();
-        self.hub.keys.send(Keys { bytes, taken: Some(taken) }).await.ok()?;
-        Some(done(was_taken.await.ok()?))
+        let type_it = async {
+            self.hub.keys.send(Keys { bytes, taken: Some(taken) }).await.ok()?;
+            was_taken.await.ok()
+        };
+        // Dropping the receiver calls off what was not typed yet: who asked reported it as failed and may ask again.
+        tokio::select! {
+            biased;
+            typed = type_it => Some(done(typed?)),
+            () = self.until_more_is_heard() => Some((error(ErrorCode::Failed, "called off by the client"), Vec::new())),
+        }
+    }
+
+    /// Waits until the client hangs up or sends something more, and leaves that to be received.
+    async fn until_more_is_heard(&self) {
+        while self.stream.readable().await.is_ok() {
+            let mut byte = [0_u8; 1];
+            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            let look = || Ok(rustix::net::recv(&self.stream, &mut byte, flags)?);
+            // The readiness may be left over from what was received before.
+            match self.stream.try_io(Interest::READABLE, look) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => return,
+            }
+        }
     }
 
     async fn stop(&mut self, grace: Duration) -> Reply {

@@ -1,10 +1,12 @@
 //! The zellij commands ao runs, each bounded in time and with an environment that holds nothing of the user's own zellij.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::place::Place;
+use super::place::{Place, SOCKET_DIR_VARIABLE};
 use crate::platform::child::{Output, Program};
 
 /// How long a command to a session may take. They take about 10 ms; on a busy machine a start took 3 s.
@@ -17,24 +19,48 @@ pub(super) struct Zellij {
     pub(super) program: PathBuf,
     env: BTreeMap<String, String>,
     config_dir: PathBuf,
+    /// Where temporary directories are made.
+    temp_dir: PathBuf,
+}
+
+/// A private temporary directory, removed when dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(temp_dir: &Path) -> io::Result<Self> {
+        let path = temp_dir.join(format!("ao-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is an empty log in a directory for temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Zellij {
     /// `env` is the base environment; what would lead zellij to another session, configuration or cache is replaced.
     pub(super) fn new(program: PathBuf, env: &BTreeMap<String, String>, config_dir: &Path) -> Self {
-        Self { program, env: private_env(env, config_dir), config_dir: config_dir.to_owned() }
+        let temp_dir = env.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+        Self { program, env: private_env(env, config_dir), config_dir: config_dir.to_owned(), temp_dir }
     }
 
     /// The environment of a command that talks to one session.
     fn env_for(&self, place: &Place) -> BTreeMap<String, String> {
         let mut env = self.env.clone();
-        env.insert("ZELLIJ_SOCKET_DIR".to_owned(), place.socket_dir.to_string_lossy().into_owned());
+        env.insert(SOCKET_DIR_VARIABLE.to_owned(), place.socket_dir.to_string_lossy().into_owned());
         env
     }
 
-    /// What `--version` prints.
+    /// What `--version` prints. Needs no directory to be there and leaves none: even for this zellij 0.45.1 makes its cache, and panics
+    /// when it cannot write its log.
     pub(super) async fn version(&self) -> Result<String, String> {
-        succeed(Program::new(&self.program, self.env.clone(), TIMEOUT).arg("--version")).await
+        let scratch = Scratch::new(&self.temp_dir)
+            .map_err(|error| format!("no temporary directory in {}: {error}", self.temp_dir.display()))?;
+        succeed(Program::new(&self.program, private_env(&self.env, &scratch.0), TIMEOUT).arg("--version")).await
     }
 
     /// Starts a session in the background. Success says nothing about its pane.
@@ -54,8 +80,15 @@ async fn succeed(program: Program) -> Result<String, String> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(format!("zellij failed ({}): {}", output.status, output.complaint()))
+        Err(format!("zellij failed ({}): {}", output.status, cause_in(&output.complaint())))
     }
+}
+
+/// The line of a complaint that says what is wrong: a panic begins with where it happened.
+fn cause_in(complaint: &str) -> &str {
+    let is_place = |line: &str| line.starts_with("thread '") && line.contains("panicked at");
+    let mut lines = complaint.lines().map(str::trim).filter(|line| !line.is_empty() && !is_place(line));
+    lines.next().unwrap_or("it said nothing")
 }
 
 fn private_env(env: &BTreeMap<String, String>, config_dir: &Path) -> BTreeMap<String, String> {

@@ -76,9 +76,9 @@ pub struct ZellijSettings {
     /// The environment of zellij's commands and servers. Variables that lead zellij to the user's own sessions and
     /// configuration are left out. The agent gets its own environment from its launch.
     pub env: BTreeMap<String, String>,
-    /// A private directory (0700) for sockets, which exists; at most 72 bytes long.
+    /// A private directory (0700) for sockets, which exists when a terminal is made; at most 72 bytes long.
     pub socket_dir: PathBuf,
-    /// A private directory (0700) for zellij's configuration, cache and log, which exists.
+    /// A private directory (0700) for zellij's configuration, cache and log, which exists when a terminal is made.
     pub config_dir: PathBuf,
 }
 
@@ -118,7 +118,7 @@ impl ZellijRuntime {
                 format!(
                     "its socket directory has {length} bytes, at most {MAX_SOCKET_DIR_BYTES} fit a socket's path: {dir}"
                 ),
-                "set AO_DATA_DIR or XDG_RUNTIME_DIR to a shorter path",
+                "set AO_DATA_DIR to a shorter path",
             ));
         }
         let update = format!("install zellij {} or newer (cargo install zellij --locked)", Version::OLDEST);

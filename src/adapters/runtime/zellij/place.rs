@@ -1,4 +1,4 @@
-//! Where one session's zellij server is: a socket directory of its own, and the server processes that serve from it.
+//! Where one session's zellij server is: a socket directory of its own, and the processes that serve from it or are about to.
 //!
 //! Every session has its own directory because zellij 0.45.1 loses sessions otherwise: each of its commands first asks every
 //! socket in the directory for its status, and a server that is asked before its first client has introduced itself ends
@@ -18,6 +18,9 @@ use crate::ports::runtime::TerminalKey;
 
 /// What zellij appends to its socket directory. Part of the protocol's version: sockets of another are elsewhere.
 const CONTRACT: &str = "contract_version_1";
+
+/// The variable that leads zellij to a socket directory.
+pub(super) const SOCKET_DIR_VARIABLE: &str = "ZELLIJ_SOCKET_DIR";
 
 /// The longest path of a Unix socket, in bytes (Linux; `sun_path` without its final NUL).
 const MAX_SOCKET_PATH_BYTES: usize = 107;
@@ -58,32 +61,53 @@ impl Place {
         self.socket_dir.join(CONTRACT).join(&self.name)
     }
 
-    /// Its server processes: ours, started as `zellij --server <a socket in the directory>`. More than one only while a
-    /// server is starting, which forks itself into the background.
+    /// Its processes: those of its server, and clients that are about to start one. Of servers there is more than one only while one is
+    /// starting, which forks itself into the background.
     ///
     /// # Errors
     /// When `/proc` cannot be listed.
-    pub(super) fn servers(&self) -> io::Result<Vec<ProcessIdentity>> {
-        let mut servers = Vec::new();
+    pub(super) async fn processes(&self) -> io::Result<Vec<ProcessIdentity>> {
+        let place = self.clone();
+        // Reads all of `/proc`.
+        tokio::task::spawn_blocking(move || place.look()).await.map_err(io::Error::other)?
+    }
+
+    fn look(&self) -> io::Result<Vec<ProcessIdentity>> {
+        let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc")? {
             let entry = entry?;
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             // A process that ends while it is looked at is none.
             let Ok(cmdline) = std::fs::read(entry.path().join("cmdline")) else { continue };
+            let environ = || std::fs::read(entry.path().join("environ")).unwrap_or_default();
             let is_ours = || entry.metadata().is_ok_and(|meta| meta.uid() == rustix::process::getuid().as_raw());
-            if self.is_server(&cmdline) && is_ours() {
-                servers.extend(process::identity(pid)?);
+            if (self.is_server(&cmdline) || is_starter(&cmdline) && self.is_for_here(&environ())) && is_ours() {
+                found.extend(process::identity(pid)?);
             }
         }
-        Ok(servers)
+        Ok(found)
     }
 
+    /// Started as `zellij --server <a socket in the directory>`.
     fn is_server(&self, cmdline: &[u8]) -> bool {
         let mut args = cmdline.split(|byte| *byte == 0);
         let (_program, flag, socket) = (args.next(), args.next(), args.next());
         flag == Some(b"--server")
             && socket.is_some_and(|socket| Path::new(std::ffi::OsStr::from_bytes(socket)).starts_with(&self.socket_dir))
     }
+
+    /// Whether an environment leads zellij to the directory.
+    fn is_for_here(&self, environ: &[u8]) -> bool {
+        let entry = [SOCKET_DIR_VARIABLE.as_bytes(), b"=", self.socket_dir.as_os_str().as_bytes()].concat();
+        environ.split(|byte| *byte == 0).any(|given| given == entry)
+    }
+}
+
+/// Whether this is a client as [`super::commands`] starts it to make a session. One whose daemon was killed goes on, and makes a socket
+/// directory that was removed meanwhile again.
+fn is_starter(cmdline: &[u8]) -> bool {
+    let mut args = cmdline.split(|byte| *byte == 0).skip(1);
+    (args.next(), args.next()) == (Some(b"attach"), Some(b"--create-background"))
 }
 
 /// Removes a session's socket directory.
@@ -132,5 +156,16 @@ mod tests {
         assert!(!place.is_server(b"/usr/bin/zellij\0--server\0/r/abcd/contract_version_1/shop-1\0"));
         assert!(!place.is_server(b"/usr/bin/zellij\0attach\0shop-1\0"));
         assert!(!place.is_server(b""));
+    }
+
+    #[test]
+    fn only_a_client_that_makes_a_session_here_is_taken_for_one() {
+        assert!(is_starter(b"/usr/bin/zellij\0attach\0--create-background\0shop-1\0options\0"));
+        assert!(!is_starter(b"/usr/bin/zellij\0attach\0shop-1\0"));
+        assert!(!is_starter(b""));
+        let place = Place { name: "shop-1".into(), socket_dir: "/r/abc".into() };
+        assert!(place.is_for_here(b"A=1\0ZELLIJ_SOCKET_DIR=/r/abc\0"));
+        assert!(!place.is_for_here(b"ZELLIJ_SOCKET_DIR=/r/abcd\0"));
+        assert!(!place.is_for_here(b""));
     }
 }

@@ -10,14 +10,15 @@ use tokio::time::Instant;
 use super::place::{self, Place};
 use super::wire::Server;
 use crate::adapters::runtime::launch;
-use crate::platform::{file, tree};
+use crate::platform::file;
+use crate::platform::tree::{self, Pause};
 
 /// The one terminal pane of a session.
 pub(super) const PANE: u32 = 0;
 
 /// How long a server may take to end after it was asked or killed.
 const END_BOUND: Duration = Duration::from_secs(5);
-const POLL: Duration = Duration::from_millis(10);
+
 /// What is kept of a terminal that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
@@ -47,10 +48,10 @@ impl Shown {
     }
 }
 
-/// Ends the session's server, whatever it shows, and removes its socket directory. Returns when no process of it is left;
-/// none to begin with is success.
+/// Ends the session's server, whatever it shows, and who is about to start one, and removes its socket directory. Returns when no process
+/// of it is left; none to begin with is success. Nobody else may be making the session meanwhile.
 pub(super) async fn end(place: &Place) -> io::Result<()> {
-    if !place.servers()?.is_empty() {
+    if !place.processes().await?.is_empty() {
         // One that does not listen yet, or no more, is killed below.
         let asked = match Server::connect(&place.socket()).await {
             Ok(server) => server.kill().await.is_ok(),
@@ -64,31 +65,31 @@ pub(super) async fn end(place: &Place) -> io::Result<()> {
 }
 
 async fn kill(place: &Place) -> io::Result<()> {
-    let deadline = Instant::now() + END_BOUND;
+    let (deadline, mut pause) = (Instant::now() + END_BOUND, Pause::default());
     loop {
-        let left = place.servers()?;
+        let left = place.processes().await?;
         if left.is_empty() {
             return Ok(());
         }
         if Instant::now() >= deadline {
-            let pids: Vec<String> = left.iter().map(|server| server.pid.to_string()).collect();
-            return Err(io::Error::other(format!("zellij's server is still there: process {}", pids.join(", "))));
+            let pids: Vec<String> = left.iter().map(|process| process.pid.to_string()).collect();
+            return Err(io::Error::other(format!("zellij is still there: process {}", pids.join(", "))));
         }
-        for server in left {
-            tree::send(server, Signal::KILL)?;
+        for process in left {
+            tree::send(process, Signal::KILL)?;
         }
-        tokio::time::sleep(POLL).await;
+        pause.wait().await;
     }
 }
 
 /// Waits until no server is left, for at most `bound`.
 async fn is_gone(place: &Place, bound: Duration) -> io::Result<bool> {
-    let deadline = Instant::now() + bound;
-    while !place.servers()?.is_empty() {
+    let (deadline, mut pause) = (Instant::now() + bound, Pause::default());
+    while !place.processes().await?.is_empty() {
         if Instant::now() >= deadline {
             return Ok(false);
         }
-        tokio::time::sleep(POLL).await;
+        pause.wait().await;
     }
     Ok(true)
 }

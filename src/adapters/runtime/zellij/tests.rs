@@ -16,8 +16,13 @@ fn runtime(path_var: &str, socket_dir: &Path, config_dir: &Path) -> ZellijRuntim
 
 /// A program named zellij that prints `version`.
 fn zellij_that_prints(dir: &Path, version: &str) -> ZellijRuntime {
+    zellij_that(dir, &format!("echo '{version}'"))
+}
+
+/// A program named zellij that runs a script.
+fn zellij_that(dir: &Path, script: &str) -> ZellijRuntime {
     let program = dir.join("zellij");
-    std::fs::write(&program, format!("#!/bin/sh\necho '{version}'\n")).unwrap();
+    std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     runtime(dir.to_str().unwrap(), dir, dir)
 }
@@ -57,7 +62,35 @@ async fn a_socket_directory_that_is_too_long_is_refused_with_its_length() {
     let long = format!("/{}", "d".repeat(MAX_SOCKET_DIR_BYTES));
     let (cause, hint) = refusal(&runtime("/usr/bin", Path::new(&long), Path::new("/c"))).await;
     assert!(cause.contains(&long.len().to_string()) && cause.contains(&long), "{cause}");
-    assert!(hint.contains("shorter"), "{hint}");
+    assert!(hint.contains("AO_DATA_DIR") && hint.contains("shorter"), "{hint}");
+}
+
+/// As the real one does: it panics when it cannot write its log below `TMPDIR`, and makes its cache.
+#[tokio::test]
+async fn zellij_is_asked_without_a_directory_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let zellij =
+        zellij_that(dir.path(), "mkdir \"$TMPDIR/log\" && mkdir -p \"$XDG_CACHE_HOME/zellij\" && echo 'zellij 0.45.1'");
+    let (data, temp) = (dir.path().join("data"), dir.path().join("temp"));
+    std::fs::create_dir(&temp).unwrap();
+    let mut settings =
+        ZellijSettings { config_dir: data.join("zellij"), socket_dir: data.join("run"), ..zellij.settings };
+    settings.env.insert("TMPDIR".to_owned(), temp.to_str().unwrap().to_owned());
+    settings.env.insert("PATH".to_owned(), "/usr/bin:/bin".to_owned());
+    assert_eq!(ZellijRuntime::new(settings).preflight().await.unwrap().as_deref(), Some("0.45.1"));
+    assert!(!data.exists(), "the data directory was made");
+    assert_eq!(std::fs::read_dir(&temp).unwrap().count(), 0, "something was left");
+}
+
+#[tokio::test]
+async fn why_zellij_does_not_work_is_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let panic = "thread 'main' (7) panicked at src/logging.rs:26:41:\ncould not\nnote: run with `RUST_BACKTRACE=1`";
+    let (cause, _) =
+        refusal(&zellij_that(dir.path(), &format!("echo \"{}\" >&2; exit 101", panic.replace('`', "")))).await;
+    assert!(cause.ends_with(": could not"), "{cause}");
+    let (cause, _) = refusal(&zellij_that(dir.path(), "printf '\\nno library\\nmore\\n' >&2; exit 1")).await;
+    assert!(cause.ends_with(": no library"), "{cause}");
 }
 
 #[test]
