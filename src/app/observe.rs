@@ -4,6 +4,7 @@ use super::Application;
 use super::error::{AppError, ErrorKind};
 use super::writer::unknown_session;
 use crate::domain::report::HookReport;
+use crate::ports::spool::Spooled;
 
 impl Application {
     /// Takes a hook's report into the facts of its session. A report of another agent than the session's, or with an event
@@ -35,20 +36,30 @@ impl Application {
     /// # Errors
     /// When the spool or the store fails; nothing is lost then.
     pub async fn drain_spool(&self) -> Result<(), AppError> {
-        for spooled in self.shared.spool.pending().await? {
-            let observed = match &spooled.report {
-                Some(report) => self.observe(report).await,
-                None => Err(AppError::new(ErrorKind::NotFound, "no_report", "the file holds no report")),
-            };
-            match observed {
-                Ok(()) => {}
-                Err(error) if error.kind != ErrorKind::Internal => {
-                    tracing::warn!(name = spooled.name, %error, "a spooled report is dropped");
-                }
-                Err(error) => return Err(error),
+        loop {
+            // A batch at a time, oldest first.
+            let batch = self.shared.spool.pending().await?;
+            if batch.is_empty() {
+                return Ok(());
             }
-            self.shared.spool.remove(&spooled.name).await?;
+            for spooled in batch {
+                self.take_spooled(&spooled).await?;
+                self.shared.spool.remove(&spooled.name).await?;
+            }
         }
-        Ok(())
+    }
+
+    async fn take_spooled(&self, spooled: &Spooled) -> Result<(), AppError> {
+        let observed = match &spooled.report {
+            Some(report) => self.observe(report).await,
+            None => Err(AppError::new(ErrorKind::NotFound, "no_report", "the file holds no report")),
+        };
+        match observed {
+            Err(error) if error.kind != ErrorKind::Internal => {
+                tracing::warn!(name = spooled.name, %error, "a spooled report is dropped");
+                Ok(())
+            }
+            taken => taken,
+        }
     }
 }
