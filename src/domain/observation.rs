@@ -135,7 +135,7 @@ mod tests {
     fn a_late_report_does_not_turn_activity_back() {
         let mut session = session();
         session.observe(&Signal::Idle, at(5), at(5));
-        assert!(session.observe(&Signal::Working(None), at(3), at(3)).is_empty());
+        assert!(session.observe(&Signal::Working(None), at(3), at(6)).is_empty());
         assert_eq!(session.facts.activity, Activity::Idle);
         assert_eq!(session.facts.first_report_at, Some(at(3)));
     }
