@@ -57,19 +57,20 @@ impl Application {
     /// # Errors
     /// The store's failure.
     pub async fn changes(&self, filter: &ChangeFilter, wait: Duration) -> Result<Vec<Change>, AppError> {
-        let read = async {
-            loop {
-                let seq = self.shared.changes.last_seq().await?;
-                let changes = self.shared.changes.changes(filter).await?;
-                if !changes.is_empty() {
-                    return Ok(changes);
-                }
-                self.shared.changes.wait_beyond(seq).await;
+        // Only waiting is bounded: what is there is given also to those who do not wait.
+        let time_is_up = tokio::time::sleep(wait);
+        tokio::pin!(time_is_up);
+        loop {
+            let seq = self.shared.changes.last_seq().await?;
+            let changes = self.shared.changes.changes(filter).await?;
+            if !changes.is_empty() {
+                return Ok(changes);
             }
-        };
-        tokio::select! {
-            changes = tokio::time::timeout(wait, read) => changes.unwrap_or_else(|_elapsed| Ok(Vec::new())),
-            () = self.shared.stop.cancelled() => Ok(Vec::new()),
+            tokio::select! {
+                () = self.shared.changes.wait_beyond(seq) => {}
+                () = &mut time_is_up => return Ok(changes),
+                () = self.shared.stop.cancelled() => return Ok(changes),
+            }
         }
     }
 

@@ -76,31 +76,27 @@ impl Application {
         state: WaitFor,
         timeout: Duration,
     ) -> Result<(WaitOutcome, Session), AppError> {
-        let wait = async {
-            loop {
-                let seq = self.shared.changes.last_seq().await?;
-                let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
-                if !state.is_observable(&session) {
-                    return Err(no_reports(&session, state));
-                }
-                if state.is_reached(&session) || (state == WaitFor::Ready && was_ready(&session)) {
-                    return Ok::<_, AppError>((WaitOutcome::Reached, session));
-                }
-                if session.phase.is_terminated() {
-                    return Ok((WaitOutcome::Ended, session));
-                }
-                self.shared.changes.wait_beyond(seq).await;
+        // Only waiting is bounded: a state that is reached is told also to those who do not wait.
+        let time_is_up = tokio::time::sleep(timeout);
+        tokio::pin!(time_is_up);
+        loop {
+            let seq = self.shared.changes.last_seq().await?;
+            let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
+            if !state.is_observable(&session) {
+                return Err(no_reports(&session, state));
             }
-        };
-        let outcome = tokio::select! {
-            outcome = tokio::time::timeout(timeout, wait) => outcome.ok(),
-            () = self.shared.stop.cancelled() => None,
-        };
-        if let Some(outcome) = outcome {
-            return outcome;
+            if state.is_reached(&session) || (state == WaitFor::Ready && was_ready(&session)) {
+                return Ok((WaitOutcome::Reached, session));
+            }
+            if session.phase.is_terminated() {
+                return Ok((WaitOutcome::Ended, session));
+            }
+            tokio::select! {
+                () = self.shared.changes.wait_beyond(seq) => {}
+                () = &mut time_is_up => return Ok((WaitOutcome::TimedOut, session)),
+                () = self.shared.stop.cancelled() => return Ok((WaitOutcome::TimedOut, session)),
+            }
         }
-        let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
-        Ok((WaitOutcome::TimedOut, session))
     }
 }
 

@@ -59,7 +59,17 @@ async fn i02_a_daemon_that_is_killed_in_a_spawn_settles_it_at_its_next_start() {
 
 /// Either the session is live with exactly one agent, or nothing of it is left.
 async fn assert_settled(sandbox: &Sandbox, pause_ms: u64) {
-    let sessions = sandbox.ao(&["ls", "-a", "--json"]).await.json();
+    let mut sessions = sandbox.ao(&["ls", "-a", "--json"]).await.json();
+    // What is not known at once, for a holder is just starting, is looked at again.
+    if sessions[0]["status"] == "starting" {
+        let settled = async {
+            while sandbox.show("app-1").await["status"] == "starting" {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(crate::sandbox::BOUND, settled).await.expect("settled in time");
+        sessions = sandbox.ao(&["ls", "-a", "--json"]).await.json();
+    }
     let sleepers = || sandbox.running("sleep 600").len();
     match sessions[0]["status"].as_str() {
         Some("working") => {
