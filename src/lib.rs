@@ -18,3 +18,7 @@ pub mod platform;
 pub mod ports;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+#[cfg(test)]
+#[path = "../tests/support/executable.rs"]
+mod executable;

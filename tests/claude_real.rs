@@ -11,12 +11,13 @@
 
 #[path = "support/agent_terminal.rs"]
 mod agent_terminal;
+#[path = "support/executable.rs"]
+mod executable;
 #[path = "support/model_server.rs"]
 mod model_server;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -88,8 +89,7 @@ impl Lab {
         let log = self.path("hooks");
         let script =
             format!("#!/bin/sh\npayload=$(cat)\nprintf '%s\\t%s\\n' \"$*\" \"$payload\" >> '{}'\n", log.display());
-        std::fs::write(&program, script).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        crate::executable::write(&program, script);
     }
 
     fn agent(&self) -> ClaudeCode {

@@ -1,8 +1,10 @@
 //! The contract of the `Agent` port, for every adapter.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+#[path = "support/executable.rs"]
+mod executable;
+
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ao::adapters::agent::claude_code::{ClaudeCode, ClaudeCodeSettings};
@@ -15,8 +17,7 @@ const PATH: &str = "/usr/bin:/bin";
 /// A program that answers `--version` like Claude Code; nothing else of it is run here.
 fn claude_code(root: &Path, is_root: bool) -> ClaudeCode {
     let program = root.join("claude");
-    std::fs::write(&program, "#!/bin/sh\necho '2.1.197 (Claude Code)'\n").unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    crate::executable::write(&program, "#!/bin/sh\necho '2.1.197 (Claude Code)'\n");
     ClaudeCode::new(ClaudeCodeSettings {
         program: Some(program),
         path_var: PATH.to_owned(),

@@ -9,6 +9,8 @@
     reason = "a test reads its environment, starts its own programs, says when it skips, and may panic"
 )]
 
+#[path = "support/executable.rs"]
+mod executable;
 #[path = "support/inherited.rs"]
 mod inherited;
 #[path = "support/model_server.rs"]

@@ -2,6 +2,8 @@
 //! must not be lost. Against real git.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test panics when it fails")]
 
+#[path = "support/executable.rs"]
+mod executable;
 #[path = "support/git_fixture.rs"]
 mod git_fixture;
 #[path = "support/inherited.rs"]

@@ -161,8 +161,7 @@ async fn a_second_signal_stops_at_once() {
     // Undoing this spawn waits for the checkout.
     let hook = sandbox.repo().join(".git/hooks/post-checkout");
     std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    std::fs::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 15\n").unwrap();
-    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    crate::executable::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 15\n");
     sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "true"]).await.ok();
     sandbox.until("git checks out", || sandbox.path("home/checking-out").exists()).await;
     let first = std::time::Instant::now();
@@ -275,8 +274,7 @@ async fn a_daemon_serves_while_it_settles_what_an_earlier_one_left() {
     // The checkout outlives the daemon that asked for it.
     let hook = sandbox.repo().join(".git/hooks/post-checkout");
     std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    std::fs::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 15\n").unwrap();
-    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    crate::executable::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 15\n");
     sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "true"]).await.ok();
     sandbox.until("git checks out", || sandbox.path("home/checking-out").exists()).await;
     signal(sandbox.daemon_pid().await, Signal::KILL);
@@ -330,8 +328,7 @@ async fn i02_settling_a_cut_off_spawn_leaves_later_ones_alone() {
     sandbox.make_repository("other");
     let hook = sandbox.repo().join(".git/hooks/post-checkout");
     std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    std::fs::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 8\n").unwrap();
-    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    crate::executable::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 8\n");
     sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "true"]).await.ok();
     sandbox.until("git checks out", || sandbox.path("home/checking-out").exists()).await;
     signal(sandbox.daemon_pid().await, Signal::KILL);

@@ -144,8 +144,7 @@ async fn a_kill_in_the_middle_of_a_checkout_is_finished_by_itself() {
     let sandbox = Sandbox::new();
     let hook = sandbox.repo().join(".git/hooks/post-checkout");
     std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    std::fs::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 20\n").unwrap();
-    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    crate::executable::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 20\n");
     sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "true"]).await.ok();
     sandbox.until("git checks out", || sandbox.path("home/checking-out").exists()).await;
     sandbox.ao(&["kill", "app-1"]).await.fails(5, &["is still being worked on", "tried again by itself"]);

@@ -2,7 +2,6 @@
 //! them all, also when the test fails.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -121,8 +120,7 @@ impl Sandbox {
     pub(crate) fn install(&mut self, name: &str, script: &str) {
         let bin = self.path("bin");
         std::fs::create_dir_all(&bin).unwrap();
-        std::fs::write(bin.join(name), script).unwrap();
-        std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        crate::executable::write(bin.join(name), script);
         let path = &self.env["PATH"];
         let front = format!("{}:", bin.display());
         if !path.starts_with(&front) {

@@ -1,6 +1,5 @@
 //! Short words for the tests.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,8 +88,7 @@ impl Place {
 
 pub(crate) fn script(path: &Path, content: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, content).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    crate::executable::write(path, content);
 }
 
 pub(crate) fn text(path: &Path) -> &str {

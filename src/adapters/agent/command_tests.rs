@@ -91,8 +91,7 @@ async fn a_relative_path_is_one_in_the_workspace() {
     let error = agent.prepare(&request).await.unwrap_err();
     assert!(error.to_string().contains("workspace"), "{error}");
     let program = root.path().join("workspace/run");
-    std::fs::write(&program, "#!/bin/sh\n").unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    crate::executable::write(&program, "#!/bin/sh\n");
     let plan = agent.prepare(&request).await.unwrap();
     assert_eq!(plan.command.program, root.path().join("workspace/./run"));
 }

@@ -388,8 +388,7 @@ mod tests {
     async fn i05_output_that_was_cut_is_no_answer() {
         let dir = tempfile::tempdir().unwrap();
         let fake = dir.path().join("git");
-        std::fs::write(&fake, "#!/bin/sh\necho git version 2.47.0\n").unwrap();
-        std::fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        crate::executable::write(&fake, "#!/bin/sh\necho git version 2.47.0\n");
         let env = BTreeMap::from([("PATH".to_owned(), dir.path().to_str().unwrap().to_owned())]);
         let call = Git::new(GitSettings::new(env)).at(dir.path()).arg("status");
         assert_eq!(call.text().await.unwrap(), "git version 2.47.0");
@@ -403,8 +402,7 @@ mod tests {
     async fn a_git_that_is_too_old_or_missing_is_refused_with_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
         let fake = dir.path().join("git");
-        std::fs::write(&fake, "#!/bin/sh\necho git version 2.30.2\n").unwrap();
-        std::fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        crate::executable::write(&fake, "#!/bin/sh\necho git version 2.30.2\n");
         let env = BTreeMap::from([("PATH".to_owned(), dir.path().to_str().unwrap().to_owned())]);
         let old = Git::new(GitSettings::new(env)).version().await.unwrap_err().to_string();
         assert!(old.contains("2.30") && old.contains("2.33 or newer"), "{old}");

@@ -105,13 +105,11 @@ fn last_chars(text: &str, count: usize) -> String {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-    use std::os::unix::fs::PermissionsExt;
 
     fn program(directory: &Path, name: &str, script: &str) -> PathBuf {
         std::fs::create_dir_all(directory).unwrap();
         let path = directory.join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        crate::executable::write(&path, format!("#!/bin/sh\n{script}\n"));
         path
     }
 

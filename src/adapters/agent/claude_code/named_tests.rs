@@ -1,4 +1,3 @@
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::*;
@@ -6,8 +5,7 @@ use crate::domain::permission::PermissionMode;
 
 fn agent(root: &Path, args: &[&str]) -> ClaudeCode {
     let program = root.join("claude");
-    std::fs::write(&program, "#!/bin/sh\n").unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    crate::executable::write(&program, "#!/bin/sh\n");
     let settings = ClaudeCodeSettings {
         program: Some(program),
         path_var: String::new(),

@@ -1,7 +1,6 @@
 //! What needs no zellij: refusals before anything is started.
 
 use super::*;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 fn runtime(path_var: &str, socket_dir: &Path, config_dir: &Path) -> ZellijRuntime {
@@ -22,8 +21,7 @@ fn zellij_that_prints(dir: &Path, version: &str) -> ZellijRuntime {
 /// A program named zellij that runs a script.
 fn zellij_that(dir: &Path, script: &str) -> ZellijRuntime {
     let program = dir.join("zellij");
-    std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    crate::executable::write(&program, format!("#!/bin/sh\n{script}\n"));
     runtime(dir.to_str().unwrap(), dir, dir)
 }
 
