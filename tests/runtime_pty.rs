@@ -242,7 +242,10 @@ async fn i03_agents_outlive_a_killed_daemon() {
             bench.until("the daemon has made its terminal", created).await;
             let Liveness::Alive(agent) = bench.probe(&key).await else { panic!("the agent does not run") };
             // The whole process group, as a terminal does at Ctrl-C.
-            rustix::process::kill_process_group(rustix::process::Pid::from_child(&daemon), signal).unwrap();
+            let group = rustix::process::Pid::from_child(&daemon);
+            rustix::process::kill_process_group(group, signal).unwrap();
+            // Whoever runs the tests may have had it ignored, as nohup does.
+            rustix::process::kill_process_group(group, Signal::KILL).unwrap();
             daemon.wait().unwrap();
             bench.until_shown(&key, "from the daemon").await;
             assert_eq!(bench.probe(&key).await, Liveness::Alive(agent));
