@@ -8,6 +8,7 @@ use super::writer::{Ended, Ending, unknown_session};
 use crate::domain::id::SessionId;
 use crate::domain::phase::{EndReason, Phase};
 use crate::domain::session::Session;
+use crate::ports::runtime::Liveness;
 use crate::ports::workspace::Removal;
 
 /// What a kill did.
@@ -51,39 +52,44 @@ impl Application {
         self.shared.running.interrupt(id);
         let _exclusive = self.shared.running.exclusive(id).await;
         let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
-        match session.phase {
-            Phase::Terminated { .. } => {}
-            // Cut off by an earlier daemon, and nobody has settled it yet.
-            Phase::Provisioning { .. } => self.undo(id, "it was killed", Ended::default()).await?,
+        let workspace = match session.phase {
             Phase::Live => self.end_agent(&session).await?,
-        }
-        let workspace = match self.take_workspace_away(&session).await {
-            Ok(removal) => WorkspaceFate::Settled(removal),
-            Err(error) => {
-                self.note_unsettled(id, &error).await?;
-                WorkspaceFate::Unsettled { cause: error.full() }
+            // Cut off by an earlier daemon, and nobody has settled it yet.
+            Phase::Provisioning { .. } => {
+                self.undo(id, "it was killed", Ended::default()).await?;
+                self.settle_workspace(&session).await?
             }
+            Phase::Terminated { .. } => self.settle_workspace(&session).await?,
         };
         let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
         Ok(Killed { session, workspace })
     }
 
-    async fn end_agent(&self, session: &Session) -> Result<(), AppError> {
+    /// Ends a live session, its workspace included; the caller holds it. The end is recorded last: until then the kill is on
+    /// record as wanted, and after a crash anywhere between it is finished.
+    pub(super) async fn end_agent(&self, session: &Session) -> Result<WorkspaceFate, AppError> {
         let output_tail = self.output_tail(session).await;
-        let exit = self.stop_terminal(session).await?;
+        let mut exit = self.stop_terminal(session).await?;
+        if exit.is_none()
+            && let Some(Liveness::Dead(ended)) = self.probe_one(session, &self.terminal_key(&session.id)).await
+        {
+            exit = Some(ended);
+        }
+        let workspace = self.settle_workspace(session).await?;
         let ending = Ending { reason: EndReason::Killed, exit, output_tail };
         self.shared.writer.end(&session.id, &ending).await?;
         tracing::info!(session = %session.id, "killed");
-        Ok(())
+        Ok(workspace)
     }
 
-    /// Finishes a kill that an earlier daemon began; the caller holds the session.
-    pub(super) async fn finish_kill(&self, session: &Session) -> Result<(), AppError> {
-        self.end_agent(session).await?;
-        if let Err(error) = self.take_workspace_away(session).await {
-            self.note_unsettled(&session.id, &error).await?;
+    async fn settle_workspace(&self, session: &Session) -> Result<WorkspaceFate, AppError> {
+        match self.take_workspace_away(session).await {
+            Ok(removal) => Ok(WorkspaceFate::Settled(removal)),
+            Err(error) => {
+                self.note_unsettled(&session.id, &error).await?;
+                Ok(WorkspaceFate::Unsettled { cause: error.full() })
+            }
         }
-        Ok(())
     }
 
     async fn note_unsettled(&self, id: &SessionId, error: &AppError) -> Result<(), AppError> {

@@ -49,7 +49,9 @@ impl Application {
     async fn bury(&self, session: &Session, exit: Exit) -> Result<(), AppError> {
         // Somebody builds or kills it: it is theirs to record.
         let Some(_exclusive) = self.shared.running.try_exclusive(&session.id) else { return Ok(()) };
-        if self.shared.sessions.session(&session.id).await?.is_none_or(|session| session.phase != Phase::Live) {
+        let current = self.shared.sessions.session(&session.id).await?;
+        // A kill that was cut off is finished as a whole, workspace and all, by whoever settles it.
+        if current.is_none_or(|session| session.phase != Phase::Live || session.facts.kill_requested_at.is_some()) {
             return Ok(());
         }
         let output_tail = self.output_tail(session).await;

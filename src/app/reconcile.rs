@@ -74,7 +74,7 @@ impl Application {
         let settled = match self.shared.sessions.session(&id).await {
             Ok(Some(session)) => match session.phase {
                 Phase::Provisioning { step } => self.settle_spawn(&session, step).await,
-                Phase::Live if needs_settling(&session) => self.finish_kill(&session).await,
+                Phase::Live if needs_settling(&session) => self.end_agent(&session).await.map(drop),
                 _ => Ok(()),
             },
             Ok(None) => Ok(()),

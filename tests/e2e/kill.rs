@@ -153,3 +153,21 @@ async fn a_kill_in_the_middle_of_a_checkout_is_finished_by_itself() {
     assert_eq!(sandbox.branches(), ["main"]);
     assert!(!sandbox.worktree("app-1").exists());
 }
+
+#[tokio::test]
+async fn i02_a_kill_that_was_cut_off_after_its_agent_had_ended_still_takes_the_workspace() {
+    let sandbox = Sandbox::new();
+    let pid = spawn(&sandbox, "pty", "sleep 600").await;
+    sandbox.ao(&["stop"]).await.ok();
+    // What a daemon leaves that died between ending the agent and recording the end.
+    let update = "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.execute('update sessions set kill_requested_at_ms=updated_at_ms'); c.commit()";
+    let recorded = std::process::Command::new("python3").args(["-c", update]).arg(sandbox.path("data/ao.db")).status();
+    assert!(recorded.unwrap().success());
+    crate::sandbox::signal(pid, rustix::process::Signal::KILL);
+    sandbox.until("everything has ended", || sandbox.processes().is_empty()).await;
+    sandbox.ao(&["start"]).await.ok();
+    let session = sandbox.wait_for("app-1", "status", "terminated").await;
+    assert_eq!((&session["exit"]["reason"], &session["exit"]["signal"]), (&"killed".into(), &9.into()), "{session:#}");
+    assert!(!sandbox.worktree("app-1").exists());
+    assert_eq!(sandbox.branches(), ["main"]);
+}
