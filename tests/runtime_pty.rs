@@ -293,7 +293,7 @@ async fn rubbish_on_the_socket_harms_nobody() {
 async fn a_program_learns_the_new_size() {
     check(Pty::new(), async |bench: Bench| {
         let script =
-            "stty size; trap 'stty size > resized.part; mv resized.part resized' WINCH; while :; do sleep 0.05; done";
+            "trap 'stty size > resized.part; mv resized.part resized' WINCH; stty size; while :; do sleep 0.05; done";
         let (key, _) = bench.run(script).await;
         bench.until_shown(&key, "40 120").await;
         let mut stream = connect(&key).await;
