@@ -171,7 +171,7 @@ async fn a_row_of_unknown_words_is_told_by_its_name() {
 async fn the_schema_refuses_phases_that_make_no_sense() {
     use sqlx::Connection;
     let fixture = SqliteFixture::new();
-    std::fs::copy(v1_database(), fixture.path()).unwrap();
+    std::fs::copy(v2_database(), fixture.path()).unwrap();
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(fixture.path());
     let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
     for change in [
@@ -184,6 +184,7 @@ async fn the_schema_refuses_phases_that_make_no_sense() {
         "number = 77",
         "project_id = 'nobody'",
         "notes_json = 'x'",
+        "phase = 'live', step = NULL, end_reason = NULL, queue_ticket = 1",
     ] {
         let answer = sqlx::raw_sql(&format!("UPDATE sessions SET {change}")).execute(&mut connection).await;
         let error = answer.expect_err(change).to_string();
@@ -195,12 +196,19 @@ fn v1_database() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/ao-v1.db")
 }
 
+fn v2_database() -> PathBuf {
+    v1_database().with_file_name("ao-v2.db")
+}
+
 mod old_databases {
     //! Databases written by released schemas, kept in `tests/data`. A released one is never made anew.
 
+    use ao::domain::change::ChangeKind;
     use ao::domain::exit::Exit;
     use ao::domain::phase::{EndReason, Phase, Step};
-    use ao::domain::session::{Activity, Facts, ProcessIdentity, Session, SessionSpec};
+    use ao::domain::preserved::PreservedWork;
+    use ao::domain::session::{Activity, Facts, ProcessIdentity, Restoring, Session, SessionSpec};
+    use ao::domain::setup::ProjectSetup;
     use ao::ports::store::{ChangeFilter, ChangeLog, ProjectStore, SessionFilter, SessionStore};
 
     use super::*;
@@ -227,6 +235,7 @@ mod old_databases {
             branch: format!("ao/app-{n}"),
             base: Some("main".into()),
             workspace: format!("/data/worktrees/app/app-{n}").into(),
+            setup: None,
         };
         let record = |n: u32| Session::record(format!("app-{n}").parse().unwrap(), spec(n), at(n.into()));
         let seen = Facts {
@@ -251,33 +260,70 @@ mod old_databases {
     }
 
     #[tokio::test]
-    async fn i17_a_database_of_version_1_still_loads_and_goes_on() {
-        let fixture = SqliteFixture::new();
-        std::fs::copy(v1_database(), fixture.path()).unwrap();
+    async fn i17_databases_of_every_version_still_load_and_go_on() {
+        for (database, sessions) in [(v1_database(), sessions()), (v2_database(), sessions_v2())] {
+            let fixture = SqliteFixture::new();
+            std::fs::copy(database, fixture.path()).unwrap();
+            loads_and_goes_on(&fixture, &sessions).await;
+        }
+    }
+
+    async fn loads_and_goes_on(fixture: &SqliteFixture, sessions: &[Session]) {
         let store = fixture.open().await;
         assert_eq!(store.projects().await.unwrap(), [project("app"), project("empty")]);
         let all = SessionFilter { project: None, include_terminated: true };
-        assert_eq!(store.sessions(&all).await.unwrap(), sessions());
+        assert_eq!(store.sessions(&all).await.unwrap(), sessions);
         let log = store.changes(&ChangeFilter { limit: 100, ..ChangeFilter::default() }).await.unwrap();
-        assert_eq!(log.iter().map(|change| change.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
-        assert_eq!(store.reserve_session_number(&"app".parse().unwrap()).await.unwrap(), 5);
-        let mut live = sessions().remove(1);
+        let count = 2 + sessions.len() as u64;
+        assert_eq!(log.iter().map(|change| change.seq).collect::<Vec<_>>(), (1..=count).collect::<Vec<_>>());
+        let number = store.reserve_session_number(&"app".parse().unwrap()).await.unwrap();
+        assert_eq!(number as usize, sessions.len() + 1);
+        let mut live = sessions[1].clone();
         live.facts.activity = Activity::Idle;
         store.update_session(&mut live, &[]).await.unwrap();
-        assert_eq!(store.session(&live.id).await.unwrap(), Some(live));
+        assert_eq!(store.session(&live.id).await.unwrap(), Some(live.clone()));
+        let added = ao::domain::change::NewChange::new(ChangeKind::SessionNote, serde_json::json!({}));
+        store.update_session(&mut live, &[added]).await.unwrap();
+        assert_eq!(store.last_seq().await.unwrap(), count + 1);
+        fixture.close(store).await;
+    }
+
+    /// What version 2 added, beside what version 1 had.
+    fn sessions_v2() -> Vec<Session> {
+        let mut sessions = sessions();
+        let mut waiting = sessions[3].clone();
+        waiting.id = "app-5".parse().unwrap();
+        waiting.facts.queue_ticket = Some(17);
+        waiting.spec.setup = Some(ProjectSetup {
+            setup: vec!["make deps".into()],
+            copy: vec![".env".into()],
+            timeout_s: 600,
+            ..ProjectSetup::default()
+        });
+        let mut restoring = sessions[0].clone();
+        restoring.id = "app-6".parse().unwrap();
+        let (phase, reason) = restoring.phase.restore().unwrap();
+        restoring.phase = phase;
+        restoring.facts.preserved =
+            Some(PreservedWork { reference: "refs/ao/preserved/app-6".into(), commit: "c0ffee".into() });
+        (restoring.facts.resumed, restoring.facts.kill_preserves) = (true, true);
+        let facts = restoring.facts.clone();
+        restoring.facts.restoring = Some(Box::new(Restoring { reason, facts }));
+        sessions.extend([waiting, restoring]);
+        sessions
     }
 
     #[tokio::test]
-    #[ignore = "writes tests/data/ao-v1.db; only while schema 1 is not released"]
-    async fn regenerate_the_database_of_version_1() {
-        use ao::domain::change::{ChangeKind, NewChange};
-        let path = v1_database();
+    #[ignore = "writes tests/data/ao-v2.db; only while schema 2 is not released"]
+    async fn regenerate_the_database_of_version_2() {
+        use ao::domain::change::NewChange;
+        let path = v2_database();
         let _ = std::fs::remove_file(&path);
         let store = SqliteStore::open(&path).await.unwrap();
         for id in ["app", "empty"] {
             store.add_project(&project(id)).await.unwrap();
         }
-        for mut session in sessions() {
+        for mut session in sessions_v2() {
             let recorded = NewChange::new(ChangeKind::SessionRecorded, serde_json::json!({}));
             store.insert_session(&mut session, &[recorded]).await.unwrap();
         }

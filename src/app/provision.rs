@@ -67,6 +67,7 @@ impl Application {
     async fn build(&self, id: &SessionId, repository: &Repository) -> Result<(), StepFailure> {
         let session = self.shared.writer.advance(id, Step::Workspace).await?;
         self.make_workspace(&session, repository).await?;
+        self.shared.writer.advance(id, Step::Setup).await?;
         let session = self.shared.writer.advance(id, Step::Prepared).await?;
         let plan = self.prepare_agent(&session, repository).await?;
         self.shared.writer.advance(id, Step::Launched).await?;

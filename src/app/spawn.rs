@@ -127,6 +127,7 @@ impl Application {
             branch: request.branch.unwrap_or_else(|| default_branch(&id)),
             base: request.base,
             workspace: settings.data_dir.worktree(&id.project(), &id),
+            setup: None,
         };
         let session = Session::record(id, spec, self.shared.clock.now());
         self.shared.workspace.preflight(&self.workspace_request(&session, repository)).await?;

@@ -92,5 +92,8 @@ impl Application {
 
 /// Whether the record allows for a terminal: from the step that makes it on.
 fn may_have_terminal(session: &Session) -> bool {
-    !matches!(session.phase, Phase::Provisioning { step: Step::Recorded | Step::Workspace | Step::Prepared })
+    !matches!(
+        session.phase,
+        Phase::Provisioning { step: Step::Recorded | Step::Workspace | Step::Setup | Step::Prepared }
+    )
 }

@@ -14,9 +14,21 @@ pub enum ChangeKind {
     /// A repository was taken off the register.
     #[serde(rename = "project.removed")]
     ProjectRemoved,
+    /// A person accepted a version of a project's `ao.toml`; `data.digest` names it.
+    #[serde(rename = "project.trusted")]
+    ProjectTrusted,
     /// A session was recorded; nothing has been built for it yet.
     #[serde(rename = "session.recorded")]
     SessionRecorded,
+    /// A session waits in line for a place.
+    #[serde(rename = "session.queued")]
+    SessionQueued,
+    /// An ended session is built again.
+    #[serde(rename = "session.restoring")]
+    SessionRestoring,
+    /// A restore failed, and the session is over as it was before; `data.cause` says why.
+    #[serde(rename = "session.restore_failed")]
+    SessionRestoreFailed,
     /// A session's provisioning took a step; `data.step` names it.
     #[serde(rename = "session.step")]
     SessionStep,
@@ -38,6 +50,9 @@ pub enum ChangeKind {
     /// The session's workspace was removed or kept; `data` says which and why.
     #[serde(rename = "session.workspace")]
     SessionWorkspace,
+    /// The record of an ended session was removed, for it was kept long enough.
+    #[serde(rename = "session.removed")]
+    SessionRemoved,
 }
 
 impl ChangeKind {
@@ -47,7 +62,11 @@ impl ChangeKind {
         match self {
             Self::ProjectAdded => "project.added",
             Self::ProjectRemoved => "project.removed",
+            Self::ProjectTrusted => "project.trusted",
             Self::SessionRecorded => "session.recorded",
+            Self::SessionQueued => "session.queued",
+            Self::SessionRestoring => "session.restoring",
+            Self::SessionRestoreFailed => "session.restore_failed",
             Self::SessionStep => "session.step",
             Self::SessionNote => "session.note",
             Self::SessionLive => "session.live",
@@ -55,6 +74,7 @@ impl ChangeKind {
             Self::SessionActivity => "session.activity",
             Self::SessionTerminated => "session.terminated",
             Self::SessionWorkspace => "session.workspace",
+            Self::SessionRemoved => "session.removed",
         }
     }
 }

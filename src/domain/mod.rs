@@ -3,9 +3,11 @@
 //! | Module | Holds |
 //! | --- | --- |
 //! | [`id`] | the identifiers, made by one macro |
+//! | [`preserved`] | uncommitted work that was saved |
 //! | [`project`] | a registered repository |
 //! | [`session`] | one agent on one task: its record and its facts |
 //! | [`phase`] | the durable state machine of a session |
+//! | [`setup`] | what a project wants done in each new workspace |
 //! | [`status`] | what a person is shown, derived from facts |
 //! | [`observation`] | what was seen, and how it changes the facts |
 //! | [`permission`] | how much an agent may do unasked |
@@ -23,9 +25,11 @@ pub mod message;
 pub mod observation;
 pub mod permission;
 pub mod phase;
+pub mod preserved;
 pub mod project;
 pub mod report;
 pub mod session;
+pub mod setup;
 pub mod status;
 
 /// A point in time, as a clock adapter gave it. Serialized as RFC 3339 in UTC.

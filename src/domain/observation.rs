@@ -75,7 +75,8 @@ impl Session {
             // An agent that was given a prompt goes on to its first turn by itself: calling it idle in between would
             // end a wait for its work before the work began. A later start (a resume, a compaction) says nothing.
             Signal::Ready { .. } => {
-                (self.facts.activity == Activity::Starting && self.spec.prompt.is_none()).then_some(Activity::Idle)
+                let takes_turn = self.spec.prompt.is_some() && !self.facts.resumed;
+                (self.facts.activity == Activity::Starting && !takes_turn).then_some(Activity::Idle)
             }
             // Tools run side by side: another one's end does not answer the question about this one.
             Signal::Working(Some(tool_use))
@@ -118,6 +119,14 @@ mod tests {
     fn a_start_without_a_prompt_is_idle() {
         let mut session = session();
         session.spec.prompt = None;
+        session.observe(&ready(), at(1), at(1));
+        assert_eq!(session.facts.activity, Activity::Idle);
+    }
+
+    #[test]
+    fn a_resumed_conversation_is_idle_until_it_is_told_something() {
+        let mut session = session();
+        session.facts.resumed = true;
         session.observe(&ready(), at(1), at(1));
         assert_eq!(session.facts.activity, Activity::Idle);
     }

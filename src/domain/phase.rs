@@ -1,5 +1,6 @@
 //! The durable state machine of a session:
-//! `provisioning(recorded → workspace → prepared → launched) → live → terminated(reason)`.
+//! `provisioning(recorded → workspace → setup → prepared → launched) → live → terminated(reason)`; restore leads from
+//! `terminated` back to `provisioning`, and a restore that failed back to the end there was.
 //!
 //! A step is recorded *before* its side effect is taken, so that after a crash the record names the furthest thing that
 //! may exist. A transition consumes the phase and refuses, with a typed error, what makes no sense.
@@ -18,6 +19,8 @@ pub enum Step {
     Recorded,
     /// The workspace is being made.
     Workspace,
+    /// The project's setup runs in the workspace; nothing happens where it has none.
+    Setup,
     /// The agent's files are being written.
     Prepared,
     /// The terminal is being made and the agent started in it.
@@ -31,6 +34,7 @@ impl Step {
         match self {
             Self::Recorded => "recorded",
             Self::Workspace => "workspace",
+            Self::Setup => "setup",
             Self::Prepared => "prepared",
             Self::Launched => "launched",
         }
@@ -41,7 +45,8 @@ impl Step {
     pub fn next(self) -> Option<Self> {
         match self {
             Self::Recorded => Some(Self::Workspace),
-            Self::Workspace => Some(Self::Prepared),
+            Self::Workspace => Some(Self::Setup),
+            Self::Setup => Some(Self::Prepared),
             Self::Prepared => Some(Self::Launched),
             Self::Launched => None,
         }
@@ -176,6 +181,28 @@ impl Phase {
         }
     }
 
+    /// The session is to be built again. Gives its end, for a restore that fails.
+    ///
+    /// # Errors
+    /// Refused unless the session is over.
+    pub fn restore(self) -> Result<(Self, EndReason), IllegalTransition> {
+        match self {
+            Self::Terminated { reason } => Ok((Self::recorded(), reason)),
+            other => Err(other.refuse("be restored")),
+        }
+    }
+
+    /// The restore failed: the session is over as it was before.
+    ///
+    /// # Errors
+    /// Refused unless the session is being provisioned.
+    pub fn give_up_restore(self, reason: EndReason) -> Result<Self, IllegalTransition> {
+        match self {
+            Self::Provisioning { .. } => Ok(Self::Terminated { reason }),
+            other => Err(other.refuse("give up a restore")),
+        }
+    }
+
     /// Whether the session is over.
     #[must_use]
     pub fn is_terminated(&self) -> bool {
@@ -204,7 +231,7 @@ mod tests {
     #[test]
     fn a_session_walks_through_every_step_to_live() {
         let mut phase = Phase::recorded();
-        for step in [Step::Workspace, Step::Prepared, Step::Launched] {
+        for step in [Step::Workspace, Step::Setup, Step::Prepared, Step::Launched] {
             phase = phase.advance(step).unwrap();
         }
         assert_eq!(phase.go_live().unwrap(), Phase::Live);
@@ -224,6 +251,17 @@ mod tests {
         assert!(over.clone().end(EndReason::Lost).is_err());
         assert!(over.clone().fail("late".into()).is_err());
         assert!(over.go_live().is_err());
+    }
+
+    #[test]
+    fn only_what_is_over_is_restored_and_a_failed_restore_is_the_end_it_was() {
+        let over = Phase::Live.end(EndReason::Exited(Exit::Code(3))).unwrap();
+        let (building, reason) = over.clone().restore().unwrap();
+        assert_eq!(building, Phase::recorded());
+        assert_eq!(building.give_up_restore(reason).unwrap(), over);
+        assert!(Phase::Live.restore().is_err());
+        assert!(Phase::recorded().restore().is_err());
+        assert!(Phase::Live.give_up_restore(EndReason::Lost).is_err());
     }
 
     #[test]

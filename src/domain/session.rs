@@ -9,7 +9,9 @@ use super::Timestamp;
 use super::exit::Exit;
 use super::id::{AgentKind, AgentSessionId, RuntimeKind, SessionId};
 use super::permission::PermissionMode;
-use super::phase::Phase;
+use super::phase::{EndReason, Phase};
+use super::preserved::PreservedWork;
+use super::setup::ProjectSetup;
 
 /// What a session is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -127,6 +129,8 @@ pub struct SessionSpec {
     pub base: Option<String>,
     /// The workspace's directory.
     pub workspace: PathBuf,
+    /// What the project wants done in the workspace.
+    pub setup: Option<ProjectSetup>,
 }
 
 /// What has been seen of a session. Facts are stored; conclusions are drawn when read.
@@ -154,6 +158,16 @@ pub struct Facts {
     pub base_commit: Option<String>,
     /// When somebody asked for its end.
     pub kill_requested_at: Option<Timestamp>,
+    /// Whether they want its workspace gone, with uncommitted work saved first.
+    pub kill_preserves: bool,
+    /// Its place in the line, where it waits for one to become free: a lower ticket comes first.
+    pub queue_ticket: Option<u64>,
+    /// What it was before it was to be restored, while that is under way.
+    pub restoring: Option<Box<Restoring>>,
+    /// Whether its agent goes on with an earlier conversation, so that no turn begins by itself.
+    pub resumed: bool,
+    /// Uncommitted work that was saved when its workspace was removed.
+    pub preserved: Option<PreservedWork>,
     /// Why its spawn failed, on record before it is undone.
     pub spawn_failure: Option<String>,
     /// How its process ended.
@@ -180,12 +194,26 @@ impl Facts {
             resolved_base: None,
             base_commit: None,
             kill_requested_at: None,
+            kill_preserves: false,
+            queue_ticket: None,
+            restoring: None,
+            resumed: false,
+            preserved: None,
             spawn_failure: None,
             exit: None,
             output_tail: None,
             notes: Vec::new(),
         }
     }
+}
+
+/// A session as it was before a restore began. A restore that fails puts it back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Restoring {
+    /// How it had ended.
+    pub reason: EndReason,
+    /// What had been seen of it.
+    pub facts: Facts,
 }
 
 /// A session's record.
@@ -247,6 +275,7 @@ pub(crate) mod tests {
             branch: "ao/app-1".into(),
             base: None,
             workspace: "/w/app/app-1".into(),
+            setup: None,
         };
         let mut session = Session::record("app-1".parse().unwrap(), spec, at(0));
         session.phase = Phase::Live;

@@ -15,6 +15,8 @@ pub const NO_SIGNAL_AFTER_S: i64 = 90;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// It waits in line for a place.
+    Queued,
     /// It is being built, or the agent has not begun its first turn.
     Starting,
     /// The agent is in a turn.
@@ -38,6 +40,7 @@ impl Status {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Queued => "queued",
             Self::Starting => "starting",
             Self::Working => "working",
             Self::Idle => "idle",
@@ -55,6 +58,7 @@ impl Status {
         match &session.phase {
             Phase::Terminated { reason } if reason.is_failure() => return Self::Failed,
             Phase::Terminated { .. } => return Self::Terminated,
+            Phase::Provisioning { .. } if session.facts.queue_ticket.is_some() => return Self::Queued,
             Phase::Provisioning { .. } => return Self::Starting,
             Phase::Live => {}
         }
@@ -115,6 +119,15 @@ mod tests {
         session.spec.agent_reports = false;
         session.facts.activity = Activity::Active;
         assert_eq!(Status::of(&session, at(90)), Status::Working);
+    }
+
+    #[test]
+    fn what_waits_in_line_is_queued() {
+        let mut session = session();
+        session.phase = Phase::recorded();
+        assert_eq!(Status::of(&session, at(1)), Status::Starting);
+        session.facts.queue_ticket = Some(7);
+        assert_eq!(Status::of(&session, at(1)), Status::Queued);
     }
 
     #[test]

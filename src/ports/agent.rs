@@ -132,6 +132,8 @@ pub struct LaunchPlan {
     pub command: AgentCommand,
     /// The id the agent's conversation will have, where ao can choose it.
     pub agent_session_id: Option<AgentSessionId>,
+    /// Whether it goes on with an earlier conversation: then no turn begins until somebody says something.
+    pub resumes: bool,
     /// What a person should know, for example that a directory was marked as trusted.
     pub notes: Vec<String>,
 }

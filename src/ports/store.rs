@@ -80,6 +80,20 @@ pub trait ProjectStore: Send + Sync {
     /// [`StoreError::Missing`]; [`StoreError::InUse`] while a session of it is not over.
     async fn remove_project(&self, id: &ProjectId, at: Timestamp) -> Result<(), StoreError>;
 
+    /// Records that a person accepted the project's `ao.toml` as it is when its SHA-256 digest is `digest` (hexadecimal),
+    /// and logs `project.trusted`. Accepting it again changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when there is no such project.
+    async fn trust(&self, id: &ProjectId, digest: &str, at: Timestamp) -> Result<(), StoreError>;
+
+    /// Whether that content was accepted for that project. Nothing is accepted for a project that was removed since, also
+    /// when its id is registered again.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    async fn is_trusted(&self, id: &ProjectId, digest: &str) -> Result<bool, StoreError>;
+
     /// Reserves the next session number of a project, from 1. A number is given out once, also when the caller never
     /// uses it, and across restarts.
     ///

@@ -1,6 +1,6 @@
 //! A register of projects in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -14,6 +14,7 @@ use crate::ports::store::{ProjectStore, StoreError};
 struct State {
     projects: BTreeMap<ProjectId, Project>,
     numbers: BTreeMap<ProjectId, u32>,
+    trusted: BTreeSet<(ProjectId, String)>,
 }
 
 /// A register of projects that is gone with its process. It knows no sessions, so no project is ever in use.
@@ -51,7 +52,22 @@ impl ProjectStore for MemoryProjects {
     }
 
     async fn remove_project(&self, id: &ProjectId, _at: Timestamp) -> Result<(), StoreError> {
-        self.state().projects.remove(id).map(drop).ok_or_else(|| missing(id))
+        let mut state = self.state();
+        state.trusted.retain(|(project, _)| project != id);
+        state.projects.remove(id).map(drop).ok_or_else(|| missing(id))
+    }
+
+    async fn trust(&self, id: &ProjectId, digest: &str, _at: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.projects.contains_key(id) {
+            return Err(missing(id));
+        }
+        state.trusted.insert((id.clone(), digest.to_owned()));
+        Ok(())
+    }
+
+    async fn is_trusted(&self, id: &ProjectId, digest: &str) -> Result<bool, StoreError> {
+        Ok(self.state().trusted.contains(&(id.clone(), digest.to_owned())))
     }
 
     async fn reserve_session_number(&self, id: &ProjectId) -> Result<u32, StoreError> {

@@ -16,10 +16,12 @@ use crate::domain::exit::Exit;
 use crate::domain::id::{AgentKind, AgentSessionId, ProjectId, RuntimeKind, SessionId};
 use crate::domain::permission::PermissionMode;
 use crate::domain::phase::{EndReason, Phase, Step};
+use crate::domain::preserved::PreservedWork;
 use crate::domain::project::Project;
 use crate::domain::session::{
-    Activity, Facts, PendingRequest, ProcessIdentity, Session, SessionKind, SessionSpec, ToolUse,
+    Activity, Facts, PendingRequest, ProcessIdentity, Restoring, Session, SessionKind, SessionSpec, ToolUse,
 };
+use crate::domain::setup::ProjectSetup;
 use crate::ports::store::{ChangeFilter, ChangeLog, ProjectStore, SessionFilter, SessionStore, StoreError};
 
 /// What the suite needs of an adapter. One fixture is made for each test; it holds what the store is kept in.
@@ -48,6 +50,7 @@ macro_rules! store_contract {
             numbers_go_on_after_a_reopen
             numbers_go_on_after_the_project_was_removed
             a_removed_project_keeps_its_ended_sessions
+            what_was_accepted_is_accepted_for_that_project_until_it_is_removed
             a_session_keeps_every_field
             every_phase_and_word_survives
             a_large_prompt_survives
@@ -102,6 +105,7 @@ fn session(session: &str) -> Session {
         branch: format!("ao/{session}"),
         base: None,
         workspace: format!("/data/worktrees/{session}").into(),
+        setup: None,
     };
     Session::record(id(session), spec, at(1))
 }
@@ -263,6 +267,29 @@ pub async fn a_removed_project_keeps_its_ended_sessions(fixture: &impl StoreFixt
     assert!(matches!(answer, Err(StoreError::Missing { what: "project", .. })), "{answer:?}");
 }
 
+/// Accepted content is known by project and digest, across a reopen, and no longer once the project was removed.
+pub async fn what_was_accepted_is_accepted_for_that_project_until_it_is_removed(fixture: &impl StoreFixture) {
+    let store = with_app(fixture).await;
+    store.add_project(&project("other")).await.expect("registered");
+    let app: ProjectId = id("app");
+    assert!(!store.is_trusted(&app, "abc").await.expect("read"));
+    store.trust(&app, "abc", at(5)).await.expect("accepted");
+    let logged = store.last_seq().await.expect("read");
+    store.trust(&app, "abc", at(6)).await.expect("accepted again");
+    assert_eq!(store.last_seq().await.expect("read"), logged, "accepting again changes nothing");
+    let store = reopen(fixture, store).await;
+    assert!(store.is_trusted(&app, "abc").await.expect("read"));
+    assert!(!store.is_trusted(&app, "abcd").await.expect("read"));
+    assert!(!store.is_trusted(&id("other"), "abc").await.expect("read"));
+    let last = all_changes(&*store).await.pop().expect("a change");
+    assert_eq!((last.kind, last.data), (ChangeKind::ProjectTrusted, json!({ "digest": "abc" })));
+    store.remove_project(&app, at(7)).await.expect("removed");
+    store.add_project(&Project { path: "/src/elsewhere".into(), ..project("app") }).await.expect("registered");
+    assert!(!store.is_trusted(&app, "abc").await.expect("read"), "another repository of that id");
+    let answer = store.trust(&id("nobody"), "abc", at(8)).await;
+    assert!(matches!(answer, Err(StoreError::Missing { what: "project", .. })), "{answer:?}");
+}
+
 fn full_session() -> Session {
     let awkward = "Grüße, 世界 🦀 'q' \"d\" $(x) \\ \r\n\ttab\u{0}nul";
     let mut full = session("app-1");
@@ -279,6 +306,13 @@ fn full_session() -> Session {
         branch: "feature/größe".to_owned(),
         base: Some("origin/main".to_owned()),
         workspace: "/data/work trees/größe/app-1".into(),
+        setup: Some(ProjectSetup {
+            setup: vec![awkward.to_owned()],
+            copy: vec!["größe/.env".into()],
+            env: [("NAME".to_owned(), awkward.to_owned())].into(),
+            timeout_s: 600,
+            ..ProjectSetup::default()
+        }),
     };
     let input = json!({ "command": awkward, "n": 1.5, "list": [null, true, { "z": 1, "a": 2 }] });
     full.facts = Facts {
@@ -293,11 +327,19 @@ fn full_session() -> Session {
         resolved_base: Some("origin/main".to_owned()),
         base_commit: Some("c0ffee".to_owned()),
         kill_requested_at: Some(at(7)),
+        kill_preserves: true,
+        queue_ticket: None,
+        restoring: None,
+        resumed: true,
+        preserved: Some(PreservedWork { reference: "refs/ao/preserved/app-1".into(), commit: "c0ffee".into() }),
         spawn_failure: Some(awkward.to_owned()),
         exit: Some(Exit::Signal(9)),
         output_tail: Some(awkward.to_owned()),
         notes: vec![awkward.to_owned(), String::new()],
     };
+    let before = Restoring { reason: EndReason::Exited(Exit::Signal(9)), facts: full.facts.clone() };
+    full.facts.restoring = Some(Box::new(before));
+    full.facts.queue_ticket = Some(1 << 40);
     full.updated_at = at(7);
     full
 }
@@ -311,7 +353,7 @@ pub async fn a_session_keeps_every_field(fixture: &impl StoreFixture) {
     assert_eq!(store.session(&full.id).await.expect("read"), Some(full.clone()));
     let mut bare = session("app-2");
     store.insert_session(&mut bare, &[]).await.expect("recorded");
-    bare.facts = full.facts.clone();
+    bare.facts = Facts { restoring: None, queue_ticket: None, ..full.facts.clone() };
     bare.phase = Phase::Live;
     bare.updated_at = at(8);
     store.update_session(&mut bare, &[note("y")]).await.expect("updated");
@@ -326,7 +368,7 @@ pub async fn a_session_keeps_every_field(fixture: &impl StoreFixture) {
 /// Every phase, end, activity, kind, permission mode and exit can be stored and comes back as itself.
 pub async fn every_phase_and_word_survives(fixture: &impl StoreFixture) {
     let store = with_app(fixture).await;
-    let steps = [Step::Recorded, Step::Workspace, Step::Prepared, Step::Launched];
+    let steps = [Step::Recorded, Step::Workspace, Step::Setup, Step::Prepared, Step::Launched];
     let exits = [Exit::Code(0), Exit::Code(-3), Exit::Signal(15), Exit::Unknown];
     let mut phases = vec![Phase::Live];
     phases.extend(steps.map(|step| Phase::Provisioning { step }));

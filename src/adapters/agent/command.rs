@@ -187,7 +187,7 @@ impl Agent for CommandAgent {
             env.insert(variable.to_owned(), shown.to_owned());
         }
         let command = AgentCommand { program, args, env, stdin: None };
-        Ok(LaunchPlan { command, agent_session_id: None, notes: Vec::new() })
+        Ok(LaunchPlan { command, agent_session_id: None, resumes: false, notes: Vec::new() })
     }
 
     /// Refused: a program that knows no conversations cannot go on with one, and running it from its beginning is a new

@@ -66,8 +66,8 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             // In WAL mode the default syncs only at checkpoints: a power cut could lose what was answered for.
             .synchronous(SqliteSynchronous::Full);
+        schema::migrate(writing.clone()).await.map_err(|cause| failed(&cause))?;
         let writer = pool(1).connect_with(writing).await.map_err(|error| failed(&error))?;
-        schema::migrate(&writer).await.map_err(|cause| failed(&cause))?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(|error| failed(&error))?;
         let newest = change::last_seq(&readers).await?;
         Ok(Self { writer: Writer { pool: writer, newest: Arc::new(watch::Sender::new(newest)) }, readers })
@@ -77,12 +77,15 @@ impl SqliteStore {
     /// afterwards fails.
     pub async fn close(&self) {
         // Readers first: the last connection to close folds the write-ahead log into the database, and must be able to.
-        for pool in [&self.readers, &self.writer.pool] {
-            pool.close().await;
-            // sqlx 0.8 waits for a connection that is just being given back, and leaves it open; asked again, it closes it.
-            pool.close().await;
-        }
+        close(&self.readers).await;
+        close(&self.writer.pool).await;
     }
+}
+
+async fn close(pool: &SqlitePool) {
+    pool.close().await;
+    // sqlx 0.8 waits for a connection that is just being given back, and leaves it open; asked again, it closes it.
+    pool.close().await;
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {

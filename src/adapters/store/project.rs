@@ -54,6 +54,26 @@ impl ProjectStore for SqliteStore {
         .await
     }
 
+    async fn trust(&self, id: &ProjectId, digest: &str, at: Timestamp) -> Result<(), StoreError> {
+        const ACTION: &str = "accept a project's file";
+        let (writer, id, digest) = (self.writer.clone(), id.clone(), digest.to_owned());
+        to_its_end(ACTION, async move {
+            let mut writing = writer.begin(ACTION).await?;
+            writing.trust(&id, &digest, at).await?;
+            writing.commit().await
+        })
+        .await
+    }
+
+    async fn is_trusted(&self, id: &ProjectId, digest: &str) -> Result<bool, StoreError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM trusted_files WHERE project_id = ? AND digest = ?)")
+            .bind(id.as_str())
+            .bind(digest)
+            .fetch_one(&self.readers)
+            .await
+            .map_err(failed(READ))
+    }
+
     async fn reserve_session_number(&self, id: &ProjectId) -> Result<u32, StoreError> {
         const ACTION: &str = "reserve a session number";
         let (writer, id) = (self.writer.clone(), id.clone());
@@ -132,7 +152,38 @@ impl Writing {
         if done.rows_affected() == 0 {
             return Err(missing(id));
         }
+        // Another repository may be registered under this id, and nobody has looked at that one's file.
+        sqlx::query("DELETE FROM trusted_files WHERE project_id = ?")
+            .bind(id.as_str())
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(failed(self.action))?;
         self.log(at, id, None, &[NewChange::new(ChangeKind::ProjectRemoved, json!({}))]).await
+    }
+
+    async fn trust(&mut self, id: &ProjectId, digest: &str, at: Timestamp) -> Result<(), StoreError> {
+        let registered: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM projects WHERE id = ? AND removed_at_ms IS NULL)")
+                .bind(id.as_str())
+                .fetch_one(&mut *self.transaction)
+                .await
+                .map_err(failed(self.action))?;
+        if !registered {
+            return Err(missing(id));
+        }
+        let done = sqlx::query(
+            "INSERT INTO trusted_files (project_id, digest, accepted_at_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(id.as_str())
+        .bind(digest)
+        .bind(at.as_millisecond())
+        .execute(&mut *self.transaction)
+        .await
+        .map_err(failed(self.action))?;
+        if done.rows_affected() == 0 {
+            return Ok(());
+        }
+        self.log(at, id, None, &[NewChange::new(ChangeKind::ProjectTrusted, json!({ "digest": digest }))]).await
     }
 
     async fn reserve_session_number(&mut self, id: &ProjectId) -> Result<u32, StoreError> {

@@ -6,11 +6,14 @@ use std::pin::Pin;
 
 use sqlx::error::BoxDynError;
 use sqlx::migrate::{MigrateError, Migration, MigrationSource, MigrationType, Migrator};
-use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::SqliteConnectOptions;
 
 /// Every migration: number, what it does, its statements. Listed, and not gathered from the directory by sqlx's macro,
 /// because that macro brings its own compiled SQLite into the build and does not notice a new file.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "init", include_str!("../../../migrations/0001_init.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "init", include_str!("../../../migrations/0001_init.sql")),
+    (2, "lifecycle", include_str!("../../../migrations/0002_lifecycle.sql")),
+];
 
 #[derive(Debug)]
 struct Embedded;
@@ -24,10 +27,17 @@ impl MigrationSource<'static> for Embedded {
     }
 }
 
-/// Brings the schema up to date; says for a person why it cannot.
-pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), String> {
+/// Brings the schema up to date; says for a person why it cannot. On a connection of its own, with foreign keys off: a
+/// table that others refer to can be rebuilt only so. Each migration is one transaction.
+pub(super) async fn migrate(options: SqliteConnectOptions) -> Result<(), String> {
     let migrator = Migrator::new(Embedded).await.map_err(|error| error.to_string())?;
-    migrator.run(writer).await.map_err(|error| explain(&error))
+    let pool = super::pool(1).connect_with(options.foreign_keys(false)).await.map_err(|error| error.to_string())?;
+    let migrated = migrator.run(&pool).await.map_err(|error| explain(&error));
+    let dangling = sqlx::query("PRAGMA foreign_key_check").fetch_all(&pool).await;
+    super::close(&pool).await;
+    migrated?;
+    let dangling = dangling.map_err(|error| error.to_string())?.len();
+    if dangling == 0 { Ok(()) } else { Err(format!("{dangling} of its rows refer to rows that are not there")) }
 }
 
 fn explain(error: &MigrateError) -> String {

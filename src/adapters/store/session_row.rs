@@ -20,11 +20,11 @@ pub(super) fn insert(session: &Session, action: &'static str) -> Result<Statemen
              updated_at_ms, version, phase, step, end_reason, end_step, end_cause, end_exit,
              activity, activity_at_ms, launched_at_ms, first_report_at_ms, ready_at_ms, pid, pid_start_ticks,
              agent_session_id, pending_request_json, resolved_base, base_commit, kill_requested_at_ms,
-             spawn_failure, exit, output_tail, notes_json,
-             id, project_id, number, created_at_ms, kind, agent, agent_reports, runtime, permission_mode,
-             name, issue, prompt, agent_args_json, branch, base, workspace)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?, ?, ?,
-                 ?, ?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?)",
+             spawn_failure, exit, output_tail, notes_json, kill_preserves, queue_ticket, restoring_json, resumed,
+             preserved_json, id, project_id, number, created_at_ms, kind, agent, agent_reports, runtime, permission_mode,
+             name, issue, prompt, agent_args_json, branch, base, workspace, setup_json)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?,
+                 ?, ?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     let statement = bind_what_changes(statement, session, action)?
         .bind(id.to_string())
@@ -42,7 +42,8 @@ pub(super) fn insert(session: &Session, action: &'static str) -> Result<Statemen
         .bind(json_text(&spec.agent_args, action)?)
         .bind(spec.branch.clone())
         .bind(spec.base.clone())
-        .bind(path_text(&spec.workspace, action)?.to_owned());
+        .bind(path_text(&spec.workspace, action)?.to_owned())
+        .bind(spec.setup.as_ref().map(|setup| json_text(setup, action)).transpose()?);
     Ok(statement)
 }
 
@@ -53,13 +54,14 @@ pub(super) fn update(session: &Session, action: &'static str) -> Result<Statemen
              updated_at_ms = ?, version = ?, phase = ?, step = ?, end_reason = ?, end_step = ?, end_cause = ?,
              end_exit = ?, activity = ?, activity_at_ms = ?, launched_at_ms = ?, first_report_at_ms = ?,
              ready_at_ms = ?, pid = ?, pid_start_ticks = ?, agent_session_id = ?, pending_request_json = ?,
-             resolved_base = ?, base_commit = ?, kill_requested_at_ms = ?, spawn_failure = ?, exit = ?, output_tail = ?, notes_json = ?
+             resolved_base = ?, base_commit = ?, kill_requested_at_ms = ?, spawn_failure = ?, exit = ?, output_tail = ?,
+             notes_json = ?, kill_preserves = ?, queue_ticket = ?, restoring_json = ?, resumed = ?, preserved_json = ?
          WHERE id = ?",
     );
     Ok(bind_what_changes(statement, session, action)?.bind(session.id.to_string()))
 }
 
-/// The first 24 values of both statements.
+/// The first 29 values of both statements.
 fn bind_what_changes(statement: Statement, session: &Session, action: &'static str) -> Result<Statement, StoreError> {
     let Session { phase, facts, updated_at, version, .. } = session;
     let phase = PhaseColumns::of(phase);
@@ -90,7 +92,12 @@ fn bind_what_changes(statement: Statement, session: &Session, action: &'static s
         .bind(facts.spawn_failure.clone())
         .bind(facts.exit.map(exit_text))
         .bind(facts.output_tail.clone())
-        .bind(json_text(&facts.notes, action)?))
+        .bind(json_text(&facts.notes, action)?)
+        .bind(facts.kill_preserves)
+        .bind(facts.queue_ticket.map(|ticket| integer(ticket, action)).transpose()?)
+        .bind(facts.restoring.as_ref().map(|restoring| json_text(restoring, action)).transpose()?)
+        .bind(facts.resumed)
+        .bind(facts.preserved.as_ref().map(|preserved| json_text(preserved, action)).transpose()?))
 }
 
 /// A phase as columns: those that say nothing in it are NULL.
@@ -158,6 +165,7 @@ fn read_spec(row: Columns<'_>) -> Result<SessionSpec, String> {
         branch: row.get("branch")?,
         base: row.get("base")?,
         workspace: row.get::<String>("workspace")?.into(),
+        setup: row.optional_json("setup_json")?,
     })
 }
 
@@ -200,6 +208,11 @@ fn read_facts(row: Columns<'_>) -> Result<Facts, String> {
         resolved_base: row.get("resolved_base")?,
         base_commit: row.get("base_commit")?,
         kill_requested_at: row.optional_time("kill_requested_at_ms")?,
+        kill_preserves: row.get("kill_preserves")?,
+        queue_ticket: row.optional_number("queue_ticket")?,
+        restoring: row.optional_json("restoring_json")?,
+        resumed: row.get("resumed")?,
+        preserved: row.optional_json("preserved_json")?,
         spawn_failure: row.get("spawn_failure")?,
         exit: row.exit("exit")?,
         output_tail: row.get("output_tail")?,

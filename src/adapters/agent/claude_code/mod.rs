@@ -155,7 +155,8 @@ impl ClaudeCode {
             env.insert("IS_SANDBOX".to_owned(), "1".to_owned());
             notes.push("set IS_SANDBOX=1: Claude Code bypasses permissions as root only where it says so".to_owned());
         }
-        Ok(LaunchPlan { command: AgentCommand { program, args, env, stdin }, agent_session_id: Some(id), notes })
+        let command = AgentCommand { program, args, env, stdin };
+        Ok(LaunchPlan { command, agent_session_id: Some(id), resumes: !wants_prompt, notes })
     }
 }
 

@@ -173,8 +173,14 @@ fn line(change: &Change) -> Option<String> {
         ChangeKind::SessionLive => Some(format!("the agent runs, pid {}", change.data["pid"])),
         ChangeKind::SessionReady => Some("the agent is ready".to_owned()),
         ChangeKind::SessionActivity => Some(format!("the agent is {}", text("activity").replace('_', " "))),
+        ChangeKind::SessionQueued => Some("waits in line".to_owned()),
+        ChangeKind::SessionRestoring => Some("restoring".to_owned()),
+        ChangeKind::SessionRestoreFailed => Some(format!("could not be restored: {}", ui::printable(text("cause")))),
         ChangeKind::SessionTerminated => Some("over".to_owned()),
-        ChangeKind::ProjectAdded | ChangeKind::ProjectRemoved => None,
+        ChangeKind::SessionRemoved
+        | ChangeKind::ProjectAdded
+        | ChangeKind::ProjectRemoved
+        | ChangeKind::ProjectTrusted => None,
     }
 }
 
