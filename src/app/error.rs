@@ -143,6 +143,9 @@ impl From<WorkspaceError> for AppError {
             WorkspaceError::BranchExists { .. } => {
                 (ErrorKind::Refused, "branch_exists", Some("name another one with --branch"))
             }
+            WorkspaceError::BranchInUse { .. } => {
+                (ErrorKind::Refused, "branch_in_use", Some("switch that checkout to another branch, then try again"))
+            }
             WorkspaceError::InvalidBranch { .. } => (ErrorKind::Invalid, "invalid_branch", None),
             WorkspaceError::UnknownBase { .. } => (
                 ErrorKind::Invalid,

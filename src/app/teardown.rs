@@ -9,7 +9,7 @@ use crate::domain::exit::Exit;
 use crate::domain::phase::{Phase, Step};
 use crate::domain::session::Session;
 use crate::ports::repo::RepoError;
-use crate::ports::workspace::{Removal, WorkspaceRef};
+use crate::ports::workspace::{OnWork, Removal, WorkspaceRef};
 
 /// How many lines of an ended agent's output are kept on record.
 const TAIL_LINES: usize = 40;
@@ -58,9 +58,9 @@ impl Application {
             base_commit: session.facts.base_commit.clone(),
         };
         if matches!(session.phase, Phase::Provisioning { step: Step::Recorded }) {
-            return Ok(Removal::Missing { branch_deleted: false });
+            return Ok(Removal::Missing { branch_deleted: false, preserved: None });
         }
-        let removal = self.shared.workspace.remove(&workspace).await?;
+        let removal = self.shared.workspace.remove(&workspace, OnWork::Keep).await?;
         self.record_removal(session, &removal).await?;
         Ok(removal)
     }
@@ -70,10 +70,12 @@ impl Application {
             Removal::Kept { reason } => {
                 format!("the workspace {} was kept: {reason}", session.spec.workspace.display())
             }
-            Removal::Removed { branch_deleted: false } => {
+            Removal::Removed { branch_deleted: false, .. } => {
                 format!("the workspace was removed; branch {} was kept", session.spec.branch)
             }
-            Removal::Removed { branch_deleted: true } => "the workspace was removed; it held nothing new".to_owned(),
+            Removal::Removed { branch_deleted: true, .. } => {
+                "the workspace was removed; it held nothing new".to_owned()
+            }
             Removal::Missing { .. } => return Ok(()),
         };
         self.shared

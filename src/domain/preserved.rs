@@ -2,11 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::id::SessionId;
+
 /// Uncommitted work that was saved as commits in the session's repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreservedWork {
     /// The reference that holds it, for example `refs/ao/preserved/app-1`.
     pub reference: String,
-    /// The commit it is.
+    /// The commit it is; empty where it was only asked what would be saved.
     pub commit: String,
+}
+
+impl PreservedWork {
+    /// The reference that holds a session's saved work.
+    #[must_use]
+    pub fn reference_of(session: &SessionId) -> String {
+        format!("refs/ao/preserved/{session}")
+    }
 }

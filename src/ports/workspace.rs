@@ -1,6 +1,6 @@
 //! How does a session get its isolated checkout, and lose it without losing work?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::repo::Repository;
 use crate::domain::id::SessionId;
+use crate::domain::preserved::PreservedWork;
 
 /// Why a workspace could not be made or removed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,14 @@ pub enum WorkspaceError {
         branch: String,
         /// The repository.
         repository: PathBuf,
+    },
+    /// The branch is checked out somewhere else, and two checkouts must not share one.
+    #[error("branch {branch:?} is checked out in {}", checkout.display())]
+    BranchInUse {
+        /// The branch.
+        branch: String,
+        /// Where it is checked out.
+        checkout: PathBuf,
     },
     /// The name is none that git takes for a branch.
     #[error("{branch:?} is not a valid branch name: {cause}")]
@@ -117,6 +126,16 @@ pub struct WorkspaceRef {
     pub base_commit: Option<String>,
 }
 
+/// What to do with work that a removal would destroy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnWork {
+    /// Keep the workspace.
+    Keep,
+    /// Save the work as commits that `refs/ao/preserved/<session>` holds, then remove the workspace. What cannot be saved
+    /// whole keeps the workspace all the same.
+    Preserve,
+}
+
 /// What became of a workspace that was to be removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
@@ -125,6 +144,10 @@ pub enum Removal {
     Removed {
         /// Whether the branch went with it: no commit went with the branch.
         branch_deleted: bool,
+        /// The session's saved work, as the repository holds it now: what this removal saved, or an earlier one did and
+        /// nobody put back since.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preserved: Option<PreservedWork>,
     },
     /// It was kept.
     Kept {
@@ -135,7 +158,50 @@ pub enum Removal {
     Missing {
         /// Whether a branch without commits of its own was deleted.
         branch_deleted: bool,
+        /// As in `Removed`: a removal that was cut off tells of it when it is repeated.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preserved: Option<PreservedWork>,
     },
+}
+
+/// A workspace that is to be there again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReopenRequest {
+    /// The session it is for.
+    pub session: SessionId,
+    /// The project's repository.
+    pub repository: Repository,
+    /// Where the workspace was, and is to be.
+    pub path: PathBuf,
+    /// The branch that was made for it.
+    pub branch: String,
+    /// The commit that branch started from, when that was recorded.
+    pub base_commit: Option<String>,
+    /// The work that was saved when it was removed, when that was recorded; work that the repository holds for the session
+    /// is found without.
+    pub preserved: Option<PreservedWork>,
+}
+
+/// A workspace that is there again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reopened {
+    /// What a person should know.
+    pub notes: Vec<String>,
+    /// Whether it was made anew; `false` where the session's own was still there, which is left as it is.
+    pub made: bool,
+    /// The branch it is on: where the agent renamed the one that was made for it, the new name.
+    pub branch: String,
+}
+
+/// A workspace that bears ao's mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedWorkspace {
+    /// The session the mark names.
+    pub session: SessionId,
+    /// Where its directory is, or was: it may have been deleted by hand.
+    pub path: PathBuf,
+    /// The branch it is on; `None` when on none.
+    pub branch: Option<String>,
 }
 
 /// Makes and removes isolated checkouts.
@@ -184,9 +250,44 @@ pub trait Workspace: Send + Sync {
     /// [`WorkspaceError`], after what was built was undone.
     async fn create(&self, request: &WorkspaceRequest) -> Result<Checkout, WorkspaceError>;
 
-    /// Removes the workspace unless that would lose work; ignored files are none.
+    /// Removes the workspace; work it holds keeps it, or is saved first, as asked. Ignored files are no work.
     ///
     /// # Errors
     /// [`WorkspaceError`] when it could not be found out or done; nothing was lost then.
-    async fn remove(&self, workspace: &WorkspaceRef) -> Result<Removal, WorkspaceError>;
+    async fn remove(&self, workspace: &WorkspaceRef, on_work: OnWork) -> Result<Removal, WorkspaceError>;
+
+    /// What [`remove`](Workspace::remove) would answer now. Changes nothing at all; work that would be saved has no
+    /// commit yet, so that field is empty.
+    ///
+    /// # Errors
+    /// What [`remove`](Workspace::remove) would say.
+    async fn assess(&self, workspace: &WorkspaceRef, on_work: OnWork) -> Result<Removal, WorkspaceError>;
+
+    /// Gives an ended session its workspace again: the one that is still there, or a new one on its branch with the
+    /// work that was saved put back, staged and unstaged as it was.
+    ///
+    /// # Errors
+    /// [`WorkspaceError`], after what was built was undone: directory, branch and saved work are as before.
+    async fn reopen(&self, request: &ReopenRequest) -> Result<Reopened, WorkspaceError>;
+
+    /// Every workspace of the repository that bears ao's mark and is, or was, below `root`.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Failed`] when that cannot be found out; never an answer that leaves some out.
+    async fn owned(&self, repository: &Repository, root: &Path) -> Result<Vec<OwnedWorkspace>, WorkspaceError>;
+
+    /// Brings files or directories of the project's checkout into a workspace, copied or as symbolic links to them. The
+    /// paths are relative to both. Gives notes about what was not brought: what is not there, what the workspace has
+    /// already (nothing is overwritten), and what git would list there as untracked, for that would pass for work.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Failed`] for a path that is absolute or leads out, before anything is brought, and when
+    /// something could not be done; it can be repeated then.
+    async fn bring(
+        &self,
+        workspace: &Path,
+        repository: &Repository,
+        copy: &[PathBuf],
+        link: &[PathBuf],
+    ) -> Result<Vec<String>, WorkspaceError>;
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::domain::id::SessionId;
 use crate::ports::repo::Repository;
-use crate::ports::workspace::{Removal, Workspace, WorkspaceError, WorkspaceRef, WorkspaceRequest};
+use crate::ports::workspace::{OnWork, Removal, Workspace, WorkspaceError, WorkspaceRef, WorkspaceRequest};
 
 /// What the suite needs of an adapter. One fixture is made for each test; it is a place of its own.
 #[async_trait]
@@ -92,13 +92,25 @@ pub fn recorded(request: &WorkspaceRequest, base_commit: Option<String>) -> Work
     }
 }
 
+/// The directory went, and there was no work to save.
+#[must_use]
+pub fn removed(branch_deleted: bool) -> Removal {
+    Removal::Removed { branch_deleted, preserved: None }
+}
+
+/// There was no directory, and there is no saved work.
+#[must_use]
+pub fn missing(branch_deleted: bool) -> Removal {
+    Removal::Missing { branch_deleted, preserved: None }
+}
+
 async fn create(fixture: &impl WorkspaceFixture, request: &WorkspaceRequest) -> WorkspaceRef {
     let made = fixture.workspace().create(request).await.unwrap_or_else(|error| panic!("{error}"));
     recorded(request, Some(made.base_commit))
 }
 
 async fn remove(fixture: &impl WorkspaceFixture, workspace: &WorkspaceRef) -> Removal {
-    fixture.workspace().remove(workspace).await.unwrap_or_else(|error| panic!("{error}"))
+    fixture.workspace().remove(workspace, OnWork::Keep).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A clean checkout, on the branch that was asked for, from the repository's branch.
@@ -150,7 +162,7 @@ pub async fn an_existing_branch_is_never_taken_over(fixture: &impl WorkspaceFixt
     let outcome = fixture.workspace().create(&second).await;
     assert!(matches!(outcome, Err(WorkspaceError::BranchExists { .. })), "{outcome:?}");
     let removal = remove(fixture, &recorded(&second, None)).await;
-    assert_eq!(removal, Removal::Missing { branch_deleted: false });
+    assert_eq!(removal, missing(false));
     assert_eq!(fixture.branch_of(&first.path).await, first.branch);
 }
 
@@ -179,7 +191,8 @@ pub async fn i01_a_dropped_create_leaves_nothing_that_remove_does_not_take(fixtu
         if let Ok(outcome) = cut {
             outcome.expect("nothing was in the way");
         }
-        let removal = workspace.remove(&recorded(&request, None)).await.unwrap_or_else(|error| panic!("{error}"));
+        let removal =
+            workspace.remove(&recorded(&request, None), OnWork::Keep).await.unwrap_or_else(|error| panic!("{error}"));
         assert!(!matches!(removal, Removal::Kept { .. }), "cut after {cut_ms} ms: {removal:?}");
         assert!(!request.path.exists(), "cut after {cut_ms} ms");
         assert_eq!(fixture.branches().await, ["main"], "cut after {cut_ms} ms");
@@ -203,7 +216,7 @@ pub async fn i05_uncommitted_and_untracked_work_is_kept(fixture: &impl Workspace
             None => std::fs::remove_file(&path).expect("it goes"),
         }
     }
-    assert_eq!(remove(fixture, &workspace).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(remove(fixture, &workspace).await, removed(true));
     assert_eq!(fixture.branches().await, ["main"]);
 }
 
@@ -216,7 +229,10 @@ pub async fn i05_a_branch_with_commits_of_its_own_survives(fixture: &impl Worksp
         let workspace = WorkspaceRef { base_commit, ..workspace.clone() };
         let removal = remove(fixture, &workspace).await;
         assert!(
-            matches!(removal, Removal::Removed { branch_deleted: false } | Removal::Missing { branch_deleted: false }),
+            matches!(
+                removal,
+                Removal::Removed { branch_deleted: false, .. } | Removal::Missing { branch_deleted: false, .. }
+            ),
             "{removal:?}"
         );
     }
@@ -229,7 +245,7 @@ pub async fn i06_what_is_not_the_sessions_is_untouched(fixture: &impl WorkspaceF
     let (mine, theirs) = (request(fixture, 1).await, request(fixture, 2).await);
     std::fs::create_dir_all(mine.path.join("precious")).expect("a directory");
     for outcome in [
-        fixture.workspace().remove(&recorded(&mine, None)).await.map(drop),
+        fixture.workspace().remove(&recorded(&mine, None), OnWork::Keep).await.map(drop),
         fixture.workspace().create(&mine).await.map(drop),
         fixture.workspace().preflight(&mine).await,
     ] {
@@ -238,7 +254,7 @@ pub async fn i06_what_is_not_the_sessions_is_untouched(fixture: &impl WorkspaceF
     assert!(mine.path.join("precious").is_dir());
     create(fixture, &theirs).await;
     let aimed = WorkspaceRef { path: theirs.path.clone(), ..recorded(&mine, None) };
-    let outcome = fixture.workspace().remove(&aimed).await;
+    let outcome = fixture.workspace().remove(&aimed, OnWork::Keep).await;
     assert!(matches!(outcome, Err(WorkspaceError::NotOurs { .. })), "{outcome:?}");
     assert_eq!(fixture.status(&theirs.path).await, "");
 }
@@ -248,21 +264,21 @@ pub async fn remove_can_be_repeated(fixture: &impl WorkspaceFixture) {
     let request = request(fixture, 1).await;
     for _ in 0..2 {
         let workspace = create(fixture, &request).await;
-        assert_eq!(remove(fixture, &workspace).await, Removal::Removed { branch_deleted: true });
-        assert_eq!(remove(fixture, &workspace).await, Removal::Missing { branch_deleted: false });
+        assert_eq!(remove(fixture, &workspace).await, removed(true));
+        assert_eq!(remove(fixture, &workspace).await, missing(false));
     }
 }
 
 /// A directory deleted by hand, a repository that is gone, a workspace that never was.
 pub async fn what_is_missing_is_success(fixture: &impl WorkspaceFixture) {
     let request = request(fixture, 1).await;
-    assert_eq!(remove(fixture, &recorded(&request, None)).await, Removal::Missing { branch_deleted: false });
+    assert_eq!(remove(fixture, &recorded(&request, None)).await, missing(false));
     let workspace = create(fixture, &request).await;
     let orphan = WorkspaceRef { repository: None, ..workspace.clone() };
     assert!(matches!(remove(fixture, &orphan).await, Removal::Kept { .. }));
     std::fs::remove_dir_all(&request.path).expect("it goes");
-    assert_eq!(remove(fixture, &orphan).await, Removal::Missing { branch_deleted: false });
-    assert_eq!(remove(fixture, &workspace).await, Removal::Missing { branch_deleted: true });
+    assert_eq!(remove(fixture, &orphan).await, missing(false));
+    assert_eq!(remove(fixture, &workspace).await, missing(true));
     create(fixture, &request).await;
 }
 
@@ -280,10 +296,10 @@ pub async fn i13_twenty_at_once_from_two_processes_all_succeed(fixture: &impl Wo
         assert_eq!(fixture.branch_of(&request.path).await, request.branch);
         assert_eq!(fixture.status(&request.path).await, "");
         let (workspace, recorded) = (Arc::clone(&adapters[0]), recorded(&request, Some(made.base_commit)));
-        removing.spawn(async move { workspace.remove(&recorded).await });
+        removing.spawn(async move { workspace.remove(&recorded, OnWork::Keep).await });
     }
     for outcome in removing.join_all().await {
-        assert!(matches!(outcome, Ok(Removal::Removed { branch_deleted: true })), "{outcome:?}");
+        assert!(matches!(outcome, Ok(Removal::Removed { branch_deleted: true, .. })), "{outcome:?}");
     }
     assert_eq!(fixture.branches().await, ["main"]);
 }

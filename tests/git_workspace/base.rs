@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ao::ports::workspace::{Checkout, Removal, WorkspaceError, WorkspaceRequest};
-use ao::testing::workspace::{WorkspaceFixture, recorded};
+use ao::ports::workspace::{Checkout, WorkspaceError, WorkspaceRequest};
+use ao::testing::workspace::{WorkspaceFixture, recorded, removed};
 
 use super::support::{Place, text};
 
@@ -12,7 +12,7 @@ async fn made_from(place: &Place, repository: &std::path::Path, base: Option<&st
     let made = place.try_create(&request).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(place.git(&request.path, &["rev-parse", "HEAD"]).await, made.base_commit);
     let removal = place.remove(&recorded(&request, Some(made.base_commit.clone()))).await;
-    assert_eq!(removal, Removal::Removed { branch_deleted: true });
+    assert_eq!(removal, removed(true));
     made
 }
 

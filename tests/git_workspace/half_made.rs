@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ao::ports::workspace::{Removal, WorkspaceError, WorkspaceRef};
-use ao::testing::workspace::{WorkspaceFixture, recorded};
+use ao::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef};
+use ao::testing::workspace::{WorkspaceFixture, missing, recorded, removed};
 
 use super::support::{Place, text};
 
@@ -31,7 +31,7 @@ async fn add(place: &Place, repository: &std::path::Path, more: &[&str]) {
 #[tokio::test]
 async fn i06_only_the_branch() {
     let (place, path, workspace) = place_with_branch().await;
-    assert_eq!(place.remove(&workspace).await, Removal::Missing { branch_deleted: true });
+    assert_eq!(place.remove(&workspace).await, missing(true));
     place.assert_nothing_left(&path).await;
 }
 
@@ -40,7 +40,7 @@ async fn i06_a_checkout_that_was_never_finished() {
     let (place, path, workspace) = place_with_branch().await;
     add(&place, &path, &["--no-checkout"]).await;
     std::fs::write(workspace.path.join("file.txt"), "hal").unwrap();
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(place.remove(&workspace).await, removed(true));
     place.assert_nothing_left(&path).await;
 }
 
@@ -79,7 +79,7 @@ async fn i06_a_checkout_that_outlived_its_ao_is_let_finish_first() {
     };
     // The first goes on while the second looks, as a git whose ao was killed does.
     let ((), removal) = tokio::join!(add(&place, &path, &[]), removal);
-    assert_eq!(removal, Removal::Removed { branch_deleted: true });
+    assert_eq!(removal, removed(true));
     place.assert_nothing_left(&path).await;
 }
 
@@ -91,14 +91,14 @@ async fn i06_a_checkout_that_goes_on_and_on_is_an_error_that_passes() {
     let removal = async {
         until_there(&begun).await;
         let removing = place.fixture.workspace();
-        let outcome = tokio::time::timeout(Duration::from_secs(20), removing.remove(&workspace)).await;
+        let outcome = tokio::time::timeout(Duration::from_secs(20), removing.remove(&workspace, OnWork::Keep)).await;
         std::fs::write(&gate, "").unwrap();
         outcome
     };
     let ((), outcome) = tokio::join!(add(&place, &path, &[]), removal);
     assert!(matches!(outcome, Ok(Err(WorkspaceError::Busy { .. }))), "{outcome:?}");
     assert!(workspace.path.join("file.txt").is_file(), "it was left alone");
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(place.remove(&workspace).await, removed(true));
     place.assert_nothing_left(&path).await;
 }
 
@@ -112,7 +112,7 @@ async fn i06_only_the_administrative_directory_at_every_stage() {
             let link = workspace.path.join(".git");
             std::fs::write(admin.join(file), if *file == "locked" { "ao: app-1" } else { text(&link) }).unwrap();
         }
-        assert_eq!(place.remove(&workspace).await, Removal::Missing { branch_deleted: true }, "{files:?}");
+        assert_eq!(place.remove(&workspace).await, missing(true), "{files:?}");
         place.assert_nothing_left(&path).await;
     }
 }
@@ -124,7 +124,7 @@ async fn i06_a_removal_that_was_cut_off_is_finished() {
     let (workspace, _) = place.create(&path).await;
     std::fs::write(path.join(".git/worktrees/app-1/ao-removing"), "").unwrap();
     std::fs::remove_file(workspace.path.join("file.txt")).unwrap();
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(place.remove(&workspace).await, removed(true));
     place.assert_nothing_left(&path).await;
 }
 
@@ -138,7 +138,7 @@ async fn i06_a_directory_deleted_by_hand_takes_only_its_own_entry() {
     for gone in [&other, &workspace.path] {
         std::fs::remove_dir_all(gone).unwrap();
     }
-    assert_eq!(place.remove(&workspace).await, Removal::Missing { branch_deleted: true });
+    assert_eq!(place.remove(&workspace).await, missing(true));
     assert!(path.join(".git/worktrees/stick").is_dir(), "another's entry is not pruned");
 }
 
@@ -148,10 +148,10 @@ async fn i06_a_persons_worktree_branch_and_lock_are_untouched() {
     let path = place.scratch().init("app").await;
     let workspace = recorded(&place.request(&path).await, None);
     place.git(&path, &["worktree", "add", "-q", "-b", "ao/app-1", text(&workspace.path)]).await;
-    let outcome = place.fixture.workspace().remove(&workspace).await;
+    let outcome = place.fixture.workspace().remove(&workspace, OnWork::Keep).await;
     assert!(matches!(outcome, Err(WorkspaceError::NotOurs { .. })), "{outcome:?}");
     place.git(&path, &["worktree", "remove", text(&workspace.path)]).await;
-    assert_eq!(place.remove(&workspace).await, Removal::Missing { branch_deleted: false });
+    assert_eq!(place.remove(&workspace).await, missing(false));
     place.git(&path, &["branch", "-q", "-D", "ao/app-1"]).await;
 
     let (workspace, _) = place.create(&path).await;
@@ -169,7 +169,7 @@ async fn i06_a_moved_worktree_and_a_planted_link_are_untouched() {
     let removal = place.remove(&workspace).await;
     assert!(matches!(&removal, Removal::Kept { reason } if reason.contains("moved to")), "{removal:?}");
     std::os::unix::fs::symlink(&moved, &workspace.path).unwrap();
-    let outcome = place.fixture.workspace().remove(&workspace).await;
+    let outcome = place.fixture.workspace().remove(&workspace, OnWork::Keep).await;
     assert!(matches!(outcome, Err(WorkspaceError::NotOurs { .. })), "{outcome:?}");
     assert!(moved.join("file.txt").is_file());
 }

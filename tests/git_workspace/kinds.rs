@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ao::ports::workspace::{Removal, WorkspaceError, WorkspaceRequest};
-use ao::testing::workspace::{WorkspaceFixture, recorded};
+use ao::ports::workspace::{WorkspaceError, WorkspaceRequest};
+use ao::testing::workspace::{WorkspaceFixture, recorded, removed};
 
 use super::support::{Place, script, text};
 
@@ -82,7 +82,7 @@ async fn a_sparse_checkout_stays_sparse() {
     let (workspace, _) = place.create(&path).await;
     assert!(workspace.path.join("in/file").exists() && !workspace.path.join("out").exists());
     assert_eq!(place.fixture.status(&workspace.path).await, "");
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(place.remove(&workspace).await, removed(true));
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn submodules_are_left_out_with_a_note_and_removed_when_clean() {
     place.assert_kept(&workspace, "commits that are on no remote").await;
     place.git(&lib, &["branch", "-q", "-D", "work"]).await;
 
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(place.remove(&workspace).await, removed(true));
     assert!(path.join("lib/file.txt").is_file(), "the main checkout's submodule is another");
 }
 
@@ -196,7 +196,7 @@ async fn a_worktree_or_subdirectory_as_the_start_works() {
     request.repository.path = linked.clone();
     let made = place.try_create(&request).await.unwrap();
     let removal = place.remove(&recorded(&request, Some(made.base_commit))).await;
-    assert_eq!(removal, Removal::Removed { branch_deleted: true });
+    assert_eq!(removal, removed(true));
     assert!(linked.join("file.txt").is_file());
 }
 

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ao::ports::workspace::{Checkout, Removal, WorkspaceError, WorkspaceRef, WorkspaceRequest};
+use ao::ports::workspace::{Checkout, OnWork, Removal, WorkspaceError, WorkspaceRef, WorkspaceRequest};
 use ao::testing::git::GitScratch;
-use ao::testing::workspace::{WorkspaceFixture, recorded};
+use ao::testing::workspace::{WorkspaceFixture, recorded, removed};
 
 use crate::git_fixture::GitFixture;
 
@@ -48,14 +48,14 @@ impl Place {
     }
 
     pub(crate) async fn remove(&self, workspace: &WorkspaceRef) -> Removal {
-        self.fixture.workspace().remove(workspace).await.unwrap_or_else(|error| panic!("{error}"))
+        self.fixture.workspace().remove(workspace, OnWork::Keep).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// A workspace is made, is clean, and goes again with its branch.
     pub(crate) async fn round_trip(&self, repository: &Path) -> Checkout {
         let (workspace, made) = self.create(repository).await;
         assert_eq!(self.fixture.status(&workspace.path).await, "");
-        assert_eq!(self.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+        assert_eq!(self.remove(&workspace).await, removed(true));
         self.assert_nothing_left(repository).await;
         made
     }

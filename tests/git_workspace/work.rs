@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use ao::ports::workspace::{Removal, WorkspaceError, WorkspaceRef, WorkspaceRequest};
-use ao::testing::workspace::{WorkspaceFixture, recorded};
+use ao::ports::workspace::{OnWork, WorkspaceError, WorkspaceRef, WorkspaceRequest};
+use ao::testing::workspace::{WorkspaceFixture, recorded, removed};
 
 use super::support::{Place, text};
 
@@ -30,7 +30,7 @@ async fn i05_commits_on_no_branch_are_kept() {
     place.scratch().commit(&workspace.path, "new.txt", "").await;
     place.assert_kept(&workspace, "on no branch").await;
     place.git(&workspace.path, &["branch", "saved"]).await;
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(place.remove(&workspace).await, removed(true));
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn i05_a_renamed_branch_survives_and_so_does_one_that_took_its_name() {
     let (workspace, _) = place.create(&path).await;
     place.git(&workspace.path, &["branch", "-m", "feature"]).await;
     place.git(&path, &["branch", "ao/app-1"]).await;
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: false });
+    assert_eq!(place.remove(&workspace).await, removed(false));
     let branches = place.git(&path, &["for-each-ref", "--format=%(refname:short)", "refs/heads/"]).await;
     assert_eq!(branches.lines().collect::<Vec<_>>(), ["ao/app-1", "feature", "main"]);
 }
@@ -52,7 +52,7 @@ async fn i05_an_empty_branch_in_use_elsewhere_survives() {
     let (workspace, _) = place.create(&path).await;
     place.git(&workspace.path, &["checkout", "-q", "--detach"]).await;
     place.git(&path, &["checkout", "-q", "ao/app-1"]).await;
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: false });
+    assert_eq!(place.remove(&workspace).await, removed(false));
     assert_eq!(place.fixture.branch_of(&path).await, "ao/app-1");
 }
 
@@ -64,7 +64,7 @@ async fn i05_a_branch_with_commits_survives_also_when_pushed_or_merged() {
     let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
     place.git(&workspace.path, &["push", "-q", "-u", "origin", "ao/app-1"]).await;
     place.git(&clone, &["merge", "-q", "--ff-only", "ao/app-1"]).await;
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: false });
+    assert_eq!(place.remove(&workspace).await, removed(false));
     assert_eq!(place.git(&clone, &["rev-parse", "ao/app-1"]).await, commit);
 }
 
@@ -75,7 +75,7 @@ async fn an_empty_branch_goes_with_its_configuration() {
     let (workspace, _) = place.create(&clone).await;
     place.git(&workspace.path, &["push", "-q", "-u", "origin", "ao/app-1"]).await;
     assert_ne!(place.git(&clone, &["config", "--get-regexp", "^branch.ao/"]).await, "");
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(place.remove(&workspace).await, removed(true));
     assert_eq!(place.scratch().try_git(&clone, &["config", "--get-regexp", "^branch.ao/"]).await.text(), "");
 }
 
@@ -109,7 +109,7 @@ async fn i05_commits_that_two_sessions_share_survive_both_in_either_order() {
             order.reverse();
         }
         for (workspace, branch_deleted) in order {
-            assert_eq!(place.remove(workspace).await, Removal::Removed { branch_deleted }, "{}", workspace.session);
+            assert_eq!(place.remove(workspace).await, removed(branch_deleted), "{}", workspace.session);
         }
         assert_eq!(holders(&place, &path, &commit).await, "ao/app-1");
     }
@@ -124,7 +124,7 @@ async fn i05_commits_that_were_merged_into_another_session_survive() {
     let commit = place.scratch().commit(&first.path, "new.txt", "work").await;
     place.git(&second.path, &["merge", "-q", "--ff-only", "ao/app-1"]).await;
     for workspace in [&first, &second] {
-        assert_eq!(place.remove(workspace).await, Removal::Removed { branch_deleted: false });
+        assert_eq!(place.remove(workspace).await, removed(false));
     }
     assert_eq!(holders(&place, &path, &commit).await.lines().collect::<Vec<_>>(), ["ao/app-1", "ao/app-2"]);
 }
@@ -138,8 +138,8 @@ async fn i05_the_last_branch_that_holds_what_it_started_from_survives() {
     let commit = place.scratch().commit(&first.path, "new.txt", "work").await;
     let second = second(&place, &path, &commit).await;
     // The commit is on a branch, so the checkout may go, and then that branch is the only one.
-    assert_eq!(place.remove(&first).await, Removal::Removed { branch_deleted: true });
-    assert_eq!(place.remove(&second).await, Removal::Removed { branch_deleted: false });
+    assert_eq!(place.remove(&first).await, removed(true));
+    assert_eq!(place.remove(&second).await, removed(false));
     assert_eq!(holders(&place, &path, &commit).await, "ao/app-2");
 }
 
@@ -158,7 +158,7 @@ async fn i05_repositories_inside_are_looked_through_also_where_ignored() {
     place.assert_kept(&workspace, "on no remote").await;
     std::fs::remove_dir_all(&inner).unwrap();
     place.git(&path, &["clone", "-q", ".", text(&inner)]).await;
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(place.remove(&workspace).await, removed(true));
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn ignored_files_are_no_work() {
     place.scratch().commit(&path, ".gitignore", "*.log\n").await;
     let (workspace, _) = place.create(&path).await;
     std::fs::write(workspace.path.join("a.log"), "").unwrap();
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(place.remove(&workspace).await, removed(true));
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn i05_files_that_git_was_told_to_skip_are_kept_where_they_are_there() {
     }
     place.git(&workspace.path, &["update-index", "--skip-worktree", "file.txt"]).await;
     std::fs::remove_file(workspace.path.join("file.txt")).unwrap();
-    assert_eq!(place.remove(&workspace).await, Removal::Removed { branch_deleted: true });
+    assert_eq!(place.remove(&workspace).await, removed(true));
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn i05_a_repository_put_in_the_worktrees_place_is_untouched() {
     let (workspace, _) = place.create(&path).await;
     std::fs::remove_file(workspace.path.join(".git")).unwrap();
     place.git(&workspace.path, &["init", "-q"]).await;
-    let outcome = place.fixture.workspace().remove(&workspace).await;
+    let outcome = place.fixture.workspace().remove(&workspace, OnWork::Keep).await;
     assert!(matches!(outcome, Err(WorkspaceError::NotOurs { .. })), "{outcome:?}");
     assert!(workspace.path.join(".git").is_dir());
 }

@@ -26,7 +26,7 @@ mod tree;
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 
 use async_trait::async_trait;
@@ -35,7 +35,10 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 pub use git::GitSettings;
 
 use crate::ports::repo::Repository;
-use crate::ports::workspace::{Checkout, Removal, Workspace, WorkspaceError, WorkspaceRef, WorkspaceRequest};
+use crate::ports::workspace::{
+    Checkout, OnWork, OwnedWorkspace, Removal, ReopenRequest, Reopened, Workspace, WorkspaceError, WorkspaceRef,
+    WorkspaceRequest,
+};
 
 /// The right to change a repository, until the last copy is dropped.
 type Turn = Arc<OwnedMutexGuard<()>>;
@@ -88,9 +91,35 @@ impl Workspace for GitWorkspace {
         create::create(self, request).await
     }
 
-    async fn remove(&self, workspace: &WorkspaceRef) -> Result<Removal, WorkspaceError> {
+    async fn remove(&self, workspace: &WorkspaceRef, _on_work: OnWork) -> Result<Removal, WorkspaceError> {
         remove::remove(self, workspace).await
     }
+
+    async fn assess(&self, _workspace: &WorkspaceRef, _on_work: OnWork) -> Result<Removal, WorkspaceError> {
+        Err(not_yet("assess"))
+    }
+
+    async fn reopen(&self, _request: &ReopenRequest) -> Result<Reopened, WorkspaceError> {
+        Err(not_yet("reopen"))
+    }
+
+    async fn owned(&self, _repository: &Repository, _root: &Path) -> Result<Vec<OwnedWorkspace>, WorkspaceError> {
+        Err(not_yet("list"))
+    }
+
+    async fn bring(
+        &self,
+        _workspace: &Path,
+        _repository: &Repository,
+        _copy: &[PathBuf],
+        _link: &[PathBuf],
+    ) -> Result<Vec<String>, WorkspaceError> {
+        Err(not_yet("bring files into"))
+    }
+}
+
+fn not_yet(action: &'static str) -> WorkspaceError {
+    WorkspaceError::Failed { action, cause: "this is being built".to_owned() }
 }
 
 fn failed(action: &'static str, error: &git::GitError) -> WorkspaceError {

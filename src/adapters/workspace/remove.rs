@@ -36,7 +36,7 @@ pub(super) async fn remove(git: &GitWorkspace, workspace: &WorkspaceRef) -> Resu
         return Ok(if there {
             kept("its repository is gone, so what the directory holds cannot be found out")
         } else {
-            Removal::Missing { branch_deleted: false }
+            Removal::Missing { branch_deleted: false, preserved: None }
         });
     };
     let session = &workspace.session;
@@ -69,7 +69,12 @@ pub(super) async fn remove(git: &GitWorkspace, workspace: &WorkspaceRef) -> Resu
     let branch_deleted = branch::delete_if_empty(&git.git, repository, &workspace.branch, session, base, turn)
         .await
         .map_err(|error| failed("remove", &error))?;
-    Ok(if there { Removal::Removed { branch_deleted } } else { Removal::Missing { branch_deleted } })
+    let preserved = None;
+    Ok(if there {
+        Removal::Removed { branch_deleted, preserved }
+    } else {
+        Removal::Missing { branch_deleted, preserved }
+    })
 }
 
 async fn look(repository: &Repository, path: &Path, session: &SessionId) -> Result<Option<Entry>, WorkspaceError> {

@@ -21,10 +21,10 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
     let workspace = session.workspace.display();
     ui::talk(&format!("{} is over", session.id));
     match &answer.workspace {
-        WorkspaceFate::Settled(Removal::Removed { branch_deleted: true }) => {
+        WorkspaceFate::Settled(Removal::Removed { branch_deleted: true, .. }) => {
             ui::talk(&format!("workspace removed; branch {} held nothing new and went with it", session.branch));
         }
-        WorkspaceFate::Settled(Removal::Removed { branch_deleted: false }) => {
+        WorkspaceFate::Settled(Removal::Removed { branch_deleted: false, .. }) => {
             ui::talk(&format!("workspace removed; what it committed is on branch {}", session.branch));
         }
         WorkspaceFate::Settled(Removal::Kept { reason }) => {
