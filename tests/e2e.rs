@@ -24,6 +24,8 @@ mod tools;
 mod agents_that_fail;
 #[path = "e2e/claude.rs"]
 mod claude;
+#[path = "e2e/cleanup.rs"]
+mod cleanup;
 #[path = "e2e/command_line.rs"]
 mod command_line;
 #[path = "e2e/daemon.rs"]
@@ -32,5 +34,7 @@ mod daemon;
 mod kill;
 #[path = "e2e/prompts.rs"]
 mod prompts;
+#[path = "e2e/restore.rs"]
+mod restore;
 #[path = "e2e/spawn.rs"]
 mod spawn;

@@ -9,7 +9,7 @@ use crate::domain::id::SessionId;
 use crate::domain::phase::{EndReason, Phase};
 use crate::domain::session::Session;
 use crate::ports::runtime::Liveness;
-use crate::ports::workspace::Removal;
+use crate::ports::workspace::{OnWork, Removal};
 
 /// What a kill did.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,20 +35,20 @@ pub enum WorkspaceFate {
 
 impl Application {
     /// Ends a session. Idempotent: on one that is over it only looks whether its workspace can go. A spawn under way is
-    /// interrupted and undone.
+    /// interrupted and undone. `on_work` says what becomes of a workspace that holds uncommitted work.
     ///
     /// # Errors
     /// `unknown_session`; `runtime_failed` when the agent could not be ended.
-    pub async fn kill(&self, id: &SessionId) -> Result<Killed, AppError> {
+    pub async fn kill(&self, id: &SessionId, on_work: OnWork) -> Result<Killed, AppError> {
         // A caller that goes away must not leave a kill half done.
         let (application, id) = (self.clone(), id.clone());
-        let task = self.shared.tasks.spawn(async move { application.kill_now(&id).await });
+        let task = self.shared.tasks.spawn(async move { application.kill_now(&id, on_work).await });
         task.await
             .map_err(|error| AppError::new(ErrorKind::Internal, "internal", format!("a kill broke off: {error}")))?
     }
 
-    async fn kill_now(&self, id: &SessionId) -> Result<Killed, AppError> {
-        self.shared.writer.request_kill(id).await?;
+    async fn kill_now(&self, id: &SessionId, on_work: OnWork) -> Result<Killed, AppError> {
+        self.shared.writer.request_kill(id, on_work == OnWork::Preserve).await?;
         self.shared.running.interrupt(id);
         let _exclusive = self.shared.running.exclusive(id).await;
         let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
@@ -57,9 +57,9 @@ impl Application {
             // Cut off by an earlier daemon, and nobody has settled it yet.
             Phase::Provisioning { .. } => {
                 self.undo(id, "it was killed", Ended::default()).await?;
-                self.settle_workspace(&session).await?
+                self.settle_workspace(&session, on_work).await?
             }
-            Phase::Terminated { .. } => self.settle_workspace(&session).await?,
+            Phase::Terminated { .. } => self.settle_workspace(&session, on_work).await?,
         };
         let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
         Ok(Killed { session, workspace })
@@ -75,15 +75,16 @@ impl Application {
         {
             exit = Some(ended);
         }
-        let workspace = self.settle_workspace(session).await?;
+        let on_work = if session.facts.kill_preserves { OnWork::Preserve } else { OnWork::Keep };
+        let workspace = self.settle_workspace(session, on_work).await?;
         let ending = Ending { reason: EndReason::Killed, exit, output_tail };
         self.shared.writer.end(&session.id, &ending).await?;
         tracing::info!(session = %session.id, "killed");
         Ok(workspace)
     }
 
-    async fn settle_workspace(&self, session: &Session) -> Result<WorkspaceFate, AppError> {
-        match self.take_workspace_away(session).await {
+    async fn settle_workspace(&self, session: &Session, on_work: OnWork) -> Result<WorkspaceFate, AppError> {
+        match self.take_workspace_away(session, on_work).await {
             Ok(removal) => Ok(WorkspaceFate::Settled(removal)),
             Err(error) => {
                 self.note_unsettled(&session.id, &error).await?;

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | [`spawn`] | preflight and record a session; [`provision`] then builds it, or undoes it |
 //! | [`kill`] | end a session and take its workspace away where that loses nothing |
+//! | [`restore`] | build an ended session again |
+//! | [`cleanup`] | take away what ended sessions left and nobody needs |
 //! | [`observe`] | take in what hooks report |
 //! | [`reap`] | notice agents that ended |
 //! | [`reconcile`] | after a start: finish, adopt or undo what an earlier daemon left |
@@ -13,6 +15,7 @@
 //! | [`doctor`] | what on this machine works and what does not |
 //! | [`writer`] | the one place that changes a session's record |
 
+pub mod cleanup;
 pub mod doctor;
 pub mod error;
 pub mod kill;
@@ -22,6 +25,7 @@ pub mod provision;
 pub mod query;
 pub mod reap;
 pub mod reconcile;
+pub mod restore;
 mod running;
 mod settings;
 pub mod spawn;

@@ -11,10 +11,11 @@ use super::writer::Ended;
 use crate::domain::exit::Exit;
 use crate::domain::id::SessionId;
 use crate::domain::phase::{Phase, Step};
-use crate::domain::session::Session;
+use crate::domain::session::{Restoring, Session};
 use crate::ports::agent::{AgentCommand, LaunchPlan, LaunchRequest};
 use crate::ports::repo::Repository;
 use crate::ports::runtime::{Liveness, RuntimeError, TerminalKey, TerminalSize, TerminalSpec};
+use crate::ports::workspace::OnWork;
 
 /// How often a starting agent is looked at. Its reports wake the watch at once; only its death has to be looked for.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
@@ -75,6 +76,16 @@ impl Application {
     }
 
     async fn make_workspace(&self, session: &Session, repository: &Repository) -> Result<(), AppError> {
+        if session.facts.restoring.is_some() {
+            self.reopen_workspace(session, repository).await?;
+        } else {
+            self.create_workspace(session, repository).await?;
+        }
+        self.shared.messenger.open(&session.spec.workspace).await?;
+        Ok(())
+    }
+
+    async fn create_workspace(&self, session: &Session, repository: &Repository) -> Result<(), AppError> {
         let request = self.workspace_request(session, repository);
         let checkout = self.shared.workspace.create(&request).await?;
         self.shared
@@ -88,7 +99,6 @@ impl Application {
         for note in &checkout.notes {
             self.shared.writer.note(&session.id, note).await?;
         }
-        self.shared.messenger.open(&session.spec.workspace).await?;
         Ok(())
     }
 
@@ -104,11 +114,19 @@ impl Application {
             args: session.spec.agent_args.clone(),
             ao_program: self.shared.settings.ao_program.clone(),
         };
-        let plan = self.agent(&session.spec.agent)?.prepare(&request).await?;
+        let agent = self.agent(&session.spec.agent)?;
+        let plan = match &session.facts.agent_session_id {
+            Some(conversation) if session.facts.restoring.is_some() => {
+                agent.prepare_resume(&request, conversation).await?
+            }
+            // What knows no conversations begins its task again.
+            _ => agent.prepare(&request).await?,
+        };
         self.shared
             .writer
             .change(&session.id, |session, _| {
                 session.facts.agent_session_id.clone_from(&plan.agent_session_id);
+                session.facts.resumed = plan.resumes;
                 Ok(Vec::new())
             })
             .await?;
@@ -196,18 +214,43 @@ impl Application {
         let session = self.shared.writer.spawn_failed(id, cause, &ended).await?;
         let exit = self.stop_terminal(&session).await?;
         ended.exit = ended.exit.or(exit);
-        // The agent is gone, which is what a person must be able to rely on; what else fails is said, and a kill tries again.
-        if let Err(error) = self.take_workspace_away(&session).await {
-            if error.code == WORKSPACE_BUSY {
-                return Err(error);
-            }
-            self.shared.writer.note(id, &format!("its workspace could not be removed: {}", error.full())).await?;
+        if session.facts.kill_requested_at.is_none()
+            && let Some(before) = &session.facts.restoring
+        {
+            return self.undo_restore(&session, before).await;
+        }
+        let on_work = if session.facts.kill_preserves { OnWork::Preserve } else { OnWork::Keep };
+        self.undo_workspace(&session, on_work).await?;
+        if session.facts.restoring.is_some() {
+            // A killed session, not one that never was: its directory stays as after every kill.
+            return self.shared.writer.undone(id, &ended).await.map(drop);
         }
         if let Err(error) = self.shared.session_dirs.remove(id).await {
             self.shared.writer.note(id, &error.to_string()).await?;
         }
         self.shared.writer.undone(id, &ended).await?;
         Ok(())
+    }
+
+    /// Takes back what a restore built: the workspace, if it had been gone. What was put back into it is saved again.
+    async fn undo_restore(&self, session: &Session, before: &Restoring) -> Result<(), AppError> {
+        if !before.had_workspace {
+            self.undo_workspace(session, OnWork::Preserve).await?;
+        }
+        self.shared.writer.restore_undone(&session.id).await?;
+        Ok(())
+    }
+
+    /// The agent is gone, which is what a person must be able to rely on; what else fails is said, and a kill tries again.
+    async fn undo_workspace(&self, session: &Session, on_work: OnWork) -> Result<(), AppError> {
+        match self.take_workspace_away(session, on_work).await {
+            Err(error) if error.code == WORKSPACE_BUSY => Err(error),
+            Err(error) => {
+                let note = format!("its workspace could not be removed: {}", error.full());
+                self.shared.writer.note(&session.id, &note).await.map(drop)
+            }
+            Ok(_) => Ok(()),
+        }
     }
 
     fn agent_env(&self, session: &Session) -> BTreeMap<String, String> {

@@ -7,6 +7,7 @@ use super::error::AppError;
 use crate::domain::change::{ChangeKind, NewChange};
 use crate::domain::exit::Exit;
 use crate::domain::phase::{Phase, Step};
+use crate::domain::preserved::PreservedWork;
 use crate::domain::session::Session;
 use crate::ports::repo::RepoError;
 use crate::ports::workspace::{OnWork, Removal, WorkspaceRef};
@@ -36,7 +37,19 @@ impl Application {
     }
 
     /// Removes the workspace unless that would lose work, and records what became of it.
-    pub(super) async fn take_workspace_away(&self, session: &Session) -> Result<Removal, AppError> {
+    /// Nothing is there of a session whose workspace was never begun.
+    pub(super) async fn take_workspace_away(&self, session: &Session, on_work: OnWork) -> Result<Removal, AppError> {
+        if matches!(session.phase, Phase::Provisioning { step: Step::Recorded }) {
+            return Ok(Removal::Missing { branch_deleted: false, preserved: None });
+        }
+        let workspace = self.workspace_ref(session).await?;
+        let removal = self.shared.workspace.remove(&workspace, on_work).await?;
+        self.record_removal(session, &removal).await?;
+        Ok(removal)
+    }
+
+    /// The workspace as the record knows it, in its repository if that can be found.
+    pub(super) async fn workspace_ref(&self, session: &Session) -> Result<WorkspaceRef, AppError> {
         let mut resolved = self.shared.repos.resolve(&session.id.project()).await;
         if let Err(RepoError::UnknownProject(_)) = resolved {
             // Forgetting a project does not take its repository away: the workspace still knows it.
@@ -50,38 +63,25 @@ impl Application {
                 None
             }
         };
-        let workspace = WorkspaceRef {
+        Ok(WorkspaceRef {
             session: session.id.clone(),
             repository,
             path: session.spec.workspace.clone(),
             branch: session.spec.branch.clone(),
             base_commit: session.facts.base_commit.clone(),
-        };
-        if matches!(session.phase, Phase::Provisioning { step: Step::Recorded }) {
-            return Ok(Removal::Missing { branch_deleted: false, preserved: None });
-        }
-        let removal = self.shared.workspace.remove(&workspace, OnWork::Keep).await?;
-        self.record_removal(session, &removal).await?;
-        Ok(removal)
+        })
     }
 
     async fn record_removal(&self, session: &Session, removal: &Removal) -> Result<(), AppError> {
-        let note = match removal {
-            Removal::Kept { reason } => {
-                format!("the workspace {} was kept: {reason}", session.spec.workspace.display())
-            }
-            Removal::Removed { branch_deleted: false, .. } => {
-                format!("the workspace was removed; branch {} was kept", session.spec.branch)
-            }
-            Removal::Removed { branch_deleted: true, .. } => {
-                "the workspace was removed; it held nothing new".to_owned()
-            }
-            Removal::Missing { .. } => return Ok(()),
-        };
+        let note = note(session, removal);
         self.shared
             .writer
             .change(&session.id, |session, _| {
-                if session.facts.notes.last() == Some(&note) {
+                if let Some(saved) = saved(removal) {
+                    session.facts.preserved = Some(saved.clone());
+                }
+                let Some(note) = &note else { return Ok(Vec::new()) };
+                if session.facts.notes.last() == Some(note) {
                     return Ok(Vec::new());
                 }
                 session.facts.notes.push(note.clone());
@@ -89,6 +89,32 @@ impl Application {
             })
             .await?;
         Ok(())
+    }
+}
+
+fn saved(removal: &Removal) -> Option<&PreservedWork> {
+    match removal {
+        Removal::Removed { preserved, .. } | Removal::Missing { preserved, .. } => preserved.as_ref(),
+        Removal::Kept { .. } => None,
+    }
+}
+
+/// What a person should know of a removal.
+fn note(session: &Session, removal: &Removal) -> Option<String> {
+    match removal {
+        Removal::Kept { reason } => {
+            Some(format!("the workspace {} was kept: {reason}", session.spec.workspace.display()))
+        }
+        Removal::Removed { preserved: Some(saved), .. } => {
+            Some(format!("the workspace was removed; uncommitted work is saved in {}", saved.reference))
+        }
+        Removal::Removed { branch_deleted: false, .. } => {
+            Some(format!("the workspace was removed; branch {} was kept", session.spec.branch))
+        }
+        Removal::Removed { branch_deleted: true, .. } => {
+            Some("the workspace was removed; it held nothing new".to_owned())
+        }
+        Removal::Missing { .. } => None,
     }
 }
 

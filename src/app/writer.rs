@@ -10,7 +10,7 @@ use crate::domain::change::{ChangeKind, NewChange};
 use crate::domain::exit::Exit;
 use crate::domain::id::SessionId;
 use crate::domain::phase::{EndReason, IllegalTransition, Step};
-use crate::domain::session::{Activity, ProcessIdentity, Session};
+use crate::domain::session::{Activity, Facts, ProcessIdentity, Restoring, Session};
 use crate::ports::clock::Clock;
 use crate::ports::store::{SessionStore, StoreError};
 
@@ -96,6 +96,7 @@ impl LifecycleWriter {
     pub(super) async fn go_live(&self, id: &SessionId) -> Result<Session, AppError> {
         self.change(id, |session, now| {
             session.phase = session.phase.clone().go_live()?;
+            session.facts.restoring = None;
             // Without reports, running is all that can be known, and a running command is at work.
             if !session.spec.agent_reports {
                 session.facts.activity = Activity::Active;
@@ -126,7 +127,7 @@ impl LifecycleWriter {
             session.phase = if session.facts.kill_requested_at.is_some() {
                 session.phase.clone().end(EndReason::Killed)?
             } else {
-                let cause = session.facts.spawn_failure.take().unwrap_or_else(|| "it was cut off".to_owned());
+                let cause = session.facts.spawn_failure.take().unwrap_or_else(cut_off);
                 session.phase.clone().fail(cause)?
             };
             ended.apply(session, now);
@@ -135,11 +136,39 @@ impl LifecycleWriter {
         .await
     }
 
-    /// Records that somebody wants the session to end, before anything is done about it.
-    pub(super) async fn request_kill(&self, id: &SessionId) -> Result<Session, AppError> {
+    /// Records that an ended session is to be built again, with what it was before.
+    pub(super) async fn begin_restore(&self, id: &SessionId, had_workspace: bool) -> Result<Session, AppError> {
         self.change(id, |session, now| {
-            if !session.phase.is_terminated() && session.facts.kill_requested_at.is_none() {
-                session.facts.kill_requested_at = Some(now);
+            let (phase, reason) = session.phase.clone().restore()?;
+            let before = Restoring { reason, facts: session.facts.clone(), had_workspace };
+            session.phase = phase;
+            session.facts = before.facts.begin_again(before.clone(), now);
+            Ok(vec![NewChange::new(ChangeKind::SessionRestoring, json!({}))])
+        })
+        .await
+    }
+
+    /// Records that a failed restore was undone: the session is what it was before.
+    pub(super) async fn restore_undone(&self, id: &SessionId) -> Result<Session, AppError> {
+        self.change(id, |session, _| {
+            let Some(before) = session.facts.restoring.take() else { return Ok(Vec::new()) };
+            let cause = session.facts.spawn_failure.take().unwrap_or_else(cut_off);
+            session.phase = session.phase.clone().give_up_restore(before.reason)?;
+            // Work that was put back and saved once more is where it is now.
+            let preserved = session.facts.preserved.take();
+            session.facts = Facts { preserved, ..before.facts };
+            Ok(vec![NewChange::new(ChangeKind::SessionRestoreFailed, json!({ "cause": cause }))])
+        })
+        .await
+    }
+
+    /// Records that somebody wants the session to end, before anything is done about it; with `preserve`, its workspace is to
+    /// go also when it holds work, which is saved first.
+    pub(super) async fn request_kill(&self, id: &SessionId, preserve: bool) -> Result<Session, AppError> {
+        self.change(id, |session, now| {
+            if !session.phase.is_terminated() {
+                session.facts.kill_requested_at.get_or_insert(now);
+                session.facts.kill_preserves |= preserve;
             }
             Ok(Vec::new())
         })
@@ -192,9 +221,15 @@ impl Ended {
         self.keep(session);
         let facts = &mut session.facts;
         facts.pending_request = None;
+        facts.restoring = None;
+        facts.queue_ticket = None;
         facts.activity = Activity::Exited;
         facts.activity_at = now;
     }
+}
+
+fn cut_off() -> String {
+    "it was cut off".to_owned()
 }
 
 fn terminated(session: &Session) -> NewChange {

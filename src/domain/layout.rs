@@ -63,9 +63,15 @@ impl DataDir {
         self.sessions().join(session.as_str())
     }
 
+    /// The workspaces of all sessions.
+    #[must_use]
+    pub fn worktrees(&self) -> PathBuf {
+        self.0.join("worktrees")
+    }
+
     /// A session's workspace.
     #[must_use]
     pub fn worktree(&self, project: &ProjectId, session: &SessionId) -> PathBuf {
-        self.0.join("worktrees").join(project.as_str()).join(session.as_str())
+        self.worktrees().join(project.as_str()).join(session.as_str())
     }
 }

@@ -214,6 +214,25 @@ pub struct Restoring {
     pub reason: EndReason,
     /// What had been seen of it.
     pub facts: Facts,
+    /// Whether its workspace was there. One that the restore made anew goes again when the restore fails.
+    pub had_workspace: bool,
+}
+
+impl Facts {
+    /// The facts of a session that is built again: what was seen of its last agent is forgotten, what is known of its
+    /// conversation, its branch and its work stays.
+    #[must_use]
+    pub fn begin_again(&self, restoring: Restoring, now: Timestamp) -> Self {
+        Self {
+            agent_session_id: self.agent_session_id.clone(),
+            resolved_base: self.resolved_base.clone(),
+            base_commit: self.base_commit.clone(),
+            preserved: self.preserved.clone(),
+            notes: self.notes.clone(),
+            restoring: Some(Box::new(restoring)),
+            ..Self::none_yet(now)
+        }
+    }
 }
 
 /// A session's record.

@@ -26,6 +26,8 @@ const RECONCILE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a lock without a holder is waited for, and how often it is tried.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long the first look at what an earlier daemon left may keep the daemon from saying that it is ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a stop waits for spawns to be undone and requests to be answered.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -81,7 +83,13 @@ async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
     let reconciler = tokio::spawn({
         let (application, ready) = (application.clone(), ready.clone());
         async move {
-            application.reconcile().await;
+            let reconciled = application.reconcile();
+            tokio::pin!(reconciled);
+            if tokio::time::timeout(READY_TIMEOUT, &mut reconciled).await.is_err() {
+                tracing::warn!("not everything an earlier daemon left could be settled yet; ready all the same");
+                ready.cancel();
+                reconciled.await;
+            }
             ready.cancel();
             application.keep_reconciling(RECONCILE_INTERVAL).await;
         }

@@ -127,9 +127,11 @@ pub struct WorkspaceRef {
 }
 
 /// What to do with work that a removal would destroy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnWork {
     /// Keep the workspace.
+    #[default]
     Keep,
     /// Save the work as commits that `refs/ao/preserved/<session>` holds, then remove the workspace. What cannot be saved
     /// whole keeps the workspace all the same.

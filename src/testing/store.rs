@@ -337,7 +337,8 @@ fn full_session() -> Session {
         output_tail: Some(awkward.to_owned()),
         notes: vec![awkward.to_owned(), String::new()],
     };
-    let before = Restoring { reason: EndReason::Exited(Exit::Signal(9)), facts: full.facts.clone() };
+    let before =
+        Restoring { reason: EndReason::Exited(Exit::Signal(9)), facts: full.facts.clone(), had_workspace: true };
     full.facts.restoring = Some(Box::new(before));
     full.facts.queue_ticket = Some(1 << 40);
     full.updated_at = at(7);

@@ -42,7 +42,11 @@ pub enum Command {
     /// Print what a session's terminal showed
     Output(OutputArgs),
     /// End a session; work that is not committed is kept
-    Kill(SessionArgs),
+    Kill(KillArgs),
+    /// Bring ended sessions back, with their agents' conversations
+    Restore(RestoreArgs),
+    /// Take away the workspaces of ended sessions that nobody needs any more
+    Cleanup(CleanupArgs),
     /// Register, list and forget repositories
     Project {
         /// What to do.
@@ -192,6 +196,72 @@ pub struct LsArgs {
 pub struct SessionArgs {
     /// The session, for example app-1
     pub session: SessionId,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ao kill`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ao kill app-1             end it; a workspace that holds uncommitted work stays
+  ao kill --force app-1     end it; uncommitted work is saved to refs/ao/preserved/app-1, and the workspace goes
+
+Files that git ignores go with the workspace. What was saved comes back with: ao restore app-1")]
+pub struct KillArgs {
+    /// The session, for example app-1
+    pub session: SessionId,
+    /// Take the workspace away also when it holds uncommitted work, after saving that to refs/ao/preserved/SESSION
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ao restore`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ao restore app-1     bring one back: its workspace, its conversation, its permission mode
+  ao restore --all     bring back all that were cut short, for example by a reboot
+
+An agent that knows no conversations begins its task again. A restore that fails leaves the session as it was.")]
+pub struct RestoreArgs {
+    /// The sessions, for example app-1
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "SESSION")]
+    pub sessions: Vec<SessionId>,
+    /// Every session that was lost, or whose agent something other than ao ended by a signal
+    #[arg(long)]
+    pub all: bool,
+    /// Return when it is begun, not when the agent is ready
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait for each, for example 90s or 5m [default: 60s]
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    pub timeout: Option<std::time::Duration>,
+    /// Print the sessions as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ao cleanup`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ao cleanup --dry-run     tell what would go, and why the rest stays
+  ao cleanup               take away what holds nothing that is not committed
+  ao cleanup --force       also what does, after saving it to refs/ao/preserved/SESSION
+
+Branches with commits of their own are never deleted, and only what ao made is ever touched.")]
+pub struct CleanupArgs {
+    /// Only tell what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also workspaces that hold uncommitted work, after saving that to refs/ao/preserved/SESSION
+    #[arg(long)]
+    pub force: bool,
+    /// Only this project's
+    #[arg(long, short, value_name = "ID")]
+    pub project: Option<ProjectId>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -27,6 +27,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Show(args) => commands::show::run(&args, context).await,
         Command::Output(args) => commands::output::run(&args, context).await,
         Command::Kill(args) => commands::kill::run(&args, context).await,
+        Command::Restore(args) => commands::restore::run(&args, context).await,
+        Command::Cleanup(args) => commands::cleanup::run(&args, context).await,
         Command::Project { command } => match command {
             ProjectCommand::Add(args) => commands::project::add(&args, context).await,
             ProjectCommand::Ls(args) => commands::project::ls(&args, context).await,

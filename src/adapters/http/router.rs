@@ -13,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
 use super::wire::{
-    Accepted, AddProject, Changes, DaemonInfo, KillAnswer, MAX_BODY_BYTES, MAX_WAIT_MS, TerminalText, WaitAnswer,
+    Accepted, AddProject, Changes, DaemonInfo, KillAnswer, KillRequest, MAX_BODY_BYTES, MAX_WAIT_MS, RestoreAllAnswer,
+    TerminalText, WaitAnswer,
 };
+use crate::app::cleanup::{Cleanup, CleanupRequest};
 use crate::app::projects::Registered;
 use crate::app::spawn::SpawnRequest;
 use crate::app::view::SessionView;
@@ -79,9 +81,12 @@ pub fn router(daemon: Daemon) -> Router {
         .route("/sessions", get(list_sessions).post(spawn))
         .route("/sessions/{id}", get(show_session))
         .route("/sessions/{id}/kill", post(kill))
+        .route("/sessions/{id}/restore", post(restore))
         .route("/sessions/{id}/wait", get(wait))
         .route("/sessions/{id}/output", get(output))
         .route("/sessions/{id}/screen", get(screen))
+        .route("/restore", post(restore_all))
+        .route("/cleanup", post(clean_up))
         .route("/events", get(changes))
         .route("/reports", post(report));
     Router::new()
@@ -157,10 +162,34 @@ async fn show_session(State(daemon): State<Daemon>, Path(id): Path<String>) -> A
     Ok(Json(daemon.application.show(&session_id(&id)?).await?))
 }
 
-async fn kill(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<KillAnswer> {
+async fn kill(
+    State(daemon): State<Daemon>,
+    Path(id): Path<String>,
+    Body(request): Body<KillRequest>,
+) -> Answer<KillAnswer> {
     let (application, id) = (daemon.application, session_id(&id)?);
-    let killed = application.kill(&id).await?;
+    let killed = application.kill(&id, request.on_work).await?;
     Ok(Json(KillAnswer { session: application.view(&killed.session), workspace: killed.workspace }))
+}
+
+async fn restore(
+    State(daemon): State<Daemon>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Accepted>), ApiError> {
+    let (application, id) = (daemon.application, session_id(&id)?);
+    let seq = application.last_seq().await?;
+    let session = application.restore(&id).await?;
+    Ok((StatusCode::ACCEPTED, Json(Accepted { session: application.view(&session), seq })))
+}
+
+async fn restore_all(State(daemon): State<Daemon>) -> Result<(StatusCode, Json<RestoreAllAnswer>), ApiError> {
+    let seq = daemon.application.last_seq().await?;
+    let attempts = daemon.application.restore_all().await?;
+    Ok((StatusCode::ACCEPTED, Json(RestoreAllAnswer { attempts, seq })))
+}
+
+async fn clean_up(State(daemon): State<Daemon>, Body(request): Body<CleanupRequest>) -> Answer<Cleanup> {
+    Ok(Json(daemon.application.clean_up(&request).await?))
 }
 
 #[derive(Deserialize)]

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::app::kill::WorkspaceFate;
+use crate::app::restore::RestoreAttempt;
 use crate::app::view::SessionView;
 use crate::app::wait::WaitOutcome;
 use crate::domain::Timestamp;
 use crate::domain::change::Change;
 use crate::domain::id::ProjectId;
+use crate::ports::workspace::OnWork;
 
 /// The largest request body taken, in bytes: a prompt may be long.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -34,6 +36,24 @@ pub struct Accepted {
     /// The recorded session.
     pub session: SessionView,
     /// Changes after this number tell its progress.
+    pub seq: u64,
+}
+
+/// Asks for a session's end.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KillRequest {
+    /// What becomes of a workspace that holds uncommitted work.
+    #[serde(default)]
+    pub on_work: OnWork,
+}
+
+/// What asking to restore every session that was cut short came to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RestoreAllAnswer {
+    /// Each of them.
+    pub attempts: Vec<RestoreAttempt>,
+    /// Changes after this number tell their progress.
     pub seq: u64,
 }
 

@@ -1,19 +1,18 @@
 //! `ao kill`.
 
-use serde_json::json;
-
-use super::super::args::SessionArgs;
+use super::super::args::KillArgs;
 use super::super::client::Client;
 use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::ui;
-use crate::adapters::http::wire::KillAnswer;
+use crate::adapters::http::wire::{KillAnswer, KillRequest};
 use crate::app::kill::WorkspaceFate;
-use crate::ports::workspace::Removal;
+use crate::ports::workspace::{OnWork, Removal};
 
-pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Result<(), CliError> {
+pub(in super::super) async fn run(args: &KillArgs, context: &Context) -> Result<(), CliError> {
     let path = format!("/sessions/{}/kill", args.session);
-    let answer: KillAnswer = Client::new(&context.socket).post(&path, &json!({})).await?;
+    let request = KillRequest { on_work: if args.force { OnWork::Preserve } else { OnWork::Keep } };
+    let answer: KillAnswer = Client::new(&context.socket).post(&path, &request).await?;
     if args.json {
         return ui::json(&answer);
     }
@@ -21,6 +20,13 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
     let workspace = session.workspace.display();
     ui::talk(&format!("{} is over", session.id));
     match &answer.workspace {
+        WorkspaceFate::Settled(Removal::Removed { preserved: Some(saved), .. }) => {
+            ui::talk(&format!("workspace removed; its uncommitted work is saved to {}", saved.reference));
+            ui::talk(&format!(
+                "it comes back with: ao restore {}; see it with: git show {}",
+                session.id, saved.reference
+            ));
+        }
         WorkspaceFate::Settled(Removal::Removed { branch_deleted: true, .. }) => {
             ui::talk(&format!("workspace removed; branch {} held nothing new and went with it", session.branch));
         }
@@ -29,7 +35,10 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
         }
         WorkspaceFate::Settled(Removal::Kept { reason }) => {
             ui::talk(&format!("workspace {workspace} kept: {reason}"));
-            ui::talk(&format!("commit or discard that there, then remove it with: ao kill {}", session.id));
+            ui::talk(&format!(
+                "commit or discard that there, then: ao kill {0}; or have it saved: ao kill --force {0}",
+                session.id
+            ));
         }
         WorkspaceFate::Settled(Removal::Missing { .. }) => {}
         WorkspaceFate::Unsettled { cause } => {

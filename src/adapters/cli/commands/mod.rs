@@ -1,11 +1,13 @@
 //! One file a command.
 
+pub(super) mod cleanup;
 pub(super) mod completion;
 pub mod doctor;
 pub(super) mod kill;
 pub(super) mod ls;
 pub(super) mod output;
 pub(super) mod project;
+pub(super) mod restore;
 pub(super) mod show;
 pub(super) mod spawn;
 pub(super) mod start;

@@ -101,7 +101,7 @@ fn wait_for(args: &SpawnArgs, context: &Context) -> Option<(WaitFor, Option<Dura
 }
 
 /// Waits, and meanwhile tells what happens.
-async fn follow(
+pub(super) async fn follow(
     client: &Client,
     accepted: &Accepted,
     state: WaitFor,
@@ -208,15 +208,19 @@ async fn verdict(client: &Client, answer: &WaitAnswer, state: WaitFor) -> Result
             let message = format!("{id} ended before it was {}: {}", reached(state), ended());
             Err(CliError::failed(message).detail(tail).hint(format!("see: ao show {id}")))
         }
-        WaitOutcome::TimedOut => {
-            let screen = client.get::<TerminalText>(&format!("/sessions/{id}/screen")).await;
-            let screen = screen.ok().map(|screen| ui::printable(&screen.text));
-            let message = match session.pid {
-                Some(_) => format!("{id} runs, but was not {} in time; its screen:", reached(state)),
-                None => format!("{id} is still being built; it was not {} in time", reached(state)),
-            };
-            let hint = format!("it was left as it is; see: ao show {id}, or end it: ao kill {id}");
-            Err(CliError::new(ExitCode::TimedOut, message).detail(screen).hint(hint))
-        }
+        WaitOutcome::TimedOut => Err(timed_out(client, answer, state).await),
     }
+}
+
+/// The error for a state that was not reached in time, with the screen as it is.
+pub(super) async fn timed_out(client: &Client, answer: &WaitAnswer, state: WaitFor) -> CliError {
+    let id = &answer.session.id;
+    let screen = client.get::<TerminalText>(&format!("/sessions/{id}/screen")).await;
+    let screen = screen.ok().map(|screen| ui::printable(&screen.text));
+    let message = match answer.session.pid {
+        Some(_) => format!("{id} runs, but was not {} in time; its screen:", reached(state)),
+        None => format!("{id} is still being built; it was not {} in time", reached(state)),
+    };
+    let hint = format!("it was left as it is; see: ao show {id}, or end it: ao kill {id}");
+    CliError::new(ExitCode::TimedOut, message).detail(screen).hint(hint)
 }

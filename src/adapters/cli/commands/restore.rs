@@ -1,0 +1,113 @@
+//! `ao restore`.
+
+use serde_json::json;
+
+use super::super::args::RestoreArgs;
+use super::super::client::Client;
+use super::super::context::Context;
+use super::super::error::CliError;
+use super::super::ui;
+use super::spawn::follow;
+use super::start;
+use crate::adapters::http::wire::{Accepted, Changes, RestoreAllAnswer};
+use crate::app::view::SessionView;
+use crate::app::wait::{WaitFor, WaitOutcome};
+use crate::domain::change::ChangeKind;
+use crate::domain::id::SessionId;
+
+pub(in super::super) async fn run(args: &RestoreArgs, context: &Context) -> Result<(), CliError> {
+    start::ensure_running(context).await?;
+    let client = Client::new(&context.socket);
+    let mut restored = Vec::new();
+    let mut failures = Vec::new();
+    for (id, begun) in begin(args, &client).await? {
+        let outcome = match begun {
+            Ok(accepted) => finish(args, context, &client, &accepted).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(session) => {
+                if !args.json {
+                    ui::data(&format!("{id}\n"))?;
+                }
+                restored.push(session);
+            }
+            Err(error) => failures.push((id, error)),
+        }
+    }
+    if args.json {
+        ui::json(&restored)?;
+    }
+    verdict(failures, restored.len())
+}
+
+/// Asks the daemon to begin; it builds them side by side.
+async fn begin(args: &RestoreArgs, client: &Client) -> Result<Vec<(SessionId, Result<Accepted, CliError>)>, CliError> {
+    let mut begun = Vec::new();
+    if !args.all {
+        for id in &args.sessions {
+            let answer = client.post::<Accepted>(&format!("/sessions/{id}/restore"), &json!({})).await;
+            begun.push((id.clone(), answer.map_err(CliError::from)));
+        }
+        return Ok(begun);
+    }
+    let answer: RestoreAllAnswer = client.post("/restore", &json!({})).await?;
+    if answer.attempts.is_empty() {
+        ui::talk("no session was cut short: there is nothing to restore (ao ls -a shows those that are over)");
+    }
+    for attempt in answer.attempts {
+        let id = attempt.session;
+        let outcome = match attempt.error {
+            Some(error) => Err(CliError::failed(error)),
+            None => match client.get::<SessionView>(&format!("/sessions/{id}")).await {
+                Ok(session) => Ok(Accepted { session, seq: answer.seq }),
+                Err(error) => Err(error.into()),
+            },
+        };
+        begun.push((id, outcome));
+    }
+    Ok(begun)
+}
+
+/// Waits until the agent is ready; gives why it never was.
+async fn finish(
+    args: &RestoreArgs,
+    context: &Context,
+    client: &Client,
+    accepted: &Accepted,
+) -> Result<SessionView, CliError> {
+    let id = &accepted.session.id;
+    if args.no_wait {
+        return Ok(accepted.session.clone());
+    }
+    let timeout = args.timeout.unwrap_or(context.ready_timeout);
+    let shows_progress = context.stderr_is_terminal && !args.json;
+    let answer = follow(client, accepted, WaitFor::Ready, Some(timeout), shows_progress).await?;
+    // The session says nothing of it: it is again what it was.
+    let path = format!("/events?session={id}&since={}", accepted.seq);
+    let changes: Changes = client.get(&path).await?;
+    if let Some(failed) = changes.changes.iter().find(|change| change.kind == ChangeKind::SessionRestoreFailed) {
+        let cause = failed.data["cause"].as_str().unwrap_or_default();
+        return Err(CliError::failed(format!(
+            "{id} could not be restored, and is as it was: {}",
+            ui::printable(cause)
+        ))
+        .hint(format!("when that is mended: ao restore {id}")));
+    }
+    match answer.outcome {
+        WaitOutcome::TimedOut => Err(super::spawn::timed_out(client, &answer, WaitFor::Ready).await),
+        WaitOutcome::Reached | WaitOutcome::Ended => Ok(answer.session),
+    }
+}
+
+fn verdict(mut failures: Vec<(SessionId, CliError)>, restored: usize) -> Result<(), CliError> {
+    match failures.len() {
+        0 => Ok(()),
+        1 if restored == 0 => Err(failures.remove(0).1),
+        count => {
+            let lines: Vec<String> = failures.iter().map(|(id, error)| format!("{id}: {}", error.message)).collect();
+            Err(CliError::new(failures[0].1.exit, format!("{count} of {} sessions are not restored", count + restored))
+                .detail(Some(lines.join("\n"))))
+        }
+    }
+}

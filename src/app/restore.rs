@@ -1,0 +1,136 @@
+//! Restore: build an ended session again, in its workspace and with its agent's conversation. A restore that fails leaves the
+//! session as it was.
+
+use serde::{Deserialize, Serialize};
+
+use super::Application;
+use super::error::{AppError, ErrorKind};
+use super::writer::unknown_session;
+use crate::domain::exit::Exit;
+use crate::domain::id::SessionId;
+use crate::domain::phase::{EndReason, Phase};
+use crate::domain::session::Session;
+use crate::ports::repo::Repository;
+use crate::ports::store::SessionFilter;
+use crate::ports::workspace::{OnWork, Removal, ReopenRequest};
+
+/// The signals that end agents from outside: a hang-up, an interrupt, a kill, a shutdown.
+const FROM_OUTSIDE: [i32; 4] = [1, 2, 9, 15];
+
+/// One session of several that were to be restored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RestoreAttempt {
+    /// The session.
+    pub session: SessionId,
+    /// Why it could not even be begun; `None` when it is under way.
+    pub error: Option<String>,
+}
+
+impl Application {
+    /// Checks that an ended session can be built again, records that, and builds it in the background: in its workspace,
+    /// which is made again from its branch and its preserved work where it is gone, with the permission mode and the
+    /// arguments it had, and with its agent's conversation where there is one.
+    ///
+    /// # Errors
+    /// `unknown_session`; `not_over`; or what is missing or refuses. Nothing was changed then.
+    pub async fn restore(&self, id: &SessionId) -> Result<Session, AppError> {
+        if self.shared.stop.is_cancelled() {
+            return Err(AppError::new(ErrorKind::Refused, "stopping", "the daemon is stopping: nothing is restored"));
+        }
+        // A caller that goes away must not leave a record that nobody builds.
+        let (application, id) = (self.clone(), id.clone());
+        let task = self.shared.tasks.spawn(async move { application.restore_now(&id).await });
+        task.await
+            .map_err(|error| AppError::new(ErrorKind::Internal, "internal", format!("a restore broke off: {error}")))?
+    }
+
+    async fn restore_now(&self, id: &SessionId) -> Result<Session, AppError> {
+        let exclusive = self.shared.running.exclusive(id).await;
+        let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
+        if !session.phase.is_terminated() {
+            let message = format!("{id} is not over, so there is nothing to restore");
+            return Err(AppError::new(ErrorKind::Refused, "not_over", message).hint(format!("see: ao show {id}")));
+        }
+        let repository = self.shared.repos.resolve(&id.project()).await?;
+        self.agent(&session.spec.agent)?.preflight(&session.spec.agent_args).await?;
+        self.runtime(&session.spec.runtime)?.preflight().await?;
+        self.shared.workspace.check_tools().await?;
+        let there = self.shared.workspace.assess(&self.workspace_ref(&session).await?, OnWork::Keep).await?;
+        // What its last agent reported late must not pass for a report of the next one.
+        self.drain_spool().await?;
+        let had_workspace = !matches!(there, Removal::Missing { .. });
+        let session = self.shared.writer.begin_restore(id, had_workspace).await?;
+        tracing::info!(session = %id, "restoring");
+        let (application, id) = (self.clone(), id.clone());
+        self.shared.tasks.spawn(async move { application.provision(&id, &repository, exclusive).await });
+        Ok(session)
+    }
+
+    /// Begins to restore every session whose agent did not end by itself: those that were lost, and those that something
+    /// other than ao ended by a signal, as a shutdown does.
+    ///
+    /// # Errors
+    /// The store's failure. What refuses one session is told for that one.
+    pub async fn restore_all(&self) -> Result<Vec<RestoreAttempt>, AppError> {
+        let all = SessionFilter { project: None, include_terminated: true };
+        let mut attempts = Vec::new();
+        for session in self.shared.sessions.sessions(&all).await?.iter().filter(|session| was_cut_short(session)) {
+            let error = self.restore(&session.id).await.err().map(|error| error.full());
+            attempts.push(RestoreAttempt { session: session.id.clone(), error });
+        }
+        Ok(attempts)
+    }
+
+    /// Makes an ended session's workspace usable again.
+    pub(super) async fn reopen_workspace(&self, session: &Session, repository: &Repository) -> Result<(), AppError> {
+        let request = ReopenRequest {
+            session: session.id.clone(),
+            repository: repository.clone(),
+            path: session.spec.workspace.clone(),
+            branch: session.spec.branch.clone(),
+            base_commit: session.facts.base_commit.clone(),
+            preserved: session.facts.preserved.clone(),
+        };
+        let reopened = self.shared.workspace.reopen(&request).await?;
+        for note in &reopened.notes {
+            self.shared.writer.note(&session.id, note).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether its agent was ended by something that was not ao and not itself.
+fn was_cut_short(session: &Session) -> bool {
+    match session.phase {
+        Phase::Terminated { reason: EndReason::Lost } => true,
+        Phase::Terminated { reason: EndReason::Exited(Exit::Signal(signal)) } => FROM_OUTSIDE.contains(&signal),
+        // What catches the signal ends with the code that a shell would give.
+        Phase::Terminated { reason: EndReason::Exited(Exit::Code(code)) } => FROM_OUTSIDE.contains(&(code - 128)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::session::tests::session;
+
+    #[test]
+    fn what_a_shutdown_ended_is_restored_and_what_ended_by_itself_is_not() {
+        let cases = [
+            (EndReason::Lost, true),
+            (EndReason::Exited(Exit::Signal(15)), true),
+            (EndReason::Exited(Exit::Code(143)), true),
+            (EndReason::Exited(Exit::Code(129)), true),
+            (EndReason::Exited(Exit::Signal(11)), false),
+            (EndReason::Exited(Exit::Code(0)), false),
+            (EndReason::Exited(Exit::Code(1)), false),
+            (EndReason::Killed, false),
+        ];
+        for (reason, expected) in cases {
+            let mut session = session();
+            session.phase = Phase::Terminated { reason: reason.clone() };
+            assert_eq!(was_cut_short(&session), expected, "{reason}");
+        }
+    }
+}

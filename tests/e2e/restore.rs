@@ -1,0 +1,200 @@
+//! Restoring: the conversation, the work and the settings come back, or nothing changes.
+
+use serde_json::{Value, json};
+
+use crate::claude::claude_sandbox;
+use crate::model_server::{ModelServer, Turn, marker};
+use crate::sandbox::{Sandbox, signal};
+use crate::tools::{RUNTIMES, claude, has_runtime};
+
+async fn spawn(sandbox: &Sandbox, runtime: &str, script: &str) -> Value {
+    let args = ["spawn", "--agent", "command", "--runtime", runtime, "--json", "--", "sh", "-c", script];
+    let run = sandbox.ao(&args).await;
+    run.ok();
+    run.json()
+}
+
+fn pid(session: &Value) -> u32 {
+    u32::try_from(session["pid"].as_u64().unwrap()).unwrap()
+}
+
+/// Ends the agent from outside, and waits until that is on record.
+async fn end_agent(sandbox: &Sandbox, session: &Value) -> Value {
+    signal(pid(session), rustix::process::Signal::KILL);
+    sandbox.wait_for(session["id"].as_str().unwrap(), "status", "failed").await
+}
+
+/// A session without the time of its last change, which a restore that was given up moves.
+fn as_it_was(mut session: Value) -> Value {
+    session.as_object_mut().unwrap().remove("updated_at");
+    session
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_agent_goes_on_with_its_conversation_and_its_settings() {
+    let Some(program) = claude() else { return };
+    for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
+        let server = ModelServer::start().await;
+        let sandbox = claude_sandbox(&server, &program);
+        server.script("job", vec![Turn::bash("echo draft > draft"), Turn::text("The draft is written.")]);
+        let prompt = format!("Write it. {}", marker("job"));
+        let args = ["spawn", "--runtime", runtime, "--permission-mode", "bypass-permissions", "--wait", "idle"];
+        sandbox.ao(&[&args[..], &["--json", &prompt, "--", "--model", "opus"]].concat()).await.ok();
+        let before = sandbox.show("app-1").await;
+        sandbox.ao(&["kill", "--force", "app-1"]).await.ok();
+        assert!(!sandbox.worktree("app-1").exists(), "{runtime}");
+
+        assert_eq!(sandbox.ao(&["restore", "app-1"]).await.ok(), "app-1", "{runtime}");
+        let after = sandbox.wait_for("app-1", "status", "idle").await;
+        for field in ["agent_session_id", "permission_mode", "agent_args", "branch", "workspace", "prompt"] {
+            assert_eq!(after[field], before[field], "{runtime}: {field}");
+        }
+        assert_ne!(after["pid"], before["pid"]);
+        let command_line = std::fs::read(format!("/proc/{}/cmdline", pid(&after))).unwrap();
+        let command_line = String::from_utf8(command_line).unwrap().replace('\0', " ");
+        let conversation = before["agent_session_id"].as_str().unwrap();
+        for word in
+            [format!("--resume {conversation}"), "--permission-mode bypassPermissions".into(), "--model opus".into()]
+        {
+            assert!(command_line.contains(&word), "{runtime}: {word}: {command_line}");
+        }
+        assert_eq!(std::fs::read_to_string(sandbox.worktree("app-1").join("draft")).unwrap(), "draft\n");
+        assert_eq!(sandbox.git(&sandbox.worktree("app-1"), &["status", "--porcelain"]), "?? draft");
+        let output = sandbox.ao(&["output", "app-1"]).await.ok();
+        assert!(output.contains("The draft is written."), "{runtime}: the conversation is not there: {output}");
+        sandbox.ao(&["kill", "--force", "app-1"]).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn i05_what_force_saved_comes_back_as_it_was() {
+    let sandbox = Sandbox::new();
+    let script = "[ -e untracked ] && exec sleep 600; echo staged > staged; git add staged; echo more >> staged; \
+                  echo changed > README; mkdir sub; echo new > sub/new; echo all > untracked; exec sleep 601";
+    spawn(&sandbox, "pty", script).await;
+    let worktree = sandbox.worktree("app-1");
+    sandbox.until("the agent wrote", || !sandbox.running("sleep 601").is_empty()).await;
+    let status = sandbox.git(&worktree, &["status", "--porcelain"]);
+    assert!(
+        status.contains("AM staged") && status.contains(" M README") && status.contains("?? untracked"),
+        "{status}"
+    );
+
+    let killed = sandbox.ao(&["kill", "--force", "app-1"]).await;
+    killed.ok();
+    assert!(killed.stderr.contains("refs/ao/preserved/app-1"), "{killed:#?}");
+    assert!(!worktree.exists());
+    let saved = sandbox.git(&sandbox.repo(), &["show", "refs/ao/preserved/app-1:sub/new"]);
+    assert_eq!(saved, "new");
+    assert_eq!(sandbox.git(&sandbox.repo(), &["status", "--porcelain"]), "");
+
+    sandbox.ao(&["restore", "app-1"]).await.ok();
+    sandbox.until("the agent runs again", || !sandbox.running("sleep 600").is_empty()).await;
+    assert_eq!(sandbox.git(&worktree, &["status", "--porcelain"]), status);
+    assert_eq!(std::fs::read_to_string(worktree.join("staged")).unwrap(), "staged\nmore\n");
+    assert_eq!(sandbox.git(&worktree, &["show", ":staged"]), "staged");
+}
+
+#[tokio::test]
+async fn a_restore_that_fails_leaves_the_session_as_it_was() {
+    let sandbox = Sandbox::new();
+    let broken = sandbox.path("broken");
+    let script = format!("test -e {} && exit 3; echo first words; exec sleep 600", broken.display());
+    let session = spawn(&sandbox, "pty", &script).await;
+    let before = end_agent(&sandbox, &session).await;
+    std::fs::write(&broken, "").unwrap();
+    sandbox.ao(&["restore", "app-1"]).await.fails(1, &["app-1 could not be restored", "as it was", "code 3"]);
+    assert_eq!(as_it_was(sandbox.show("app-1").await), as_it_was(before));
+    assert!(sandbox.worktree("app-1").exists());
+    let daemon = sandbox.daemon_pid().await;
+    assert!(sandbox.processes().iter().all(|(pid, _)| *pid == daemon), "{:#?}", sandbox.processes());
+
+    // The same where the workspace had to be made anew: it goes again.
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    let before = sandbox.show("app-1").await;
+    sandbox.ao(&["restore", "app-1"]).await.fails(1, &["could not be restored"]);
+    assert_eq!(as_it_was(sandbox.show("app-1").await), as_it_was(before));
+    assert!(!sandbox.worktree("app-1").exists());
+    assert_eq!(sandbox.branches(), ["main"]);
+
+    std::fs::remove_file(&broken).unwrap();
+    sandbox.ao(&["restore", "app-1"]).await.ok();
+    assert_eq!(sandbox.show("app-1").await["status"], "working");
+}
+
+#[tokio::test]
+async fn after_a_reboot_everything_that_was_cut_short_comes_back() {
+    for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
+        let sandbox = Sandbox::new();
+        for _ in 0..3 {
+            spawn(&sandbox, runtime, "exec sleep 600").await;
+        }
+        spawn(&sandbox, runtime, "exit 0").await;
+        sandbox.wait_for("app-4", "status", "terminated").await;
+        sandbox.ao(&["kill", "app-3"]).await.ok();
+        // What a power cut leaves: nothing runs, and nobody could write down why.
+        for _ in 0..3 {
+            for (pid, _) in sandbox.processes() {
+                signal(pid, rustix::process::Signal::KILL);
+            }
+        }
+        sandbox.until("nothing runs", || sandbox.processes().is_empty()).await;
+
+        let run = sandbox.ao(&["restore", "--all"]).await;
+        assert_eq!(run.ok(), "app-1\napp-2", "{runtime}: {run:#?}");
+        for session in ["app-1", "app-2"] {
+            assert_eq!(sandbox.show(session).await["status"], "working", "{runtime}");
+        }
+        assert_eq!(sandbox.running("sleep 600").len(), 2, "{runtime}");
+        for session in ["app-3", "app-4"] {
+            assert_eq!(sandbox.show(session).await["status"], "terminated", "{runtime}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_over_is_restored() {
+    let sandbox = Sandbox::new();
+    spawn(&sandbox, "pty", "exec sleep 600").await;
+    sandbox.ao(&["restore", "app-1"]).await.fails(5, &["app-1 is not over", "ao show app-1"]);
+    sandbox.ao(&["restore", "app-9"]).await.fails(4, &["there is no session app-9"]);
+    sandbox.ao(&["restore"]).await.fails(2, &["SESSION"]);
+    assert_eq!(sandbox.running("sleep 600").len(), 1);
+}
+
+#[tokio::test]
+async fn a_repository_that_moved_away_is_said_and_comes_back_with_it() {
+    let sandbox = Sandbox::new();
+    let session = spawn(&sandbox, "pty", "exec sleep 600").await;
+    end_agent(&sandbox, &session).await;
+    std::fs::rename(sandbox.repo(), sandbox.path("elsewhere")).unwrap();
+    let mut command = sandbox.command(&["restore", "app-1"]);
+    command.current_dir("/");
+    sandbox.run(command).await.fails(1, &["was moved or deleted"]);
+    std::fs::rename(sandbox.path("elsewhere"), sandbox.repo()).unwrap();
+    sandbox.ao(&["restore", "app-1"]).await.ok();
+    assert_eq!(sandbox.running("sleep 600").len(), 1);
+}
+
+#[tokio::test]
+async fn i04_a_kill_in_the_middle_of_a_restore_is_a_kill() {
+    let sandbox = Sandbox::new();
+    let session = spawn(&sandbox, "pty", "exec sleep 600").await;
+    end_agent(&sandbox, &session).await;
+    let (restored, killed) = tokio::join!(sandbox.ao(&["restore", "--no-wait", "app-1"]), async {
+        sandbox.ao(&["kill", "app-1", "--json"]).await
+    });
+    killed.ok();
+    let session = sandbox.show("app-1").await;
+    assert!(restored.code == 0 || restored.code == 5, "{restored:#?}");
+    // Whichever came first: nothing runs that the record does not know.
+    let running = sandbox.running("sleep 600").len();
+    let expected = usize::from(session["status"] == "working" || session["status"] == "starting");
+    if expected == 0 {
+        assert_eq!(running, 0, "{session:#}");
+    }
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    let session = sandbox.show("app-1").await;
+    assert_eq!(session["exit"]["reason"], json!("killed"), "{session:#}");
+    assert_eq!(sandbox.running("sleep 600").len(), 0);
+}
