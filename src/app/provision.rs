@@ -119,9 +119,12 @@ impl Application {
             Some(conversation) if session.facts.restoring.is_some() => {
                 agent.prepare_resume(&request, conversation).await?
             }
-            // What knows no conversations begins its task again.
             _ => agent.prepare(&request).await?,
         };
+        if session.facts.restoring.is_some() && session.facts.agent_session_id.is_none() {
+            let note = format!("restored: {} knows no conversations, so it began its task again", agent.kind());
+            self.shared.writer.note(&session.id, &note).await?;
+        }
         self.shared
             .writer
             .change(&session.id, |session, _| {

@@ -39,7 +39,7 @@ impl Application {
     /// Removes the workspace unless that would lose work, and records what became of it.
     /// Nothing is there of a session whose workspace was never begun.
     pub(super) async fn take_workspace_away(&self, session: &Session, on_work: OnWork) -> Result<Removal, AppError> {
-        if matches!(session.phase, Phase::Provisioning { step: Step::Recorded }) {
+        if matches!(session.phase, Phase::Provisioning { step: Step::Recorded }) && session.facts.restoring.is_none() {
             return Ok(Removal::Missing { branch_deleted: false, preserved: None });
         }
         let workspace = self.workspace_ref(session).await?;
