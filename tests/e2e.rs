@@ -32,6 +32,8 @@ mod command_line;
 mod daemon;
 #[path = "e2e/kill.rs"]
 mod kill;
+#[path = "e2e/limits.rs"]
+mod limits;
 #[path = "e2e/prompts.rs"]
 mod prompts;
 #[path = "e2e/restore.rs"]

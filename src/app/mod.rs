@@ -3,6 +3,7 @@
 //! | Module | Holds |
 //! | --- | --- |
 //! | [`spawn`] | preflight and record a session; [`provision`] then builds it, or undoes it |
+//! | `admission` | how many agents there may be, and the line of those that wait |
 //! | [`kill`] | end a session and take its workspace away where that loses nothing |
 //! | [`restore`] | build an ended session again |
 //! | [`cleanup`] | take away what ended sessions left and nobody needs |
@@ -15,6 +16,7 @@
 //! | [`doctor`] | what on this machine works and what does not |
 //! | [`writer`] | the one place that changes a session's record |
 
+mod admission;
 pub mod cleanup;
 pub mod doctor;
 pub mod error;
@@ -54,6 +56,7 @@ use crate::ports::workspace::Workspace;
 pub use error::{AppError, ErrorKind};
 pub use settings::{RuntimeChoice, Settings};
 
+use admission::Admission;
 use running::Running;
 use writer::LifecycleWriter;
 
@@ -104,6 +107,7 @@ struct Shared {
     settings: Settings,
     writer: LifecycleWriter,
     running: Running,
+    admission: Admission,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -129,6 +133,7 @@ impl Application {
             settings,
             writer,
             running: Running::default(),
+            admission: Admission::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };

@@ -40,8 +40,8 @@ impl Application {
             built = self.build(id, repository) => built,
             () = exclusive.interrupted() => Err(interrupted("it was killed while it was being spawned")),
             () = self.shared.stop.cancelled() => {
-                if self.is_launched(id).await {
-                    tracing::info!(session = %id, "left for the next start: its agent may run already");
+                if self.outlives_a_stop(id).await {
+                    tracing::info!(session = %id, "left for the next start");
                     return;
                 }
                 Err(interrupted("the daemon was stopped while it was being spawned"))
@@ -60,9 +60,11 @@ impl Application {
         }
     }
 
-    async fn is_launched(&self, id: &SessionId) -> bool {
-        let session = self.shared.sessions.session(id).await;
-        session.is_ok_and(|session| session.is_some_and(|s| s.phase == Phase::Provisioning { step: Step::Launched }))
+    /// Whether a session that is being built is left as it is when the daemon stops: its agent may run already, or it has
+    /// not left the line yet.
+    async fn outlives_a_stop(&self, id: &SessionId) -> bool {
+        let Ok(Some(session)) = self.shared.sessions.session(id).await else { return false };
+        session.phase == Phase::Provisioning { step: Step::Launched } || session.facts.queue_ticket.is_some()
     }
 
     async fn build(&self, id: &SessionId, repository: &Repository) -> Result<(), StepFailure> {

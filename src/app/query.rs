@@ -9,6 +9,7 @@ use super::writer::unknown_session;
 use crate::domain::change::Change;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
+use crate::domain::status::Status;
 use crate::ports::runtime::RuntimeError;
 use crate::ports::store::{ChangeFilter, SessionFilter};
 
@@ -18,7 +19,9 @@ impl Application {
     /// # Errors
     /// `unknown_session`, or the store's failure.
     pub async fn show(&self, id: &SessionId) -> Result<SessionView, AppError> {
-        Ok(self.view(&self.session(id).await?))
+        let mut view = self.view(&self.session(id).await?);
+        self.tell_places(std::slice::from_mut(&mut view)).await?;
+        Ok(view)
     }
 
     /// Shows sessions, by project and number.
@@ -27,7 +30,21 @@ impl Application {
     /// The store's failure.
     pub async fn list(&self, filter: &SessionFilter) -> Result<Vec<SessionView>, AppError> {
         let sessions = self.shared.sessions.sessions(filter).await?;
-        Ok(sessions.iter().map(|session| self.view(session)).collect())
+        let mut views: Vec<SessionView> = sessions.iter().map(|session| self.view(session)).collect();
+        self.tell_places(&mut views).await?;
+        Ok(views)
+    }
+
+    /// Adds their places to those that wait in line.
+    async fn tell_places(&self, views: &mut [SessionView]) -> Result<(), AppError> {
+        if views.iter().all(|view| view.status != Status::Queued) {
+            return Ok(());
+        }
+        let line = self.line().await?;
+        for view in views {
+            view.place_in_line = line.iter().position(|id| *id == view.id).map(|ahead| ahead + 1);
+        }
+        Ok(())
     }
 
     /// The last `lines` lines of what a session's terminal showed, as plain text. Empty when nothing was printed or kept.

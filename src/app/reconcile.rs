@@ -18,7 +18,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Application {
     /// Takes in spooled reports, ends sessions whose agent is gone, adopts agents that run, undoes spawns that were cut off
-    /// before their agent ran, and finishes kills. Returns when everything was settled or has failed to be.
+    /// before their agent ran, finishes kills, and gives free places to those in line. Returns when everything was settled or
+    /// has failed to be; who was given a place may still be being built.
     pub async fn reconcile(&self) {
         if let Err(error) = self.drain_spool().await {
             tracing::error!(%error, "the spool could not be drained");
@@ -35,18 +36,27 @@ impl Application {
             }
             Err(error) => tracing::error!(%error, "sessions could not be listed"),
         }
+        if let Err(error) = self.admit_from_line().await {
+            tracing::error!(%error, "the line could not be looked at");
+        }
     }
 
-    /// Reconciles every `interval`, until the application is shut down. What takes long to settle holds nothing else up.
+    /// Reconciles every `interval`, until the application is shut down. What takes long to settle holds nothing else up, and a
+    /// place that becomes free is given to the next in line at once.
     pub async fn keep_reconciling(&self, interval: Duration) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let mut outcomes = Vec::new();
             tokio::select! {
-                _ = ticks.tick() => {}
+                _ = ticks.tick() => {
+                    outcomes.extend([self.drain_spool().await, self.reap().await, self.start_settling().await.map(drop)]);
+                }
+                () = self.shared.writer.ended() => {}
                 () = self.shared.stop.cancelled() => return,
             }
-            for outcome in [self.drain_spool().await, self.reap().await, self.start_settling().await.map(drop)] {
+            outcomes.push(self.admit_from_line().await);
+            for outcome in outcomes {
                 if let Err(error) = outcome {
                     tracing::error!(%error, "the record and the world could not be brought together");
                 }
@@ -72,12 +82,12 @@ impl Application {
         // The list is older than the right to this session: somebody may have brought it on since.
         let id = session.id;
         let settled = match self.shared.sessions.session(&id).await {
-            Ok(Some(session)) => match session.phase {
+            Ok(Some(session)) if needs_settling(&session) => match session.phase {
                 Phase::Provisioning { step } => self.settle_spawn(&session, step).await,
-                Phase::Live if needs_settling(&session) => self.end_agent(&session).await.map(drop),
-                _ => Ok(()),
+                Phase::Live => self.end_agent(&session).await.map(drop),
+                Phase::Terminated { .. } => Ok(()),
             },
-            Ok(None) => Ok(()),
+            Ok(_) => Ok(()),
             Err(error) => Err(error.into()),
         };
         let Err(error) = settled else { return };
@@ -118,11 +128,14 @@ impl Application {
     }
 }
 
-/// Whether an unattended session in this state has to be brought on.
+/// Whether an unattended session in this state has to be brought on. One that waits in line is as it should be.
 fn needs_settling(session: &Session) -> bool {
+    let facts = &session.facts;
     match session.phase {
-        Phase::Provisioning { .. } => true,
-        Phase::Live => session.facts.kill_requested_at.is_some(),
+        Phase::Provisioning { .. } => {
+            facts.queue_ticket.is_none() || facts.kill_requested_at.is_some() || facts.spawn_failure.is_some()
+        }
+        Phase::Live => facts.kill_requested_at.is_some(),
         Phase::Terminated { .. } => false,
     }
 }

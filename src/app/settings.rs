@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub default_runtime: RuntimeChoice,
     /// The permission mode, when a spawn names none.
     pub default_permission_mode: PermissionMode,
+    /// How many agents may be live, or being built, at once.
+    pub max_live_agents: NonZeroUsize,
     /// How long fetching the base may take.
     pub fetch_timeout: Duration,
     /// How long an agent that reports by hooks may take to its first report before the spawn is called done without it. An

@@ -52,6 +52,9 @@ pub struct SpawnRequest {
     /// More arguments for the agent's command line.
     #[serde(default)]
     pub agent_args: Vec<String>,
+    /// Wait in line when the limit of live agents is reached, instead of being refused.
+    #[serde(default)]
+    pub queue: bool,
 }
 
 impl SpawnRequest {
@@ -70,16 +73,17 @@ impl SpawnRequest {
             name: None,
             kind: SessionKind::Worker,
             agent_args: Vec::new(),
+            queue: false,
         }
     }
 }
 
 impl Application {
-    /// Checks that the spawn can succeed, records the session, and starts building it in the background. The recorded
-    /// session comes back at once; its progress is in the change log.
+    /// Checks that the spawn can succeed, records the session, and starts building it in the background, or puts it in line
+    /// where no place is free and it may wait. The recorded session comes back at once; its progress is in the change log.
     ///
     /// # Errors
-    /// [`AppError`] when something is missing or refused; nothing was recorded or built then (a session number may have been
+    /// [`AppError`] when something is missing or refused, `limit_reached` among them; nothing was recorded or built then (a session number may have been
     /// used up).
     pub async fn spawn(&self, request: SpawnRequest) -> Result<Session, AppError> {
         if self.shared.stop.is_cancelled() {
@@ -94,12 +98,24 @@ impl Application {
 
     async fn spawn_now(&self, request: SpawnRequest) -> Result<Session, AppError> {
         let repository = self.shared.repos.resolve(&request.project).await?;
+        let may_wait = request.queue;
         let (mut session, exclusive) = self.preflight(request, &repository).await?;
-        let recorded = NewChange::new(ChangeKind::SessionRecorded, json!({ "branch": session.spec.branch }));
-        self.shared.sessions.insert_session(&mut session, &[recorded]).await?;
-        tracing::info!(session = %session.id, agent = %session.spec.agent, runtime = %session.spec.runtime, "recorded");
-        let (application, id) = (self.clone(), session.id.clone());
-        self.shared.tasks.spawn(async move { application.provision(&id, &repository, exclusive).await });
+        let session = self
+            .admit(may_wait, async move |admitted| {
+                session.facts.queue_ticket = admitted.ticket();
+                let recorded = NewChange::new(ChangeKind::SessionRecorded, json!({ "branch": session.spec.branch }));
+                let changes: Vec<NewChange> = [Some(recorded), admitted.change()].into_iter().flatten().collect();
+                self.shared.sessions.insert_session(&mut session, &changes).await?;
+                Ok(session)
+            })
+            .await?;
+        let SessionSpec { agent, runtime, .. } = &session.spec;
+        let ticket = session.facts.queue_ticket;
+        tracing::info!(session = %session.id, %agent, %runtime, ticket, "recorded");
+        if ticket.is_none() {
+            let (application, id) = (self.clone(), session.id.clone());
+            self.shared.tasks.spawn(async move { application.provision(&id, &repository, exclusive).await });
+        }
         Ok(session)
     }
 

@@ -63,6 +63,9 @@ pub struct SessionView {
     pub updated_at: Timestamp,
     /// When its activity was last reported.
     pub last_activity_at: Timestamp,
+    /// Its place in the line while it waits for one to become free: 1 is the next. Only
+    /// where a session is shown or sessions are listed.
+    pub place_in_line: Option<usize>,
     /// What a person should know of how it was built or taken down, oldest first.
     pub notes: Vec<String>,
 }
@@ -115,6 +118,7 @@ impl SessionView {
             created_at: *created_at,
             updated_at: *updated_at,
             last_activity_at: facts.activity_at,
+            place_in_line: None,
             notes: facts.notes.clone(),
         }
     }

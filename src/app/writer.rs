@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::error::{AppError, ErrorKind};
 use crate::domain::Timestamp;
@@ -21,6 +22,7 @@ const ATTEMPTS: usize = 20;
 pub struct LifecycleWriter {
     sessions: Arc<dyn SessionStore>,
     clock: Arc<dyn Clock>,
+    ended: Notify,
 }
 
 /// What is known of an agent's end.
@@ -42,7 +44,7 @@ impl From<IllegalTransition> for AppError {
 
 impl LifecycleWriter {
     pub(super) fn new(sessions: Arc<dyn SessionStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { sessions, clock }
+        Self { sessions, clock, ended: Notify::new() }
     }
 
     /// Applies `change` to a session. Nothing is written when the record stays as it was.
@@ -63,7 +65,12 @@ impl LifecycleWriter {
             }
             session.updated_at = now;
             match self.sessions.update_session(&mut session, &changes).await {
-                Ok(()) => return Ok(session),
+                Ok(()) => {
+                    if session.phase.is_terminated() && !before.phase.is_terminated() {
+                        self.ended.notify_one();
+                    }
+                    return Ok(session);
+                }
                 Err(StoreError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -71,10 +78,16 @@ impl LifecycleWriter {
         Err(StoreError::Conflict(id.clone()).into())
     }
 
-    /// Records that a provisioning step is about to be taken.
+    /// Waits until a session has ended since this was waited for last.
+    pub(super) async fn ended(&self) {
+        self.ended.notified().await;
+    }
+
+    /// Records that a provisioning step is about to be taken. With the first one a session that waited leaves the line.
     pub(super) async fn advance(&self, id: &SessionId, step: Step) -> Result<Session, AppError> {
         self.change(id, |session, now| {
             session.phase = session.phase.clone().advance(step)?;
+            session.facts.queue_ticket = None;
             if step == Step::Launched {
                 session.facts.launched_at = Some(now);
             }

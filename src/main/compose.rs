@@ -60,6 +60,7 @@ pub(crate) fn application(edge: &Edge, store: Arc<SqliteStore>) -> Result<Applic
         default_agent: config.agent.clone(),
         default_runtime: config.runtime.clone(),
         default_permission_mode: config.permission_mode,
+        max_live_agents: edge.max_live_agents(),
         fetch_timeout: Duration::from_secs(config.fetch_timeout_s),
         start_watch: START_WATCH,
         settle: SETTLE,

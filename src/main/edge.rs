@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use ao::adapters::cli::context::Context;
 use ao::adapters::cli::error::CliError;
 use ao::adapters::runtime::launch::LAUNCH_ID_VARIABLE;
 use ao::domain::layout::DataDir;
-use ao::platform::socket;
+use ao::platform::{machine, socket};
 use etcetera::base_strategy::{BaseStrategy, Xdg};
 
 /// What the outside says.
@@ -74,6 +75,11 @@ impl Edge {
         self.socket_dir().join("daemon.sock")
     }
 
+    /// How many agents may be live at once: what was set, else what the machine can bear.
+    pub(crate) fn max_live_agents(&self) -> NonZeroUsize {
+        self.config.max_live_agents.unwrap_or_else(|| bearable(machine::memory_bytes().ok(), machine::cores()))
+    }
+
     /// What the commands are handed.
     pub(crate) fn context(&self) -> Result<Context, CliError> {
         let cwd = std::env::current_dir()
@@ -95,6 +101,16 @@ impl Edge {
     }
 }
 
+/// How many agents a machine bears: one for each 2 GiB of memory, but no more than eight for each core, for an agent mostly
+/// waits for its model.
+fn bearable(memory_bytes: Option<u64>, cores: NonZeroUsize) -> NonZeroUsize {
+    const BYTES_EACH: u64 = 2 << 30;
+    const PER_CORE: usize = 8;
+    let by_cores = cores.get().saturating_mul(PER_CORE);
+    let by_memory = memory_bytes.map_or(by_cores, |bytes| usize::try_from(bytes / BYTES_EACH).unwrap_or(usize::MAX));
+    NonZeroUsize::new(by_memory.min(by_cores)).unwrap_or(NonZeroUsize::MIN)
+}
+
 /// The environment, without variables that are not UTF-8 (they could not be written into a launch spec), and without the
 /// mark of the agent that called, if one did: what bears it ends with that agent, and a daemon must not.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
@@ -106,4 +122,18 @@ fn environment() -> BTreeMap<String, String> {
 #[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
 fn no_home(error: etcetera::HomeDirError) -> CliError {
     CliError::failed(format!("cannot find your home directory: {error}")).hint("set HOME")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_and_cores_decide_how_many_agents_a_machine_bears() {
+        let bears = |gib: u64, cores| bearable(Some(gib << 30), NonZeroUsize::new(cores).unwrap()).get();
+        assert_eq!(bears(24, 2), 12);
+        assert_eq!(bears(256, 4), 32, "cores");
+        assert_eq!(bears(1, 4), 1, "never none");
+        assert_eq!(bearable(None, NonZeroUsize::MIN).get(), 8, "memory that cannot be found out");
+    }
 }

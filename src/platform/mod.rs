@@ -7,6 +7,7 @@
 //! | [`detached`] | starting a process that outlives this one |
 //! | [`mod@file`] | writing a file as a whole or not at all |
 //! | [`lock`] | one holder at a time, given up by the kernel |
+//! | [`machine`] | how much memory and how many cores there are (Linux: `/proc`) |
 //! | [`process`] | identity and liveness of processes (Linux: `/proc`) |
 //! | [`socket`] | where Unix sockets go |
 //! | [`tree`] | finding and ending all processes that belong together |
@@ -15,6 +16,7 @@ pub mod child;
 pub mod detached;
 pub mod file;
 pub mod lock;
+pub mod machine;
 pub mod process;
 pub mod socket;
 pub mod tree;

@@ -30,12 +30,19 @@ pub(in super::super) async fn run(args: &LsArgs, context: &Context) -> Result<()
 fn row(session: &SessionView) -> Vec<String> {
     vec![
         session.id.to_string(),
-        session.status.to_string(),
+        status(session),
         session.agent.to_string(),
         session.runtime.to_string(),
         ui::printable(&session.branch),
         about(session),
     ]
+}
+
+fn status(session: &SessionView) -> String {
+    match session.place_in_line {
+        Some(place) => format!("{} ({place})", session.status),
+        None => session.status.to_string(),
+    }
 }
 
 /// What the row is about: the reason first when somebody has to look.

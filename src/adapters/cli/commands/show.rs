@@ -39,6 +39,7 @@ fn describe(session: &SessionView) -> String {
         ("last activity", session.last_activity_at.to_string()),
     ];
     let mut add = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
+    add("place in line", session.place_in_line.map(|place| place.to_string()));
     add("name", session.name.clone());
     add("kind", (session.kind != SessionKind::Worker).then(|| session.kind.to_string()));
     add("issue", session.issue.clone());

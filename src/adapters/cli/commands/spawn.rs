@@ -38,14 +38,15 @@ pub(in super::super) async fn run(args: Box<SpawnArgs>, context: &Context) -> Re
         name: args.name.clone(),
         kind: args.kind.into(),
         agent_args: args.agent_args.clone(),
+        queue: args.queue,
         ..SpawnRequest::new(project)
     };
     let accepted: Accepted = client.post("/sessions", &request).await?;
-    let Some((state, timeout)) = wait_for(&args, context) else {
+    let Some((state, bound)) = wait_for(&args, context) else {
         return print(&args, &accepted.session);
     };
     let shows_progress = context.stderr_is_terminal && !args.json;
-    let answer = follow(&client, &accepted, state, timeout, shows_progress).await.map_err(|error| {
+    let answer = follow(&client, &accepted, state, bound, shows_progress).await.map_err(|error| {
         let id = &accepted.session.id;
         CliError { message: format!("{id} was spawned, and then: {}", error.message), ..error }
     })?;
@@ -90,13 +91,34 @@ async fn project(args: &SpawnArgs, context: &Context, client: &Client) -> Result
     Ok(project.id)
 }
 
+/// How long to wait.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    /// So long in all.
+    InAll(Duration),
+    /// So long once it does not wait in line any more.
+    OutOfLine(Duration),
+    /// Without limit.
+    None,
+}
+
+impl Bound {
+    fn duration(self) -> Option<Duration> {
+        match self {
+            Self::InAll(bound) | Self::OutOfLine(bound) => Some(bound),
+            Self::None => None,
+        }
+    }
+}
+
 /// What to wait for and how long; `None` for not at all.
-fn wait_for(args: &SpawnArgs, context: &Context) -> Option<(WaitFor, Option<Duration>)> {
+fn wait_for(args: &SpawnArgs, context: &Context) -> Option<(WaitFor, Bound)> {
+    let asked = args.timeout.map(Bound::InAll);
     match args.wait {
         WaitArg::None => None,
-        WaitArg::Ready => Some((WaitFor::Ready, Some(args.timeout.unwrap_or(context.ready_timeout)))),
-        WaitArg::Idle => Some((WaitFor::Idle, args.timeout)),
-        WaitArg::Exit => Some((WaitFor::Exit, args.timeout)),
+        WaitArg::Ready => Some((WaitFor::Ready, asked.unwrap_or(Bound::OutOfLine(context.ready_timeout)))),
+        WaitArg::Idle => Some((WaitFor::Idle, asked.unwrap_or(Bound::None))),
+        WaitArg::Exit => Some((WaitFor::Exit, asked.unwrap_or(Bound::None))),
     }
 }
 
@@ -105,13 +127,13 @@ pub(super) async fn follow(
     client: &Client,
     accepted: &Accepted,
     state: WaitFor,
-    timeout: Option<Duration>,
+    bound: Bound,
     shows_progress: bool,
 ) -> Result<WaitAnswer, CliError> {
     let id = &accepted.session.id;
     let mut seq = accepted.seq;
     let waited = {
-        let waiting = wait(client, id, state, timeout);
+        let waiting = wait(client, &accepted.session, state, bound);
         tokio::pin!(waiting);
         loop {
             tokio::select! {
@@ -126,22 +148,24 @@ pub(super) async fn follow(
     Ok(waited)
 }
 
-async fn wait(
-    client: &Client,
-    id: &SessionId,
-    state: WaitFor,
-    timeout: Option<Duration>,
-) -> Result<WaitAnswer, ClientError> {
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+async fn wait(client: &Client, session: &SessionView, state: WaitFor, bound: Bound) -> Result<WaitAnswer, ClientError> {
+    let id = &session.id;
+    let mut status = session.status;
+    let mut deadline = bound.duration().map(|bound| Instant::now() + bound);
     loop {
+        if let (Bound::OutOfLine(bound), Status::Queued) = (bound, status) {
+            deadline = Some(Instant::now() + bound);
+        }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let left_ms = left.map_or(MAX_WAIT_MS, |left| u64::try_from(left.as_millis()).unwrap_or(MAX_WAIT_MS));
         let path = format!("/sessions/{id}/wait?for={}&timeout_ms={}", state.as_str(), left_ms.min(MAX_WAIT_MS));
         let answer: WaitAnswer = client.get(&path).await?;
-        let is_over = left.is_some_and(|left| left <= Duration::from_millis(MAX_WAIT_MS));
+        let waited_in_line = matches!(bound, Bound::OutOfLine(_)) && status == Status::Queued;
+        let is_over = left.is_some_and(|left| left <= Duration::from_millis(MAX_WAIT_MS)) && !waited_in_line;
         if answer.outcome != WaitOutcome::TimedOut || is_over {
             return Ok(answer);
         }
+        status = answer.session.status;
     }
 }
 
@@ -173,7 +197,7 @@ fn line(change: &Change) -> Option<String> {
         ChangeKind::SessionLive => Some(format!("the agent runs, pid {}", change.data["pid"])),
         ChangeKind::SessionReady => Some("the agent is ready".to_owned()),
         ChangeKind::SessionActivity => Some(format!("the agent is {}", text("activity").replace('_', " "))),
-        ChangeKind::SessionQueued => Some("waits in line".to_owned()),
+        ChangeKind::SessionQueued => Some(format!("waits in line for a place, {} before it", change.data["ahead"])),
         ChangeKind::SessionRestoring => Some("restoring".to_owned()),
         ChangeKind::SessionRestoreFailed => Some(format!("could not be restored: {}", ui::printable(text("cause")))),
         ChangeKind::SessionTerminated => Some("over".to_owned()),
@@ -219,6 +243,7 @@ pub(super) async fn timed_out(client: &Client, answer: &WaitAnswer, state: WaitF
     let screen = screen.ok().map(|screen| ui::printable(&screen.text));
     let message = match answer.session.pid {
         Some(_) => format!("{id} runs, but was not {} in time; its screen:", reached(state)),
+        None if answer.session.status == Status::Queued => format!("{id} still waits in line for a place"),
         None => format!("{id} is still being built; it was not {} in time", reached(state)),
     };
     let hint = format!("it was left as it is; see: ao show {id}, or end it: ao kill {id}");

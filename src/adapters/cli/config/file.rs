@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_path_to_error::Segment;
 use toml::Spanned;
 
-use super::value::{CommandWords, ProgramName, Seconds, runtime};
+use super::value::{CommandWords, Count, ProgramName, Seconds, runtime};
 use super::{AgentConfig, ConfigError};
 use crate::app::RuntimeChoice;
 use crate::domain::id::AgentKind;
@@ -23,6 +23,7 @@ pub(super) struct Settings {
     pub(super) permission_mode: Option<PermissionMode>,
     pub(super) fetch_timeout_s: Option<Seconds>,
     pub(super) ready_timeout_s: Option<Seconds>,
+    pub(super) max_live_agents: Option<Count>,
     pub(super) agents: BTreeMap<AgentKind, AgentConfig>,
 }
 
@@ -36,6 +37,7 @@ struct Document {
     permission_mode: Option<PermissionMode>,
     fetch_timeout_s: Option<Seconds>,
     ready_timeout_s: Option<Seconds>,
+    max_live_agents: Option<Count>,
     #[serde(default)]
     agents: BTreeMap<AgentKind, AgentTable>,
 }
@@ -100,6 +102,7 @@ fn parse(content: &[u8]) -> Result<Settings, Mistake> {
         permission_mode: document.permission_mode,
         fetch_timeout_s: document.fetch_timeout_s,
         ready_timeout_s: document.ready_timeout_s,
+        max_live_agents: document.max_live_agents,
         agents: agents.collect::<Result<_, Mistake>>()?,
     })
 }

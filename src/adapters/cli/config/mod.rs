@@ -13,13 +13,14 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::app::RuntimeChoice;
 use crate::domain::id::AgentKind;
 use crate::domain::permission::PermissionMode;
-use value::Seconds;
+use value::{Count, Seconds};
 
 /// What the user has set, and the defaults of the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Config {
     pub fetch_timeout_s: u64,
     /// How long `ao spawn --wait ready` waits, in seconds. Default: 60.
     pub ready_timeout_s: u64,
+    /// How many agents may be live at once. Default: none set; then the machine's memory and cores decide.
+    pub max_live_agents: Option<NonZeroUsize>,
     /// Agents by name. Default: none; the built-in ones need no entry.
     pub agents: BTreeMap<AgentKind, AgentConfig>,
 }
@@ -99,6 +102,7 @@ impl Default for Config {
             permission_mode: PermissionMode::Default,
             fetch_timeout_s: 10,
             ready_timeout_s: 60,
+            max_live_agents: None,
             agents: BTreeMap::new(),
         }
     }
@@ -124,6 +128,7 @@ impl Config {
                 .unwrap_or(default.permission_mode),
             fetch_timeout_s: seconds("fetch_timeout_s", file.fetch_timeout_s, default.fetch_timeout_s)?,
             ready_timeout_s: seconds("ready_timeout_s", file.ready_timeout_s, default.ready_timeout_s)?,
+            max_live_agents: variable(env, "max_live_agents")?.or(file.max_live_agents).map(|Count(count)| count),
             agents: file.agents,
         })
     }

@@ -21,6 +21,7 @@ fn nothing_set_gives_the_defaults() {
     assert_eq!((defaults.agent.as_str(), &defaults.runtime), ("claude-code", &RuntimeChoice::Auto));
     assert_eq!((defaults.permission_mode, defaults.agents.len()), (PermissionMode::Default, 0));
     assert_eq!((defaults.fetch_timeout_s, defaults.ready_timeout_s), (10, 60));
+    assert_eq!(defaults.max_live_agents, None);
     assert_eq!(Config::load(Path::new("/nonexistent/config.toml"), &env(&[])).unwrap(), defaults);
     assert_eq!(load("", &[]).unwrap(), defaults);
     assert_eq!(load("# nothing\n", &[("AO_AGENT", "")]).unwrap(), defaults);
@@ -42,6 +43,7 @@ fn i17_a_configuration_of_version_1_still_loads() {
         permission_mode: PermissionMode::AcceptEdits,
         fetch_timeout_s: 5,
         ready_timeout_s: 120,
+        max_live_agents: None,
         agents: agents.into_iter().map(|(name, agent)| (name.parse().unwrap(), agent)).collect(),
     };
     assert_eq!(config, expected);
@@ -49,13 +51,15 @@ fn i17_a_configuration_of_version_1_still_loads() {
 
 #[test]
 fn a_variable_wins_over_the_file() {
-    let file = "agent = 'a'\nruntime = 'pty'\npermission_mode = 'plan'\nfetch_timeout_s = 1\nready_timeout_s = 2\n";
+    let file = "agent = 'a'\nruntime = 'pty'\npermission_mode = 'plan'\nfetch_timeout_s = 1\nready_timeout_s = 2\n\
+                max_live_agents = 7\n";
     let pairs = [
         ("AO_AGENT", "b"),
         ("AO_RUNTIME", "zellij"),
         ("AO_PERMISSION_MODE", "bypass-permissions"),
         ("AO_FETCH_TIMEOUT_S", "3"),
         ("AO_READY_TIMEOUT_S", "4"),
+        ("AO_MAX_LIVE_AGENTS", "5"),
     ];
     let config = load(file, &pairs).unwrap();
     let expected = Config {
@@ -64,12 +68,14 @@ fn a_variable_wins_over_the_file() {
         permission_mode: PermissionMode::BypassPermissions,
         fetch_timeout_s: 3,
         ready_timeout_s: 4,
+        max_live_agents: NonZeroUsize::new(5),
         agents: BTreeMap::new(),
     };
     assert_eq!(config, expected);
     assert_eq!(load("", &pairs).unwrap(), expected);
     let file_only = load(file, &[]).unwrap();
     assert_eq!((file_only.fetch_timeout_s, file_only.permission_mode), (1, PermissionMode::Plan));
+    assert_eq!(file_only.max_live_agents, NonZeroUsize::new(7));
 }
 
 #[test]
@@ -94,6 +100,8 @@ fn a_wrong_variable_is_named() {
         ("AO_PERMISSION_MODE", "yolo", "\"yolo\" is not a permission mode: use default, accept-edits"),
         ("AO_FETCH_TIMEOUT_S", "0", "\"0\" is not a number of seconds from 1 to 86400"),
         ("AO_READY_TIMEOUT_S", "1m", "\"1m\" is not a number of seconds"),
+        ("AO_MAX_LIVE_AGENTS", "0", "\"0\" is not a number from 1 on"),
+        ("AO_MAX_LIVE_AGENTS", "many", "\"many\" is not a number from 1 on"),
     ];
     for (variable, value, cause) in cases {
         let said = load("", &[(variable, value)]).unwrap_err();
@@ -143,6 +151,9 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_key() {
             "line 1: permission_mode: unknown value `yolo`, expected one of `default`, `accept-edits`",
         ),
         ("\n\n\nready_timeout_s = 0\n", "line 4: ready_timeout_s: 0 is not a number of seconds from 1 to 86400"),
+        ("max_live_agents = 0\n", "line 1: max_live_agents: 0 is not a number from 1 on"),
+        ("max_live_agents = -3\n", "line 1: max_live_agents: -3 is not a number from 1 on"),
+        ("max_live_agents = '4'\n", "line 1: max_live_agents: invalid type: string \"4\", expected a whole number"),
         ("ready_timeout_s = -1\n", "line 1: ready_timeout_s: -1 is not a number of seconds"),
         ("[agents.'A b']\nkind = 'command'\n", "line 1: agents"),
         (

@@ -1,6 +1,7 @@
 //! Values that have rules of their own. Each is checked while the file is read, so that a mistake has its line.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -37,6 +38,30 @@ impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let seconds = i64::deserialize(from)?;
         u64::try_from(seconds).ok().and_then(Self::new).ok_or_else(|| Error::custom(no_seconds(&seconds)))
+    }
+}
+
+/// How many of something; at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Count(pub(super) NonZeroUsize);
+
+fn no_count(given: &dyn fmt::Display) -> String {
+    format!("{given} is not a number from 1 on")
+}
+
+impl FromStr for Count {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| no_count(&format_args!("{text:?}")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let number = i64::deserialize(from)?;
+        let count = usize::try_from(number).ok().and_then(NonZeroUsize::new);
+        count.map(Self).ok_or_else(|| Error::custom(no_count(&number)))
     }
 }
 

@@ -1,0 +1,37 @@
+//! What this machine has. Linux only: `/proc`.
+
+use std::io;
+use std::num::NonZeroUsize;
+
+/// The machine's memory.
+///
+/// # Errors
+/// When `/proc` cannot be read or understood.
+pub fn memory_bytes() -> io::Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    total(&text).ok_or_else(|| io::Error::other(format!("no MemTotal in /proc/meminfo: {text:?}")))
+}
+
+fn total(meminfo: &str) -> Option<u64> {
+    let kibibytes: u64 =
+        meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok())?;
+    kibibytes.checked_mul(1024)
+}
+
+/// How many processors this process may use; 1 when that cannot be found out.
+#[must_use]
+pub fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_is_read_in_bytes() {
+        assert_eq!(total("MemTotal:       24731708 kB\nMemFree: 1 kB\n"), Some(24_731_708 * 1024));
+        assert_eq!(total("MemFree: 1 kB\n"), None);
+        assert!(memory_bytes().unwrap() > 1 << 20);
+    }
+}
