@@ -29,22 +29,23 @@ pub struct RestoreAttempt {
 impl Application {
     /// Checks that an ended session can be built again, records that, and builds it in the background: in its workspace,
     /// which is made again from its branch and its preserved work where it is gone, with the permission mode and the
-    /// arguments it had, and with its agent's conversation where there is one.
+    /// arguments it had, and with its agent's conversation where there is one. Where no place is free, it waits in line if it
+    /// may.
     ///
     /// # Errors
-    /// `unknown_session`; `not_over`; or what is missing or refuses. Nothing was changed then.
-    pub async fn restore(&self, id: &SessionId) -> Result<Session, AppError> {
+    /// `unknown_session`; `not_over`; `limit_reached`; or what is missing or refuses. Nothing was changed then.
+    pub async fn restore(&self, id: &SessionId, may_wait: bool) -> Result<Session, AppError> {
         if self.shared.stop.is_cancelled() {
             return Err(AppError::new(ErrorKind::Refused, "stopping", "the daemon is stopping: nothing is restored"));
         }
         // A caller that goes away must not leave a record that nobody builds.
         let (application, id) = (self.clone(), id.clone());
-        let task = self.shared.tasks.spawn(async move { application.restore_now(&id).await });
+        let task = self.shared.tasks.spawn(async move { application.restore_now(&id, may_wait).await });
         task.await
             .map_err(|error| AppError::new(ErrorKind::Internal, "internal", format!("a restore broke off: {error}")))?
     }
 
-    async fn restore_now(&self, id: &SessionId) -> Result<Session, AppError> {
+    async fn restore_now(&self, id: &SessionId, may_wait: bool) -> Result<Session, AppError> {
         let exclusive = self.shared.running.exclusive(id).await;
         let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
         if !session.phase.is_terminated() {
@@ -59,10 +60,15 @@ impl Application {
         // What its last agent reported late must not pass for a report of the next one.
         self.drain_spool().await?;
         let had_workspace = !matches!(there, Removal::Missing { .. });
-        let session = self.shared.writer.begin_restore(id, had_workspace).await?;
-        tracing::info!(session = %id, "restoring");
-        let (application, id) = (self.clone(), id.clone());
-        self.shared.tasks.spawn(async move { application.provision(&id, &repository, exclusive).await });
+        let session = self
+            .admit(may_wait, async move |admitted| self.shared.writer.begin_restore(id, had_workspace, admitted).await)
+            .await?;
+        let ticket = session.facts.queue_ticket;
+        tracing::info!(session = %id, ticket, "restoring");
+        if ticket.is_none() {
+            let (application, id) = (self.clone(), id.clone());
+            self.shared.tasks.spawn(async move { application.provision(&id, &repository, exclusive).await });
+        }
         Ok(session)
     }
 
@@ -71,11 +77,11 @@ impl Application {
     ///
     /// # Errors
     /// The store's failure. What refuses one session is told for that one.
-    pub async fn restore_all(&self) -> Result<Vec<RestoreAttempt>, AppError> {
+    pub async fn restore_all(&self, may_wait: bool) -> Result<Vec<RestoreAttempt>, AppError> {
         let all = SessionFilter { project: None, include_terminated: true };
         let mut attempts = Vec::new();
         for session in self.shared.sessions.sessions(&all).await?.iter().filter(|session| was_cut_short(session)) {
-            let error = self.restore(&session.id).await.err().map(|error| error.full());
+            let error = self.restore(&session.id, may_wait).await.err().map(|error| error.full());
             attempts.push(RestoreAttempt { session: session.id.clone(), error });
         }
         Ok(attempts)

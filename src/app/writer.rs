@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::sync::Notify;
 
+use super::admission::Admitted;
 use super::error::{AppError, ErrorKind};
 use crate::domain::Timestamp;
 use crate::domain::change::{ChangeKind, NewChange};
@@ -150,13 +151,20 @@ impl LifecycleWriter {
     }
 
     /// Records that an ended session is to be built again, with what it was before.
-    pub(super) async fn begin_restore(&self, id: &SessionId, had_workspace: bool) -> Result<Session, AppError> {
+    pub(super) async fn begin_restore(
+        &self,
+        id: &SessionId,
+        had_workspace: bool,
+        admitted: Admitted,
+    ) -> Result<Session, AppError> {
         self.change(id, |session, now| {
             let (phase, reason) = session.phase.clone().restore()?;
             let before = Restoring { reason, facts: session.facts.clone(), had_workspace };
             session.phase = phase;
             session.facts = before.facts.begin_again(before.clone(), now);
-            Ok(vec![NewChange::new(ChangeKind::SessionRestoring, json!({}))])
+            session.facts.queue_ticket = admitted.ticket();
+            let restoring = NewChange::new(ChangeKind::SessionRestoring, json!({}));
+            Ok([Some(restoring), admitted.change()].into_iter().flatten().collect())
         })
         .await
     }

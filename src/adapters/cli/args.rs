@@ -236,6 +236,9 @@ pub struct RestoreArgs {
     /// Every session that was lost, or whose agent something other than ao ended by a signal
     #[arg(long)]
     pub all: bool,
+    /// Wait in line when the limit of live agents is reached, instead of being refused
+    #[arg(long)]
+    pub queue: bool,
     /// Return when it is begun, not when the agent is ready
     #[arg(long)]
     pub no_wait: bool,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::ApiError;
 use super::wire::{
     Accepted, AddProject, Changes, DaemonInfo, KillAnswer, KillRequest, MAX_BODY_BYTES, MAX_WAIT_MS, RestoreAllAnswer,
-    TerminalText, WaitAnswer,
+    RestoreRequest, TerminalText, WaitAnswer,
 };
 use crate::app::cleanup::{Cleanup, CleanupRequest};
 use crate::app::projects::Registered;
@@ -175,16 +175,20 @@ async fn kill(
 async fn restore(
     State(daemon): State<Daemon>,
     Path(id): Path<String>,
+    Body(request): Body<RestoreRequest>,
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
     let (application, id) = (daemon.application, session_id(&id)?);
     let seq = application.last_seq().await?;
-    let session = application.restore(&id).await?;
+    let session = application.restore(&id, request.queue).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted { session: application.view(&session), seq })))
 }
 
-async fn restore_all(State(daemon): State<Daemon>) -> Result<(StatusCode, Json<RestoreAllAnswer>), ApiError> {
+async fn restore_all(
+    State(daemon): State<Daemon>,
+    Body(request): Body<RestoreRequest>,
+) -> Result<(StatusCode, Json<RestoreAllAnswer>), ApiError> {
     let seq = daemon.application.last_seq().await?;
-    let attempts = daemon.application.restore_all().await?;
+    let attempts = daemon.application.restore_all(request.queue).await?;
     Ok((StatusCode::ACCEPTED, Json(RestoreAllAnswer { attempts, seq })))
 }
 

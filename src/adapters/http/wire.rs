@@ -48,6 +48,15 @@ pub struct KillRequest {
     pub on_work: OnWork,
 }
 
+/// Asks to build ended sessions again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreRequest {
+    /// Wait in line when the limit of live agents is reached, instead of being refused.
+    #[serde(default)]
+    pub queue: bool,
+}
+
 /// What asking to restore every session that was cut short came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RestoreAllAnswer {

@@ -1,15 +1,13 @@
 //! `ao restore`.
 
-use serde_json::json;
-
 use super::super::args::RestoreArgs;
 use super::super::client::Client;
 use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::ui;
-use super::spawn::follow;
+use super::spawn::{Bound, follow};
 use super::start;
-use crate::adapters::http::wire::{Accepted, Changes, RestoreAllAnswer};
+use crate::adapters::http::wire::{Accepted, Changes, RestoreAllAnswer, RestoreRequest};
 use crate::app::view::SessionView;
 use crate::app::wait::{WaitFor, WaitOutcome};
 use crate::domain::change::ChangeKind;
@@ -43,15 +41,16 @@ pub(in super::super) async fn run(args: &RestoreArgs, context: &Context) -> Resu
 
 /// Asks the daemon to begin; it builds them side by side.
 async fn begin(args: &RestoreArgs, client: &Client) -> Result<Vec<(SessionId, Result<Accepted, CliError>)>, CliError> {
+    let request = RestoreRequest { queue: args.queue };
     let mut begun = Vec::new();
     if !args.all {
         for id in &args.sessions {
-            let answer = client.post::<Accepted>(&format!("/sessions/{id}/restore"), &json!({})).await;
+            let answer = client.post::<Accepted>(&format!("/sessions/{id}/restore"), &request).await;
             begun.push((id.clone(), answer.map_err(CliError::from)));
         }
         return Ok(begun);
     }
-    let answer: RestoreAllAnswer = client.post("/restore", &json!({})).await?;
+    let answer: RestoreAllAnswer = client.post("/restore", &request).await?;
     if answer.attempts.is_empty() {
         ui::talk("no session was cut short: there is nothing to restore (ao ls -a shows those that are over)");
     }
@@ -80,9 +79,9 @@ async fn finish(
     if args.no_wait {
         return Ok(accepted.session.clone());
     }
-    let timeout = args.timeout.unwrap_or(context.ready_timeout);
+    let bound = args.timeout.map_or(Bound::OutOfLine(context.ready_timeout), Bound::InAll);
     let shows_progress = context.stderr_is_terminal && !args.json;
-    let answer = follow(client, accepted, WaitFor::Ready, Some(timeout), shows_progress).await?;
+    let answer = follow(client, accepted, WaitFor::Ready, bound, shows_progress).await?;
     // The session says nothing of it: it is again what it was.
     let path = format!("/events?session={id}&since={}", accepted.seq);
     let changes: Changes = client.get(&path).await?;

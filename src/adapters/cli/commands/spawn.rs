@@ -93,7 +93,7 @@ async fn project(args: &SpawnArgs, context: &Context, client: &Client) -> Result
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy)]
-enum Bound {
+pub(super) enum Bound {
     /// So long in all.
     InAll(Duration),
     /// So long once it does not wait in line any more.
