@@ -5,11 +5,22 @@
 //! is no moment at which a branch of somebody else could be taken for ao's. Reflogs expire (git's default: 90 days);
 //! a branch whose mark is gone is kept.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
 use super::Turn;
+use super::entry::resolved;
 use super::git::{Git, GitError};
 use crate::domain::id::SessionId;
 use crate::ports::repo::Repository;
 use crate::ports::workspace::WorkspaceError;
+
+/// Where ao keeps references of its own.
+const OWN_REFERENCES: &str = "refs/ao/";
+
+/// Room for the reflogs' marks of a repository, in bytes.
+const MAX_LISTING_BYTES: usize = 64 * 1024 * 1024;
 
 fn reference(branch: &str) -> String {
     format!("refs/heads/{branch}")
@@ -17,6 +28,48 @@ fn reference(branch: &str) -> String {
 
 fn mark(session: &SessionId) -> String {
     format!("ao: made for {session}")
+}
+
+/// Where a branch is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The commit.
+    pub(super) tip: String,
+    /// The checkout that is on it.
+    pub(super) checkout: Option<PathBuf>,
+}
+
+/// Finds the branch; `None` when there is none.
+pub(super) async fn find(git: &Git, repository: &Repository, branch: &str) -> Result<Option<Place>, GitError> {
+    let reference = reference(branch);
+    let format = "--format=%(refname)%00%(objectname)%00%(worktreepath)";
+    let shown = git.at(&repository.path).args(["for-each-ref", format, &reference]).bytes().await?;
+    for line in shown.split(|&byte| byte == b'\n') {
+        let fields: Vec<_> = line.splitn(3, |&byte| byte == 0).collect();
+        if let [name, tip, checkout] = fields[..]
+            && name == reference.as_bytes()
+        {
+            let checkout = (!checkout.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(checkout)));
+            return Ok(Some(Place { tip: String::from_utf8_lossy(tip).into_owned(), checkout }));
+        }
+    }
+    Ok(None)
+}
+
+/// The branches that ao made for the session, whatever they are called by now: the mark goes along with a new name.
+pub(super) async fn made_for(git: &Git, repository: &Repository, session: &SessionId) -> Result<Vec<String>, GitError> {
+    let call = git.at(&repository.path).config("log.showSignature=false");
+    let call = call.args(["log", "--walk-reflogs", "--branches", "--format=%gD"]);
+    let call = call.arg(format!("--grep-reflog=^{}$", mark(session))).max_output_bytes(MAX_LISTING_BYTES);
+    let mut names = Vec::new();
+    for line in call.text().await?.lines() {
+        let name = line.rsplit_once("@{").map_or(line, |(name, _)| name);
+        let name = name.strip_prefix("refs/heads/").unwrap_or(name);
+        if started_from(git, repository, &reference(name), session).await?.is_some() {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// Whether the branch is there.
@@ -57,7 +110,7 @@ pub(super) async fn check_name(git: &Git, repository: &Repository, branch: &str)
 }
 
 /// Makes the branch at the commit, marked as the session's; never takes over one that is there.
-pub(super) async fn make(
+async fn make(
     git: &Git,
     repository: &Repository,
     branch: &str,
@@ -68,6 +121,25 @@ pub(super) async fn make(
     let call = git.at(&repository.path).args(["update-ref", "--create-reflog", "-m", &mark(session)]);
     // An empty old value: the reference must not exist.
     call.args([&reference(branch), commit, ""]).change_to_the_end(turn).await.map(drop)
+}
+
+/// As [`make`]; when it fails, the error says what is in the way.
+pub(super) async fn make_new(
+    git: &Git,
+    repository: &Repository,
+    branch: &str,
+    commit: &str,
+    session: &SessionId,
+    turn: Turn,
+) -> Result<(), WorkspaceError> {
+    match make(git, repository, branch, commit, session, turn).await {
+        Ok(()) => Ok(()),
+        // Somebody was faster than the check; ask again for the exact reason.
+        Err(error) => {
+            check_name(git, repository, branch).await?;
+            Err(super::failed("make", &error))
+        }
+    }
 }
 
 /// Deletes the branch if ao made it for this session, it holds no commit of its own and no checkout is on it. Gives
@@ -85,11 +157,25 @@ pub(super) async fn delete_if_empty(
     base_commit: Option<&str>,
     turn: Turn,
 ) -> Result<bool, GitError> {
-    let Some(tip) = tip_if_empty(git, repository, branch, session, base_commit).await? else { return Ok(false) };
-    if !is_held_elsewhere(git, repository, branch, &tip).await? {
-        return Ok(false);
+    match goes(git, repository, branch, session, base_commit, None).await? {
+        Some(tip) => delete(git, repository, branch, &tip, turn).await,
+        None => Ok(false),
     }
-    delete(git, repository, branch, &tip, turn).await
+}
+
+/// Where the branch is, if [`delete_if_empty`] would delete it once the checkout `leaving` is gone.
+pub(super) async fn goes(
+    git: &Git,
+    repository: &Repository,
+    branch: &str,
+    session: &SessionId,
+    base_commit: Option<&str>,
+    leaving: Option<&Path>,
+) -> Result<Option<String>, GitError> {
+    let Some(tip) = tip_if_empty(git, repository, branch, session, base_commit, leaving).await? else {
+        return Ok(None);
+    };
+    Ok(is_held_elsewhere(git, repository, branch, &tip).await?.then_some(tip))
 }
 
 /// As [`delete_if_empty`], for a branch that no agent was ever on: taking it back leaves what was there before it,
@@ -101,32 +187,25 @@ pub(super) async fn take_back(
     session: &SessionId,
     turn: Turn,
 ) -> Result<bool, GitError> {
-    let Some(tip) = tip_if_empty(git, repository, branch, session, None).await? else { return Ok(false) };
+    let Some(tip) = tip_if_empty(git, repository, branch, session, None, None).await? else { return Ok(false) };
     delete(git, repository, branch, &tip, turn).await
 }
 
-/// Where the branch is, if it is this session's, empty and on no checkout.
+/// Where the branch is, if it is this session's, empty and on no checkout but the one named.
 async fn tip_if_empty(
     git: &Git,
     repository: &Repository,
     branch: &str,
     session: &SessionId,
     base_commit: Option<&str>,
+    leaving: Option<&Path>,
 ) -> Result<Option<String>, GitError> {
-    let reference = reference(branch);
-    let at = |args: &[&str]| git.at(&repository.path).args(args.iter().copied());
-    let shown =
-        at(&["for-each-ref", "--format=%(refname)%00%(objectname)%00%(worktreepath)", &reference]).text().await?;
-    let fields = shown.lines().map(|line| line.split('\0').collect::<Vec<_>>());
-    let Some((tip, checkout)) = fields
-        .filter_map(|fields| Some((*fields.first()?, (*fields.get(1)?).to_owned(), (*fields.get(2)?).to_owned())))
-        .find_map(|(name, tip, checkout)| (name == reference).then_some((tip, checkout)))
-    else {
-        return Ok(None);
-    };
-    if !checkout.is_empty() {
+    let Some(place) = find(git, repository, branch).await? else { return Ok(None) };
+    if place.checkout.is_some_and(|checkout| leaving.is_none_or(|leaving| resolved(leaving) != resolved(&checkout))) {
         return Ok(None);
     }
+    let (reference, tip) = (reference(branch), place.tip);
+    let at = |args: &[&str]| git.at(&repository.path).args(args.iter().copied());
     let Some(start) = started_from(git, repository, &reference, session).await? else { return Ok(None) };
     let mut own = at(&["rev-list", "--max-count=1", &tip, "--not"]);
     for commit in [Some(start.as_str()), base_commit].into_iter().flatten() {
@@ -138,10 +217,11 @@ async fn tip_if_empty(
 }
 
 /// Whether a reference other than the branch, or the repository's `HEAD`, reaches the commit. The `HEAD`s of other
-/// checkouts do not count: git drops them with the checkout.
+/// checkouts do not count: git drops them with the checkout. Nor does saved work, which goes once it was put back.
 async fn is_held_elsewhere(git: &Git, repository: &Repository, branch: &str, commit: &str) -> Result<bool, GitError> {
     let call = git.at(&repository.path).args(["rev-list", "--max-count=1", commit, "--not"]);
-    let call = call.arg(format!("--exclude={}", reference(branch))).args(["--single-worktree", "--all"]);
+    let call = call.arg(format!("--exclude={}", reference(branch))).arg(format!("--exclude={OWN_REFERENCES}*"));
+    let call = call.args(["--single-worktree", "--all"]);
     Ok(call.text().await?.is_empty())
 }
 

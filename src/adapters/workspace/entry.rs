@@ -4,16 +4,22 @@
 //! | --- | --- | --- |
 //! | `locked` holding `ao: <session>` | by git, as the first file of the entry | ao began to make it: no agent was ever in it |
 //! | `ao-session` holding the session | by ao, when the checkout is complete | ao made it and owns it |
+//! | `ao-put-back` holding a commit | by ao, before `ao-session` | the saved work that is in the checkout |
 //! | `ao-removing` | by ao, after the look for work to keep | its removal has begun and is to be finished |
 
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use super::git::{Git, GitError};
 use crate::domain::id::SessionId;
 use crate::platform::file::{read_if_there, write_atomically};
 
+/// What the reason of ao's own lock starts with.
+const LOCK_PREFIX: &str = "ao: ";
+
 const SESSION: &str = "ao-session";
+const PUT_BACK: &str = "ao-put-back";
 const REMOVING: &str = "ao-removing";
 
 /// One worktree's administrative directory.
@@ -23,6 +29,8 @@ pub(super) struct Entry {
     pub(super) admin: PathBuf,
     /// The checkout it says it is of, links resolved as far as it exists.
     pub(super) checkout: Option<PathBuf>,
+    /// The saved work that was put back into it.
+    pub(super) put_back: Option<String>,
     session: Option<String>,
     lock: Option<String>,
     removing: bool,
@@ -41,7 +49,7 @@ pub(super) enum Ownership {
 
 /// What `git worktree add --lock --reason` is told.
 pub(super) fn lock_reason(session: &SessionId) -> String {
-    format!("ao: {session}")
+    format!("{LOCK_PREFIX}{session}")
 }
 
 impl Entry {
@@ -49,7 +57,10 @@ impl Entry {
     pub(super) fn all(common_dir: &Path) -> io::Result<Vec<Self>> {
         let listing = match std::fs::read_dir(common_dir.join("worktrees")) {
             Ok(listing) => listing,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            // Only a repository that is there has none; one that just vanished is no answer.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return std::fs::metadata(common_dir.join("HEAD")).map(|_| Vec::new());
+            }
             Err(error) => return Err(error),
         };
         let mut entries = Vec::new();
@@ -74,8 +85,9 @@ impl Entry {
             .and_then(|dot_git| dot_git.parent().map(resolved));
         let session = line(SESSION)?.map(text);
         let lock = line("locked")?.map(text);
+        let put_back = line(PUT_BACK)?.map(text);
         let removing = line(REMOVING)?.is_some();
-        Ok(Self { admin, checkout, session, lock, removing })
+        Ok(Self { admin, checkout, put_back, session, lock, removing })
     }
 
     pub(super) fn ownership(&self, session: &SessionId) -> Ownership {
@@ -87,14 +99,41 @@ impl Entry {
         }
     }
 
+    /// The session whose mark it bears, complete or not.
+    pub(super) fn owner(&self) -> Option<SessionId> {
+        let marked = self.session.as_deref().or_else(|| self.lock.as_deref()?.strip_prefix(LOCK_PREFIX));
+        marked.and_then(|session| session.parse().ok())
+    }
+
+    /// The branch its `HEAD` names, or named when its directory was deleted; `None` when on none, also where that is not
+    /// written yet or not any more.
+    pub(super) async fn branch(&self, git: &Git) -> Result<Option<String>, GitError> {
+        let call = git.at(&self.admin).git_dir(&self.admin).args(["symbolic-ref", "--quiet", "HEAD"]);
+        let name = match call.answer().await {
+            Err(GitError::Refused { .. }) if self.session.is_none() || self.removing => None,
+            name => name?,
+        };
+        Ok(name.and_then(|name| name.strip_prefix("refs/heads/").map(str::to_owned)))
+    }
+
     /// Why a person locked it, if one did.
     pub(super) fn foreign_lock(&self, session: &SessionId) -> Option<&str> {
         self.lock.as_deref().filter(|reason| *reason != lock_reason(session))
     }
 
+    /// Where its checkout is, if it names another place than `path`.
+    pub(super) fn elsewhere(&self, path: &Path) -> Option<&Path> {
+        self.checkout.as_deref().filter(|checkout| *checkout != resolved(path))
+    }
+
     /// Marks it as complete and owned.
     pub(super) fn mark_owned(&self, session: &SessionId) -> io::Result<()> {
         write_atomically(&self.admin.join(SESSION), format!("{session}\n").as_bytes(), 0o644)
+    }
+
+    /// Marks that this saved work is in the checkout.
+    pub(super) fn mark_put_back(&self, commit: &str) -> io::Result<()> {
+        write_atomically(&self.admin.join(PUT_BACK), format!("{commit}\n").as_bytes(), 0o644)
     }
 
     /// Marks that its removal has begun.

@@ -6,11 +6,20 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::blocking;
+use crate::ports::repo::Repository;
+
 const LINE: &[u8] = b"/.ao/";
+
+/// Sees to it that the repository has the line; the error is a sentence.
+pub(super) async fn ensure_in(repository: &Repository) -> Result<(), String> {
+    let common = repository.common_dir.clone();
+    blocking(move || ensure(&common)).await.map_err(|error| format!("cannot write info/exclude: {error}"))
+}
 
 /// Adds the line unless it is there. Safe against any number of callers in any number of processes: it is read and
 /// appended under a lock on the file itself. Blocks.
-pub(super) fn ensure(common_dir: &Path) -> io::Result<()> {
+fn ensure(common_dir: &Path) -> io::Result<()> {
     let info = common_dir.join("info");
     std::fs::create_dir_all(&info)?;
     let mut file = OpenOptions::new().read(true).append(true).create(true).open(info.join("exclude"))?;

@@ -231,6 +231,12 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// About the repository of this git directory, whatever the directory it runs in belongs to.
+    pub(super) fn git_dir(mut self, directory: &Path) -> Self {
+        self.before.push(option("--git-dir=", directory));
+        self
+    }
+
     /// A configuration value for this call only, as `name=value`.
     pub(super) fn config(mut self, value: &str) -> Self {
         self.before.extend(["-c".into(), value.into()]);

@@ -12,6 +12,7 @@ use super::blocking;
 use super::entry::Entry;
 use super::git::{Call, Git, GitError};
 use super::tree;
+use crate::ports::workspace::OnWork;
 
 /// Room for the listing of some millions of files.
 const MAX_LISTING_BYTES: usize = 256 * 1024 * 1024;
@@ -26,20 +27,44 @@ const UNFINISHED: &[(&str, &str)] = &[
     ("sequencer", "a cherry-pick or revert"),
 ];
 
-/// The reason to keep the checkout, if there is one. What cannot be found out is an error, and a reason too.
-pub(super) async fn reason(git: &Git, entry: &Entry, checkout: &Path) -> Result<Option<String>, GitError> {
+/// Work that would go with a checkout, in words for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Commits can hold it.
+    Savable(String),
+    /// Saving it as commits would lose some of it, or what is needed to go on.
+    Unsavable(String),
+}
+
+use Work::{Savable, Unsavable};
+
+/// The work in a checkout, if there is any. With [`OnWork::Keep`] the first that is found, which is quick; with
+/// [`OnWork::Preserve`] the look goes on after what can be saved. What cannot be found out is an error, and a reason to
+/// keep it too.
+pub(super) async fn look(git: &Git, entry: &Entry, checkout: &Path, on_work: OnWork) -> Result<Option<Work>, GitError> {
     for (name, what) in UNFINISHED {
         if entry.admin.join(name).symlink_metadata().is_ok() {
-            return Ok(Some(format!("{what} is not finished")));
+            return Ok(Some(Unsavable(format!("{what} is not finished"))));
         }
     }
+    let settles =
+        |work: &Option<Work>| work.is_some() && (on_work == OnWork::Keep || matches!(work, Some(Unsavable(_))));
     let top = || git.worktree(&entry.admin, checkout).timeout(git.settings().checkout_timeout);
-    if let Some(changes) = changes(top(), checkout).await? {
-        return Ok(Some(changes));
+    let mut work = changes(top(), checkout, on_work).await?;
+    if settles(&work) {
+        return Ok(work);
     }
-    if loose_head(&top()).await? {
-        return Ok(Some("it is on no branch, and its commits are on none".to_owned()));
+    if work.is_none() && loose_head(&top()).await? {
+        work = Some(Savable("it is on no branch, and its commits are on none".to_owned()));
+        if settles(&work) {
+            return Ok(work);
+        }
     }
+    Ok(inside(git, entry, checkout).await?.map(Unsavable).or(work))
+}
+
+/// Work in the repositories inside the checkout, ignored ones and submodules too: none of it can be saved with the rest.
+async fn inside(git: &Git, entry: &Entry, checkout: &Path) -> Result<Option<String>, GitError> {
     let (root, modules) = (checkout.to_owned(), entry.admin.join("modules"));
     let inside = blocking(move || Ok((tree::nested_checkouts(&root)?, tree::git_directories(&modules)?))).await;
     let (checkouts, modules) =
@@ -60,19 +85,50 @@ pub(super) async fn reason(git: &Git, entry: &Entry, checkout: &Path) -> Result<
 }
 
 /// Uncommitted and untracked files. Ignored ones are not work: they go with the checkout.
-async fn changes(call: Call, root: &Path) -> Result<Option<String>, GitError> {
-    let status = call.clone().args(["status", "--porcelain", "-z", "--no-renames"]);
-    let status = status.args(["--untracked-files=normal", "--ignore-submodules=none"]).text().await?;
-    match status.split('\0').filter(|line| !line.is_empty()).count() {
-        0 => {}
-        1 => return Ok(Some("1 uncommitted change".to_owned())),
-        count => return Ok(Some(format!("{count} uncommitted changes"))),
+async fn changes(call: Call, root: &Path, on_work: OnWork) -> Result<Option<Work>, GitError> {
+    let status = call.clone().args(["status", "--porcelain=v2", "-z", "--no-renames", "--ignore-submodules=none"]);
+    // With each file named, what is listed as a directory is a repository.
+    let untracked = if on_work == OnWork::Keep { "normal" } else { "all" };
+    let status = status.arg(format!("--untracked-files={untracked}")).max_output_bytes(MAX_LISTING_BYTES);
+    let listing = status.bytes().await?;
+    let lines = || listing.split(|&byte| byte == 0).filter(|line| !line.is_empty());
+    let reason = match lines().count() {
+        0 => None,
+        1 => Some("1 uncommitted change".to_owned()),
+        count => Some(format!("{count} uncommitted changes")),
+    };
+    if let (Some(reason), OnWork::Keep) = (&reason, on_work) {
+        return Ok(Some(Savable(reason.clone())));
+    }
+    if let Some(reason) = lines().find_map(unsavable) {
+        return Ok(Some(Unsavable(reason)));
     }
     let files = call.args(["ls-files", "-v", "-z"]).max_output_bytes(MAX_LISTING_BYTES).bytes().await?;
     let root = root.to_owned();
-    blocking(move || hidden(&files, &root))
-        .await
-        .map_err(|error| GitError::Unusable(format!("cannot look at its files: {error}")))
+    let hidden = blocking(move || hidden(&files, &root)).await;
+    let hidden = hidden.map_err(|error| GitError::Unusable(format!("cannot look at its files: {error}")))?;
+    Ok(hidden.map(Unsavable).or(reason.map(Savable)))
+}
+
+/// Why the change on a line of `status --porcelain=v2` cannot be saved as a commit, if it cannot.
+fn unsavable(line: &[u8]) -> Option<String> {
+    let name = |fields: usize| {
+        let path = line.splitn(fields + 1, |&byte| byte == b' ').nth(fields).unwrap_or_default();
+        String::from_utf8_lossy(path).into_owned()
+    };
+    match line {
+        [b'u', ..] => Some(format!("{} has conflicts that are not resolved", name(10))),
+        [b'1', b' ', b'.', b'A', ..] => {
+            Some(format!("{} is only announced to git (`git add --intent-to-add`); add it or `git reset` it", name(8)))
+        }
+        [b'1', b' ', _, _, b' ', b'S', changes @ ..] if !changes.starts_with(b"...") => {
+            Some(format!("its submodule {} has changes", name(8)))
+        }
+        [b'?', ..] if line.ends_with(b"/") => {
+            Some(format!("the repository {} in it cannot be saved with it", name(1).trim_end_matches('/')))
+        }
+        _ => None,
+    }
 }
 
 /// The first file that `status` was told to leave out, changed or not: one marked assume-unchanged (a lower-case tag), or
@@ -100,7 +156,7 @@ fn is_there(file: &Path) -> io::Result<bool> {
 }
 
 /// Whether `HEAD` is detached on commits that no branch holds.
-async fn loose_head(call: &Call) -> Result<bool, GitError> {
+pub(super) async fn loose_head(call: &Call) -> Result<bool, GitError> {
     if call.clone().args(["symbolic-ref", "--quiet", "HEAD"]).answer().await?.is_some() {
         return Ok(false);
     }
@@ -110,7 +166,7 @@ async fn loose_head(call: &Call) -> Result<bool, GitError> {
 
 async fn nested_reason(git: &Git, entry: &Entry, top: &Path, nested: &Path) -> Result<Option<String>, GitError> {
     let call = || git.worktree(&nested.join(".git"), nested).timeout(git.settings().checkout_timeout);
-    if let Some(changes) = changes(call(), nested).await? {
+    if let Some(Savable(changes) | Unsavable(changes)) = changes(call(), nested, OnWork::Keep).await? {
         return Ok(Some(changes));
     }
     let common = call().args(["rev-parse", "--path-format=absolute", "--git-common-dir"]).text().await?;

@@ -6,7 +6,8 @@
 //! written with it, in one step: the branch in its reflog (`branch`), the worktree in the first file of its
 //! administrative directory (`entry`). So after a `kill -9` at any moment `remove` knows what is ao's and what is
 //! half-made, and what is not marked is never touched. Before a complete workspace goes, `keep` looks for work that
-//! would be lost; deletion itself is ours, not `git worktree remove`, for that drops the administrative directory, the
+//! would be lost, and `preserve` saves it where that is asked for, as `snapshot` sees it; `reopen` has `put_back` bring it
+//! back. Deletion itself is ours, not `git worktree remove`, for that drops the administrative directory, the
 //! mark with it, also when it could not delete the checkout.
 //!
 //! In one process, changes to a repository take turns; the fetch before them is shared (`fetch`). Other processes'
@@ -14,6 +15,8 @@
 
 mod base;
 mod branch;
+mod bring;
+mod checkout;
 mod create;
 mod entry;
 mod exclude;
@@ -21,7 +24,12 @@ mod fetch;
 mod git;
 mod keep;
 mod locks;
+mod owned;
+mod preserve;
+mod put_back;
 mod remove;
+mod reopen;
+mod snapshot;
 mod tree;
 
 use std::collections::HashMap;
@@ -91,35 +99,31 @@ impl Workspace for GitWorkspace {
         create::create(self, request).await
     }
 
-    async fn remove(&self, workspace: &WorkspaceRef, _on_work: OnWork) -> Result<Removal, WorkspaceError> {
-        remove::remove(self, workspace).await
+    async fn remove(&self, workspace: &WorkspaceRef, on_work: OnWork) -> Result<Removal, WorkspaceError> {
+        remove::remove(self, workspace, on_work).await
     }
 
-    async fn assess(&self, _workspace: &WorkspaceRef, _on_work: OnWork) -> Result<Removal, WorkspaceError> {
-        Err(not_yet("assess"))
+    async fn assess(&self, workspace: &WorkspaceRef, on_work: OnWork) -> Result<Removal, WorkspaceError> {
+        remove::assess(self, workspace, on_work).await
     }
 
-    async fn reopen(&self, _request: &ReopenRequest) -> Result<Reopened, WorkspaceError> {
-        Err(not_yet("reopen"))
+    async fn reopen(&self, request: &ReopenRequest) -> Result<Reopened, WorkspaceError> {
+        reopen::reopen(self, request).await
     }
 
-    async fn owned(&self, _repository: &Repository, _root: &Path) -> Result<Vec<OwnedWorkspace>, WorkspaceError> {
-        Err(not_yet("list"))
+    async fn owned(&self, repository: &Repository, root: &Path) -> Result<Vec<OwnedWorkspace>, WorkspaceError> {
+        owned::owned(self, repository, root).await
     }
 
     async fn bring(
         &self,
-        _workspace: &Path,
-        _repository: &Repository,
-        _copy: &[PathBuf],
-        _link: &[PathBuf],
+        workspace: &Path,
+        repository: &Repository,
+        copy: &[PathBuf],
+        link: &[PathBuf],
     ) -> Result<Vec<String>, WorkspaceError> {
-        Err(not_yet("bring files into"))
+        bring::bring(&self.git, workspace, repository, copy, link).await
     }
-}
-
-fn not_yet(action: &'static str) -> WorkspaceError {
-    WorkspaceError::Failed { action, cause: "this is being built".to_owned() }
 }
 
 fn failed(action: &'static str, error: &git::GitError) -> WorkspaceError {

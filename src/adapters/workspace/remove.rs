@@ -2,14 +2,17 @@
 //!
 //! | What is there | What happens |
 //! | --- | --- |
-//! | entry complete, directory | the look for work; kept, or marked `ao-removing` and taken away |
+//! | entry complete, directory | the look for work; kept, or (its work saved) marked `ao-removing` and taken away |
 //! | entry half-made or `ao-removing`, directory or none | taken away: no agent was in it, or the look is done |
-//! | entry complete, no directory | the entry is taken away, unless a person locked it or moved the checkout |
+//! | entry complete, no directory | what it still holds is saved; it is taken away, unless a person locked it or moved the checkout |
 //! | no entry, directory | refused: not ours |
 //! | no entry, no directory | success |
 //! | no repository | the directory, if there, is kept |
 //!
 //! A git that still checks it out is given a few seconds; then the removal fails, to be tried again.
+//!
+//! Work that is written after the last look, while the directory is being deleted, goes with it: that is some
+//! milliseconds in a workspace whose agent has ended.
 //!
 //! Where the checkout is gone at the end, the branch goes too if it is ao's and empty. Every step can be done
 //! again after a `kill -9`: the directory goes first, the entry's marks last.
@@ -20,64 +23,151 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::entry::{self, Entry, Ownership};
-use super::{GitWorkspace, blocking, branch, failed, keep, tree};
+use super::keep::{self, Work};
+use super::preserve::{Store, Unsaved};
+use super::{GitWorkspace, blocking, branch, failed, git, tree};
 use crate::domain::id::SessionId;
+use crate::domain::preserved::PreservedWork;
 use crate::platform::process;
 use crate::ports::repo::Repository;
-use crate::ports::workspace::{Removal, WorkspaceError, WorkspaceRef};
+use crate::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef};
 
 /// How long a git that still checks the workspace out may hold up its removal.
 const ORPHAN_WAIT: Duration = Duration::from_secs(5);
 
-pub(super) async fn remove(git: &GitWorkspace, workspace: &WorkspaceRef) -> Result<Removal, WorkspaceError> {
-    let path = &workspace.path;
-    let there = is_there(path)?;
-    let Some(repository) = &workspace.repository else {
-        return Ok(if there {
-            kept("its repository is gone, so what the directory holds cannot be found out")
-        } else {
-            Removal::Missing { branch_deleted: false, preserved: None }
-        });
-    };
-    let session = &workspace.session;
-    wait_for_orphans(workspace).await?;
-    // A create that was dropped keeps its turn until its git has ended.
-    drop(git.turn(repository).await);
-    let there = there || is_there(path)?;
-    let found = look(repository, path, session).await?;
-    match (&found, found.as_ref().map(|entry| entry.ownership(session))) {
-        (None, _) if there => return Err(not_ours(path, "no worktree of the repository is there")),
-        (None, _) => {
-            let _turn = git.turn(repository).await;
-            entry::sweep_empty(&repository.common_dir, path);
+pub(super) async fn remove(
+    git: &GitWorkspace,
+    workspace: &WorkspaceRef,
+    on_work: OnWork,
+) -> Result<Removal, WorkspaceError> {
+    let Some(repository) = &workspace.repository else { return without_repository(workspace) };
+    let (path, session) = (&workspace.path, &workspace.session);
+    let store = Store { git: &git.git, repository, session };
+    let found = find(git, workspace, repository).await?;
+    let verdict = judge(git, workspace, repository, &found, on_work).await?;
+    if let Verdict::Keep(reason) = verdict {
+        return Ok(kept(&reason));
+    }
+    if let Some(entry) = &found.entry {
+        let turn = git.turn(repository).await;
+        let settled = match verdict {
+            Verdict::Save if found.there => match store.save(entry, path, &turn).await {
+                Ok(_) => Ok(()),
+                Err(Unsaved::Keep(reason)) => return Ok(kept(&reason)),
+                Err(Unsaved::Failed(error)) => Err(error),
+                Err(Unsaved::Changing) => return Err(busy(path, "files in it change all the time")),
+            },
+            Verdict::Save => store.rescue(entry, &turn).await,
+            _ if found.is_complete(session) => store.let_go(entry, &turn).await,
+            _ => Ok(()),
+        };
+        if let Err(error) = settled {
+            return Ok(kept(&format!("its work cannot be saved: {error}")));
         }
-        (Some(_), Some(Ownership::Foreign) | None) => {
-            return Err(not_ours(path, "it is a worktree that somebody else made, or of another session"));
-        }
-        (Some(entry), Some(ownership)) => {
-            if let Some(reason) = reason_to_keep(git, workspace, entry, ownership, there).await? {
-                return Ok(kept(&reason));
-            }
-            let _turn = git.turn(repository).await;
-            let (entry, checkout) = (entry.clone(), path.clone());
-            let done = blocking(move || take_away(&entry, &checkout)).await;
-            done.map_err(|error| fault(format!("cannot delete {}: {error}", path.display())))?;
-        }
+        let (entry, checkout) = (entry.clone(), path.clone());
+        let done = blocking(move || take_away(&entry, &checkout)).await;
+        done.map_err(|error| fault(format!("cannot delete {}: {error}", path.display())))?;
+    } else {
+        let _turn = git.turn(repository).await;
+        entry::sweep_empty(&repository.common_dir, path);
     }
     let base = workspace.base_commit.as_deref();
     let turn = git.turn(repository).await;
     let branch_deleted = branch::delete_if_empty(&git.git, repository, &workspace.branch, session, base, turn)
         .await
         .map_err(|error| failed("remove", &error))?;
-    let preserved = None;
-    Ok(if there {
+    let preserved = store.held().await.map_err(|error| failed("remove", &error))?;
+    Ok(gone(found.there, branch_deleted, preserved))
+}
+
+/// What [`remove`] would answer; reads only.
+pub(super) async fn assess(
+    git: &GitWorkspace,
+    workspace: &WorkspaceRef,
+    on_work: OnWork,
+) -> Result<Removal, WorkspaceError> {
+    let Some(repository) = &workspace.repository else { return without_repository(workspace) };
+    let (path, session) = (&workspace.path, &workspace.session);
+    let found = find(git, workspace, repository).await?;
+    let verdict = judge(git, workspace, repository, &found, on_work).await?;
+    if let Verdict::Keep(reason) = verdict {
+        return Ok(kept(&reason));
+    }
+    let failed = |error: git::GitError| failed("assess", &error);
+    let base = workspace.base_commit.as_deref();
+    let goes = branch::goes(&git.git, repository, &workspace.branch, session, base, Some(path)).await;
+    let held = Store { git: &git.git, repository, session }.held().await.map_err(failed)?;
+    let is_complete = found.is_complete(session);
+    let put_back = found.entry.and_then(|entry| entry.put_back).filter(|_| is_complete);
+    let preserved = if verdict == Verdict::Save {
+        Some(PreservedWork { reference: PreservedWork::reference_of(session), commit: String::new() })
+    } else {
+        held.filter(|held| put_back.is_none_or(|put_back| put_back != held.commit))
+    };
+    Ok(gone(found.there, goes.map_err(failed)?.is_some(), preserved))
+}
+
+fn gone(was_there: bool, branch_deleted: bool, preserved: Option<PreservedWork>) -> Removal {
+    if was_there {
         Removal::Removed { branch_deleted, preserved }
     } else {
         Removal::Missing { branch_deleted, preserved }
-    })
+    }
 }
 
-async fn look(repository: &Repository, path: &Path, session: &SessionId) -> Result<Option<Entry>, WorkspaceError> {
+fn without_repository(workspace: &WorkspaceRef) -> Result<Removal, WorkspaceError> {
+    if is_there(&workspace.path)? {
+        Ok(kept("its repository is gone, so what the directory holds cannot be found out"))
+    } else {
+        Ok(gone(false, false, None))
+    }
+}
+
+/// What is there of a workspace; an entry is this session's.
+struct Found {
+    there: bool,
+    entry: Option<Entry>,
+}
+
+impl Found {
+    /// Whether the directory is there with all that was put back into it: what came of that is what counts.
+    fn is_complete(&self, session: &SessionId) -> bool {
+        self.there && self.entry.as_ref().is_some_and(|entry| entry.ownership(session) == Ownership::Complete)
+    }
+}
+
+async fn find(git: &GitWorkspace, workspace: &WorkspaceRef, repository: &Repository) -> Result<Found, WorkspaceError> {
+    let (path, session) = (&workspace.path, &workspace.session);
+    wait_for_orphans(session, path).await?;
+    // A create that was dropped keeps its turn until its git has ended.
+    drop(git.turn(repository).await);
+    let there = is_there(path)?;
+    let entry = look(repository, path, session).await?;
+    match &entry {
+        None if there => Err(not_ours(path, "no worktree of the repository is there")),
+        Some(entry) if entry.ownership(session) == Ownership::Foreign => {
+            Err(not_ours(path, "it is a worktree that somebody else made, or of another session"))
+        }
+        _ => Ok(Found { there, entry }),
+    }
+}
+
+/// What is to be done with a workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    /// It is kept.
+    Keep(String),
+    /// It holds work, which is to be saved first.
+    Save,
+    /// It goes.
+    Go,
+}
+
+pub(super) async fn look(
+    repository: &Repository,
+    path: &Path,
+    session: &SessionId,
+) -> Result<Option<Entry>, WorkspaceError> {
     let (common, path, session) = (repository.common_dir.clone(), path.to_owned(), session.clone());
     let cause = format!("cannot read the worktrees of {}", repository.path.display());
     blocking(move || entry::find(&common, &path, &session)).await.map_err(|error| fault(format!("{cause}: {error}")))
@@ -85,8 +175,8 @@ async fn look(repository: &Repository, path: &Path, session: &SessionId) -> Resu
 
 /// A git that outlived the ao that started it may still be checking out, and would go on writing into what is taken
 /// away. It is given a moment to finish; more is for the caller to wait, who may have other sessions to look after.
-async fn wait_for_orphans(workspace: &WorkspaceRef) -> Result<(), WorkspaceError> {
-    let (reason, path) = (entry::lock_reason(&workspace.session), workspace.path.clone());
+pub(super) async fn wait_for_orphans(session: &SessionId, path: &Path) -> Result<(), WorkspaceError> {
+    let (reason, path) = (entry::lock_reason(session), path.to_owned());
     let finished = async {
         loop {
             let (reason, path) = (reason.clone(), path.clone());
@@ -99,47 +189,53 @@ async fn wait_for_orphans(workspace: &WorkspaceRef) -> Result<(), WorkspaceError
             }
         }
     };
-    let late = || {
-        Err(WorkspaceError::Busy {
-            path: path.clone(),
-            cause: "a git that was started earlier checks it out".to_owned(),
-        })
-    };
+    let late = || Err(busy(&path, "a git that was started earlier checks it out"));
     tokio::time::timeout(ORPHAN_WAIT, finished).await.unwrap_or_else(|_elapsed| late())
 }
 
-async fn reason_to_keep(
+async fn judge(
     git: &GitWorkspace,
     workspace: &WorkspaceRef,
-    entry: &Entry,
-    ownership: Ownership,
-    there: bool,
-) -> Result<Option<String>, WorkspaceError> {
-    let path = &workspace.path;
-    let elsewhere = entry.checkout.as_deref().filter(|checkout| *checkout != entry::resolved(path));
-    if let Some(elsewhere) = elsewhere {
-        return if there {
+    repository: &Repository,
+    found: &Found,
+    on_work: OnWork,
+) -> Result<Verdict, WorkspaceError> {
+    let (path, session) = (&workspace.path, &workspace.session);
+    let Some(entry) = &found.entry else { return Ok(Verdict::Go) };
+    if let Some(elsewhere) = entry.elsewhere(path) {
+        return if found.there {
             Err(not_ours(path, "the session's worktree was moved elsewhere"))
         } else {
-            Ok(Some(format!("it was moved to {}", elsewhere.display())))
+            Ok(Verdict::Keep(format!("it was moved to {}", elsewhere.display())))
         };
     }
-    if let Some(reason) = entry.foreign_lock(&workspace.session) {
-        return Ok(Some(format!("the worktree is locked ({reason}); `git worktree unlock` releases it")));
+    if let Some(reason) = entry.foreign_lock(session) {
+        return Ok(Verdict::Keep(format!("the worktree is locked ({reason}); `git worktree unlock` releases it")));
     }
-    if there {
+    if found.there {
         check_link(entry, path)?;
     }
-    if !there || ownership == Ownership::HalfMade {
-        return Ok(None);
+    if entry.ownership(session) == Ownership::HalfMade {
+        return Ok(Verdict::Go);
     }
-    // Something that cannot be found out is never taken for absence of work.
-    let reason = keep::reason(&git.git, entry, path).await;
-    Ok(reason.unwrap_or_else(|error| Some(format!("it cannot be found out whether it holds work: {error}"))))
+    let work = if found.there {
+        keep::look(&git.git, entry, path, on_work).await
+    } else {
+        // There is nothing to keep it in, so what the entry still holds is saved in any case.
+        let left = Store { git: &git.git, repository, session }.is_left_behind(entry).await;
+        left.map(|left| left.then(|| Work::Savable(String::new())))
+    };
+    Ok(match work {
+        Ok(None) => Verdict::Go,
+        Ok(Some(Work::Savable(_))) if on_work == OnWork::Preserve || !found.there => Verdict::Save,
+        Ok(Some(Work::Savable(reason) | Work::Unsavable(reason))) => Verdict::Keep(reason),
+        // Something that cannot be found out is never taken for absence of work.
+        Err(error) => Verdict::Keep(format!("it cannot be found out whether it holds work: {error}")),
+    })
 }
 
 /// The directory must be the entry's: its `.git` is a file that names it. Half-made, it may not be there yet.
-fn check_link(entry: &Entry, path: &Path) -> Result<(), WorkspaceError> {
+pub(super) fn check_link(entry: &Entry, path: &Path) -> Result<(), WorkspaceError> {
     let link = path.join(".git");
     match link.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -195,6 +291,10 @@ pub(super) fn is_there(path: &Path) -> Result<bool, WorkspaceError> {
 
 pub(super) fn not_ours(path: &Path, cause: &str) -> WorkspaceError {
     WorkspaceError::NotOurs { path: path.to_owned(), cause: cause.to_owned() }
+}
+
+fn busy(path: &Path, cause: &str) -> WorkspaceError {
+    WorkspaceError::Busy { path: path.to_owned(), cause: cause.to_owned() }
 }
 
 fn fault(cause: String) -> WorkspaceError {

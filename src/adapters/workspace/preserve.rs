@@ -1,0 +1,267 @@
+//! Work that was in no commit, saved as commits that a reference of ao's own holds.
+//!
+//! The shape is that of a stash (`git stash apply <commit>` takes it): a commit with the tree of all files that git does
+//! not ignore, its first parent what `HEAD` was, its second the index. So commits that are on no branch are held
+//! too. Work that was saved before and not put back since is the second parent of the second: nothing is ever
+//! dropped. ao signs these commits itself, for the user's identity may be missing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Turn;
+use super::entry::Entry;
+use super::git::{Call, Git, GitError};
+use super::keep;
+use super::snapshot::{Camera, Snapshot};
+use crate::domain::id::SessionId;
+use crate::domain::preserved::PreservedWork;
+use crate::ports::repo::Repository;
+
+/// Who the commits are by.
+const IDENTITY: &[(&str, &str)] = &[
+    ("GIT_AUTHOR_NAME", "ao"),
+    ("GIT_AUTHOR_EMAIL", "ao@localhost"),
+    ("GIT_COMMITTER_NAME", "ao"),
+    ("GIT_COMMITTER_EMAIL", "ao@localhost"),
+];
+
+/// The line of the message that names what `HEAD` named.
+const HEAD: &str = "Head: ";
+/// The line of the message that names the work that was saved before.
+const EARLIER: &str = "Earlier: ";
+/// What stands for a `HEAD` that is on no branch.
+const DETACHED: &str = "detached";
+
+/// How often work that changes while it is saved is saved again.
+const ATTEMPTS: u32 = 3;
+
+/// Saved work, as it is in the repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Saved {
+    /// The commit that holds it.
+    pub(super) commit: String,
+    /// What it holds.
+    pub(super) snapshot: Snapshot,
+    /// The branch that `HEAD` was on; `None` for none.
+    pub(super) branch: Option<String>,
+    /// Work that was saved before it, and not put back since.
+    pub(super) earlier: Option<String>,
+}
+
+/// Why work was not saved.
+#[derive(Debug)]
+pub(super) enum Unsaved {
+    /// Saving it would lose some of it.
+    Keep(String),
+    /// It could not be done, or not be found out whether it was.
+    Failed(GitError),
+    /// It never stood still.
+    Changing,
+}
+
+impl From<GitError> for Unsaved {
+    fn from(error: GitError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The repository and the session whose saved work it is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Store<'a> {
+    pub(super) git: &'a Git,
+    pub(super) repository: &'a Repository,
+    pub(super) session: &'a SessionId,
+}
+
+impl Store<'_> {
+    fn reference(&self) -> String {
+        PreservedWork::reference_of(self.session)
+    }
+
+    fn call(&self) -> Call {
+        self.git.at(&self.repository.path)
+    }
+
+    /// The work that is saved for the session.
+    pub(super) async fn held(&self) -> Result<Option<PreservedWork>, GitError> {
+        let reference = self.reference();
+        let call = self.call().args(["for-each-ref", "--format=%(objectname)", &reference]);
+        let commit = call.text().await?;
+        Ok((!commit.is_empty()).then_some(PreservedWork { reference, commit }))
+    }
+
+    /// Reads a commit of saved work; `None` when it is not there, or none that ao made.
+    pub(super) async fn read(&self, commit: &str) -> Result<Option<Saved>, GitError> {
+        let format = "--format=%H%x00%T%x00%P%x00%B";
+        let call =
+            self.call().config("log.showSignature=false").args(["show", "--no-patch", "--encoding=UTF-8", format]);
+        let shown = call.args(["--end-of-options", &format!("{commit}^{{commit}}")]).output().await?;
+        if !shown.status.success() {
+            return Ok(None);
+        }
+        let text = shown.text();
+        let fields: Vec<_> = text.splitn(4, '\0').collect();
+        let [commit, files, parents, message] = fields[..] else { return Ok(None) };
+        let Some((head, staged)) = parents.split_once(' ') else { return Ok(None) };
+        let line = |name: &str| message.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+        let Some(branch) = line(HEAD).filter(|_| !staged.contains(' ')) else { return Ok(None) };
+        let index = self.call().args(["rev-parse", "--verify", "--end-of-options", &format!("{staged}^{{tree}}")]);
+        let index = index.text().await?;
+        let snapshot = Snapshot { head: head.to_owned(), index, files: files.to_owned() };
+        let branch = branch.strip_prefix("refs/heads/").map(str::to_owned);
+        Ok(Some(Saved { commit: commit.to_owned(), snapshot, branch, earlier: line(EARLIER) }))
+    }
+
+    /// Saves what a checkout holds. Neither it nor its index is changed. On success the reference was read back, every
+    /// object is there, every file comes back from them as it is, and a second look found nothing else than what was
+    /// saved.
+    pub(super) async fn save(&self, entry: &Entry, checkout: &Path, turn: &Turn) -> Result<PreservedWork, Unsaved> {
+        let camera = Camera::new(self.git, entry, checkout).await?;
+        let mut seen = camera.take().await?;
+        for _ in 0..ATTEMPTS {
+            if let Some(name) = camera.first_unfaithful(&seen).await? {
+                let name = name.display();
+                return Err(Unsaved::Keep(format!(
+                    "git would not give {name} back as it is now (a filter or its line endings)"
+                )));
+            }
+            let work = self.record(entry, &seen, Earlier::UnlessPutBack, turn).await?;
+            let now = camera.take().await?;
+            if now == seen {
+                return Ok(work);
+            }
+            seen = now;
+        }
+        Err(Unsaved::Changing)
+    }
+
+    /// Saves what is left of a checkout whose directory is gone: commits that are on no branch, and what was staged.
+    pub(super) async fn rescue(&self, entry: &Entry, turn: &Turn) -> Result<(), GitError> {
+        if self.is_left_behind(entry).await? {
+            let left = Camera::new(self.git, entry, &entry.admin).await?.take_without_files().await?;
+            self.record(entry, &left, Earlier::Always, turn).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether [`rescue`](Self::rescue) would save something: there is something, and not all of it is saved already.
+    pub(super) async fn is_left_behind(&self, entry: &Entry) -> Result<bool, GitError> {
+        let call = || self.git.at(&entry.admin).git_dir(&entry.admin);
+        let head = call().args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).answer().await?;
+        // On a branch without a commit.
+        let Some(head) = head else { return Ok(false) };
+        let is_staged =
+            async |tree: &str| match call().args(["diff-index", "--cached", "--quiet", tree, "--"]).answer().await {
+                Ok(same) => Ok(same.is_some()),
+                // An index that cannot be read holds nothing any more.
+                Err(GitError::Refused { .. }) => Ok(tree == head),
+                Err(error) => Err(error),
+            };
+        if is_staged(&head).await? && !keep::loose_head(&call()).await? {
+            return Ok(false);
+        }
+        let held = match self.held().await? {
+            Some(held) => self.read(&held.commit).await?,
+            None => None,
+        };
+        match held {
+            Some(held) if held.snapshot.head == head => Ok(!is_staged(&held.snapshot.index).await?),
+            _ => Ok(true),
+        }
+    }
+
+    /// Makes the commits and the reference, and reads them back.
+    async fn record(
+        &self,
+        entry: &Entry,
+        work: &Snapshot,
+        earlier: Earlier,
+        turn: &Turn,
+    ) -> Result<PreservedWork, GitError> {
+        let held = self.held().await?;
+        let branch = entry.branch(self.git).await?;
+        if let Some(held) = &held
+            && let Some(saved) = self.read(&held.commit).await?
+            && saved.snapshot == *work
+            && saved.branch == branch
+        {
+            self.check(&held.commit).await?;
+            return Ok(held.clone());
+        }
+        let old = held.map(|held| held.commit);
+        let is_superseded = earlier == Earlier::UnlessPutBack && entry.put_back == old;
+        let earlier = old.as_deref().filter(|_| !is_superseded);
+        let commit = self.commit(work, branch.as_deref(), earlier).await?;
+        let session = self.session;
+        let update = self.call().config("core.fsync=all").args(["update-ref", "--create-reflog", "-m"]);
+        let update = update.arg(format!("ao: preserved the work of {session}"));
+        // With the old value: nothing that somebody else put there is replaced.
+        let update = update.args([self.reference(), commit.clone(), old.unwrap_or_default()]);
+        update.change_to_the_end(Arc::clone(turn)).await?;
+        self.check(&commit).await?;
+        Ok(PreservedWork { reference: self.reference(), commit })
+    }
+
+    async fn commit(&self, work: &Snapshot, branch: Option<&str>, earlier: Option<&str>) -> Result<String, GitError> {
+        let call = || {
+            let call = IDENTITY.iter().fold(self.call(), |call, (name, value)| call.env(name, value));
+            call.config("core.fsync=all").arg("commit-tree")
+        };
+        let session = self.session;
+        let mut staged = call().args([&work.index, "-p", &work.head]);
+        if let Some(earlier) = earlier {
+            staged = staged.args(["-p", earlier]);
+        }
+        let staged = staged.args(["-m", &format!("ao: what {session} had staged")]).text().await?;
+        let head = branch.map_or_else(|| DETACHED.to_owned(), |branch| format!("refs/heads/{branch}"));
+        let mut message = format!(
+            "ao: what {session} had not committed\n\nIts first parent is what was checked out, its second what was staged.\n\n\
+             {HEAD}{head}\n"
+        );
+        if let Some(earlier) = earlier {
+            message.push_str(&format!("{EARLIER}{earlier}\n"));
+        }
+        call().args([&work.files, "-p", &work.head, "-p", &staged, "-m", &message]).text().await
+    }
+
+    /// Whether the reference is the commit, and all that it holds and no branch does is there.
+    async fn check(&self, commit: &str) -> Result<(), GitError> {
+        let held = self.held().await?;
+        if held.as_ref().is_none_or(|held| held.commit != commit) {
+            return Err(GitError::Unusable(format!("{} is not what was just written", self.reference())));
+        }
+        let walk = self.call().timeout(self.git.settings().checkout_timeout);
+        walk.args(["rev-list", "--objects", "--quiet", commit, "--not", "--branches"]).text().await.map(drop)
+    }
+
+    /// Gives the reference another name, where a session is new and so cannot have saved work: an earlier one was called the
+    /// same, under another data directory. Gives a note of it.
+    pub(super) async fn put_aside(&self, turn: &Turn) -> Result<Option<String>, GitError> {
+        let Some(held) = self.held().await? else { return Ok(None) };
+        let aside = format!("{}.{}", held.reference, held.commit);
+        let make = self.call().args(["update-ref", "--create-reflog", "-m", "ao: put aside", &aside, &held.commit]);
+        make.change_to_the_end(Arc::clone(turn)).await?;
+        let delete = self.call().args(["update-ref", "-d", &held.reference, &held.commit]);
+        delete.change_to_the_end(Arc::clone(turn)).await?;
+        Ok(Some(format!("work of an earlier session of that name was found; {aside} holds it now")))
+    }
+
+    /// Lets go of saved work that was put back into the checkout.
+    pub(super) async fn let_go(&self, entry: &Entry, turn: &Turn) -> Result<(), GitError> {
+        let (Some(put_back), Some(held)) = (&entry.put_back, self.held().await?) else { return Ok(()) };
+        if *put_back != held.commit {
+            return Ok(());
+        }
+        let call = self.call().args(["update-ref", "-d", &held.reference, &held.commit]);
+        call.change_to_the_end(Arc::clone(turn)).await.map(drop)
+    }
+}
+
+/// What becomes of work that was saved before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Earlier {
+    /// It is held by what is saved now.
+    Always,
+    /// As `Always`, unless it was put back into this checkout: what came of it is saved now.
+    UnlessPutBack,
+}

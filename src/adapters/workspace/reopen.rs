@@ -1,0 +1,220 @@
+//! Giving an ended session its workspace again.
+//!
+//! | What is there | What happens |
+//! | --- | --- |
+//! | the session's worktree, complete | it is used as it is |
+//! | a half-made one, or one whose removal was cut off | taken away, then made anew: it holds no work that is not saved |
+//! | an entry whose directory was deleted by hand | what it still holds is saved; it is taken away, then made anew |
+//! | nothing | made anew |
+//! | anything else | refused |
+//!
+//! Made anew means on the branch it was on: the one its saved work names, else the one the entry named, else the one
+//! that was made for the session, under its present name. Where that is gone it is made again, at the commit the work
+//! was made on, else where it started. Work is put back only onto the commit it was made on; where the branch has moved
+//! on, it stays where it is held and a note says how to get it.
+
+use std::sync::Arc;
+
+use super::checkout::{Site, Target};
+use super::entry::{Entry, Ownership};
+use super::git::{Git, GitError};
+use super::preserve::{Saved, Store};
+use super::remove::{check_link, is_there, not_ours, take_away, wait_for_orphans};
+use super::{GitWorkspace, Turn, blocking, branch, exclude, failed};
+use crate::ports::workspace::{ReopenRequest, Reopened, WorkspaceError};
+
+/// What is done to have the workspace again.
+struct Plan {
+    target: Target,
+    /// Where the target, a branch, is to be made; `None` when it is there.
+    make_at: Option<String>,
+    /// The work that can be put back.
+    work: Option<Saved>,
+    notes: Vec<String>,
+}
+
+pub(super) async fn reopen(git: &GitWorkspace, request: &ReopenRequest) -> Result<Reopened, WorkspaceError> {
+    let site = Site { session: &request.session, repository: &request.repository, path: &request.path };
+    site.check(git).await?;
+    wait_for_orphans(site.session, site.path).await?;
+    exclude::ensure_in(site.repository).await.map_err(fault)?;
+    let turn = git.turn(site.repository).await;
+    let there = is_there(site.path)?;
+    let entry = site.look().await?;
+    if let Some(entry) = &entry {
+        check_place(&site, entry, there)?;
+        if there && entry.ownership(site.session) == Ownership::Complete {
+            return still_there(git, request, entry).await;
+        }
+    } else if there {
+        return Err(not_ours(site.path, "no worktree of the repository is there"));
+    }
+    let store = Store { git: &git.git, repository: site.repository, session: site.session };
+    if let Some(entry) = entry.as_ref().filter(|entry| entry.ownership(site.session) == Ownership::Complete) {
+        store.rescue(entry, &turn).await.map_err(|error| failed("reopen", &error))?;
+    }
+    let plan = plan(git, request, entry.as_ref(), &store).await?;
+    check_free(git, request, &plan.target).await?;
+    if let Some(entry) = entry {
+        let path = site.path.to_owned();
+        blocking(move || take_away(&entry, &path)).await.map_err(|error| fault(error.to_string()))?;
+    }
+    let (notes, branch) = make(git, &site, plan, turn).await?;
+    Ok(Reopened { notes, made: true, branch: branch.unwrap_or_else(|| request.branch.clone()) })
+}
+
+/// Refuses a place that somebody else's worktree has, or that this session's has left.
+fn check_place(site: &Site<'_>, entry: &Entry, there: bool) -> Result<(), WorkspaceError> {
+    if entry.ownership(site.session) == Ownership::Foreign {
+        return Err(not_ours(site.path, "the repository has a worktree of somebody else's registered there"));
+    }
+    if let Some(elsewhere) = entry.elsewhere(site.path) {
+        let cause = format!("the session's worktree was moved to {}; move it back", elsewhere.display());
+        return Err(not_ours(site.path, &cause));
+    }
+    if there {
+        return check_link(entry, site.path);
+    }
+    match entry.foreign_lock(site.session) {
+        Some(reason) => Err(not_ours(
+            site.path,
+            &format!("its directory is not there, and it is locked ({reason}); `git worktree unlock` releases it"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Uses the worktree that is there. One that lost the way to its repository, which was moved, gets it back.
+async fn still_there(git: &GitWorkspace, request: &ReopenRequest, entry: &Entry) -> Result<Reopened, WorkspaceError> {
+    let mut notes = Vec::new();
+    if git.git.at(&request.path).args(["rev-parse", "--git-dir"]).text().await.is_err() {
+        let repair = git.git.at(&request.repository.path).args(["worktree", "repair", "--"]).arg(&request.path);
+        repair.change().await.map_err(|error| failed("reopen", &error))?;
+        notes.push(format!(
+            "it was bound to its repository again, which is at {} now",
+            request.repository.path.display()
+        ));
+    }
+    let branch = entry.branch(&git.git).await.map_err(|error| failed("reopen", &error))?;
+    Ok(Reopened { notes, made: false, branch: branch.unwrap_or_else(|| request.branch.clone()) })
+}
+
+/// What was saved, as the repository holds it, else as it was recorded.
+async fn saved_work(request: &ReopenRequest, store: &Store<'_>) -> Result<Result<Option<Saved>, String>, GitError> {
+    let held = store.held().await?;
+    let Some(work) = held.as_ref().or(request.preserved.as_ref()) else { return Ok(Ok(None)) };
+    Ok(match store.read(&work.commit).await? {
+        Some(saved) => Ok(Some(saved)),
+        None if held.is_some() => Err(format!("{} holds no work that ao saved; it was left alone", work.reference)),
+        None => Err(format!("the work that was saved as {} is not in the repository any more", work.commit)),
+    })
+}
+
+async fn plan(
+    git: &GitWorkspace,
+    request: &ReopenRequest,
+    entry: Option<&Entry>,
+    store: &Store<'_>,
+) -> Result<Plan, WorkspaceError> {
+    let failed = |error: GitError| failed("reopen", &error);
+    let (git, repository) = (&git.git, &request.repository);
+    let (work, mut notes) = match saved_work(request, store).await.map_err(failed)? {
+        Ok(work) => (work, Vec::new()),
+        Err(note) => (None, vec![note]),
+    };
+    if let Some(work) = work.as_ref().filter(|work| work.branch.is_none()) {
+        notes.push(format!("it is on no branch, as it was, at {}", work.snapshot.head));
+        let target = Target::Commit(work.snapshot.head.clone());
+        return Ok(Plan { target, make_at: None, work: Some(work.clone()), notes });
+    }
+    let named = match (&work, entry) {
+        (Some(work), _) => work.branch.clone(),
+        (None, Some(entry)) => entry.branch(git).await.map_err(failed)?,
+        (None, None) => None,
+    };
+    let name = named.unwrap_or_else(|| request.branch.clone());
+    if let Some((name, tip)) = on_branch(git, request, &name, work.as_ref()).await.map_err(failed)? {
+        let fits = work.clone().filter(|work| work.snapshot.head == tip);
+        if let (Some(work), None) = (&work, &fits) {
+            notes.push(format!(
+                "branch {name} has moved since its uncommitted work was saved; `git stash apply --index {}` gets that",
+                work.commit
+            ));
+        }
+        return Ok(Plan { target: Target::Branch(name), make_at: None, work: fits, notes });
+    }
+    let Some(start) = work.as_ref().map(|work| work.snapshot.head.clone()).or_else(|| request.base_commit.clone())
+    else {
+        return Err(fault(format!("its branch {name} is gone, and what it started from is not on record")));
+    };
+    let there = git.at(&repository.path).args(["cat-file", "-e", &format!("{start}^{{commit}}")]);
+    if !there.output().await.map_err(failed)?.status.success() {
+        return Err(fault(format!("its branch {name} is gone, and so is {start}, which it started from")));
+    }
+    notes.push(format!("its branch {name} was gone, and was made again at {start}"));
+    Ok(Plan { target: Target::Branch(name), make_at: Some(start), work, notes })
+}
+
+/// The branch to be on and where it is: the one of this name, else the one that was made for the session, under its
+/// present name. One that the work does not fit is no substitute.
+async fn on_branch(
+    git: &Git,
+    request: &ReopenRequest,
+    name: &str,
+    work: Option<&Saved>,
+) -> Result<Option<(String, String)>, GitError> {
+    let repository = &request.repository;
+    if let Some(place) = branch::find(git, repository, name).await? {
+        return Ok(Some((name.to_owned(), place.tip)));
+    }
+    for name in branch::made_for(git, repository, &request.session).await? {
+        if let Some(place) = branch::find(git, repository, &name).await?
+            && work.is_none_or(|work| work.snapshot.head == place.tip)
+        {
+            return Ok(Some((name, place.tip)));
+        }
+    }
+    Ok(None)
+}
+
+/// Refuses a branch that another checkout is on.
+async fn check_free(git: &GitWorkspace, request: &ReopenRequest, target: &Target) -> Result<(), WorkspaceError> {
+    let Target::Branch(branch) = target else { return Ok(()) };
+    let place = branch::find(&git.git, &request.repository, branch).await;
+    let place = place.map_err(|error| failed("reopen", &error))?;
+    match place.and_then(|place| place.checkout) {
+        Some(checkout) if super::entry::resolved(&checkout) != super::entry::resolved(&request.path) => {
+            Err(WorkspaceError::BranchInUse { branch: branch.clone(), checkout })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives notes, and the branch.
+async fn make(
+    git: &GitWorkspace,
+    site: &Site<'_>,
+    plan: Plan,
+    turn: Turn,
+) -> Result<(Vec<String>, Option<String>), WorkspaceError> {
+    let Plan { target, make_at, work, mut notes } = plan;
+    let branch = match &target {
+        Target::Branch(name) => Some(name.clone()),
+        Target::Commit(_) => None,
+    };
+    let made_branch = branch.as_deref().filter(|_| make_at.is_some());
+    if let (Some(name), Some(start)) = (made_branch, &make_at) {
+        branch::make_new(&git.git, site.repository, name, start, site.session, Arc::clone(&turn)).await?;
+    }
+    match site.check_out(git, &target, work.as_ref(), &turn).await {
+        Ok(more) => {
+            notes.extend(more);
+            Ok((notes, branch))
+        }
+        Err(cause) => Err(fault(site.undo(git, made_branch, cause, turn).await)),
+    }
+}
+
+fn fault(cause: String) -> WorkspaceError {
+    WorkspaceError::Failed { action: "reopen", cause }
+}

@@ -1,0 +1,228 @@
+//! What a checkout holds, as git would commit it: seen through an index of ao's own, so that neither the checkout nor its
+//! index is changed.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::blocking;
+use super::entry::Entry;
+use super::git::{Call, Git, GitError};
+use super::tree;
+use crate::platform::file::remove_if_there;
+
+/// What the names of ao's own indexes and directories in the administrative directory start with.
+const SCRATCH: &str = "ao-scratch.";
+
+/// So much of names goes into one call, in bytes: far below what systems take.
+const MAX_NAMES_BYTES: usize = 64 * 1024;
+
+/// Room for the listing of some millions of files.
+const MAX_LISTING_BYTES: usize = 256 * 1024 * 1024;
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// What is checked out, staged and there, as object names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Snapshot {
+    /// The commit that is checked out.
+    pub(super) head: String,
+    /// The tree of the index.
+    pub(super) index: String,
+    /// The tree of all files that git does not ignore.
+    pub(super) files: String,
+}
+
+/// Takes snapshots of one checkout.
+#[derive(Debug)]
+pub(super) struct Camera<'a> {
+    git: &'a Git,
+    entry: &'a Entry,
+    checkout: &'a Path,
+    scratch: PathBuf,
+}
+
+impl<'a> Camera<'a> {
+    /// Takes away what a killed ao left in the administrative directory.
+    pub(super) async fn new(git: &'a Git, entry: &'a Entry, checkout: &'a Path) -> Result<Self, GitError> {
+        let admin = entry.admin.clone();
+        blocking(move || sweep(&admin)).await.map_err(|error| unusable("take away an old index", &error))?;
+        let unique = format!("{SCRATCH}{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Ok(Self { git, entry, checkout, scratch: entry.admin.join(unique) })
+    }
+
+    /// What it holds now. Its objects are in the repository afterwards, written through to the disk.
+    pub(super) async fn take(&self) -> Result<Snapshot, GitError> {
+        let head = self.plain().args(["rev-parse", "--verify", "--end-of-options", "HEAD^{commit}"]).text().await?;
+        let (index, scratch) = (self.entry.admin.join("index"), self.scratch.clone());
+        blocking(move || copy_if_there(&index, &scratch)).await.map_err(|error| unusable("copy the index", &error))?;
+        let index = self.through_scratch()?.arg("write-tree").text().await?;
+        self.through_scratch()?.args(["add", "--all"]).text().await?;
+        let files = self.through_scratch()?.arg("write-tree").text().await?;
+        Ok(Snapshot { head, index, files })
+    }
+
+    /// As [`take`](Self::take) where the directory is gone: nothing is known of its files but what was staged.
+    pub(super) async fn take_without_files(&self) -> Result<Snapshot, GitError> {
+        let call = || self.git.at(&self.entry.admin).git_dir(&self.entry.admin).config("core.fsync=all");
+        let head = call().args(["rev-parse", "--verify", "--end-of-options", "HEAD^{commit}"]).text().await?;
+        let committed = call().args(["rev-parse", "--verify", &format!("{head}^{{tree}}")]).text().await?;
+        // With conflicts in it, or unreadable, it gives no tree.
+        let index = call().arg("write-tree").text().await.unwrap_or(committed);
+        Ok(Snapshot { head, files: index.clone(), index })
+    }
+
+    /// The first file whose bytes the snapshot does not give back: git stores some changed, through a filter or by its
+    /// line endings. Only what differs from the commit is looked at.
+    pub(super) async fn first_unfaithful(&self, taken: &Snapshot) -> Result<Option<PathBuf>, GitError> {
+        let changed = self.plain().args(["diff-tree", "-r", "-z", "--no-renames", &taken.head, &taken.files]);
+        let changed = changed.max_output_bytes(MAX_LISTING_BYTES).bytes().await?;
+        let mut filtered = Vec::new();
+        for some in in_portions(&changed_files(&changed)) {
+            let names = some.iter().map(|(name, _)| OsString::from(name));
+            let raw = self.plain().args(["hash-object", "--no-filters", "--"]).args(names).text().await?;
+            let differ = some.iter().zip(raw.lines()).filter(|((_, stored), raw)| stored != raw);
+            filtered.extend(differ.map(|(file, _)| file.clone()));
+        }
+        let filtered = in_portions(&filtered).map(<[_]>::to_vec).collect::<Vec<_>>();
+        for some in filtered {
+            if let Some(name) = self.first_that_comes_back_changed(&some).await? {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn first_that_comes_back_changed(&self, files: &[(PathBuf, String)]) -> Result<Option<PathBuf>, GitError> {
+        let target = self.files_written_back();
+        let mut prefix = OsString::from("--prefix=");
+        prefix.push(&target);
+        prefix.push("/");
+        let names = files.iter().map(|(name, _)| name.clone());
+        let call = self.through_scratch()?.args(["checkout-index", "--force"]).arg(prefix).arg("--");
+        call.args(names.clone()).text().await?;
+        let (checkout, names) = (self.checkout.to_owned(), names.collect::<Vec<_>>());
+        let looked = blocking(move || {
+            let mut changed = None;
+            for name in names {
+                if std::fs::read(checkout.join(&name))? != std::fs::read(target.join(&name))? {
+                    changed = Some(name);
+                    break;
+                }
+            }
+            tree::delete(&target)?;
+            Ok(changed)
+        });
+        looked.await.map_err(|error| unusable("compare files", &error))
+    }
+
+    fn files_written_back(&self) -> PathBuf {
+        let mut path = self.scratch.clone().into_os_string();
+        path.push(".files");
+        PathBuf::from(path)
+    }
+
+    fn plain(&self) -> Call {
+        let call = self.git.worktree(&self.entry.admin, self.checkout);
+        call.timeout(self.git.settings().checkout_timeout)
+    }
+
+    fn through_scratch(&self) -> Result<Call, GitError> {
+        let Some(scratch) = self.scratch.to_str() else {
+            return Err(GitError::Unusable(format!("{} is not UTF-8", self.scratch.display())));
+        };
+        let mut call = self.plain().env("GIT_INDEX_FILE", scratch);
+        // Before 2.36 git has no `core.fsync`, and passes it over.
+        for value in ["core.fsync=all", "core.splitIndex=false", "core.safecrlf=false", "add.ignoreErrors=false"] {
+            call = call.config(value);
+        }
+        Ok(call)
+    }
+}
+
+impl Drop for Camera<'_> {
+    fn drop(&mut self) {
+        // What stays is swept by the next one, and goes with the administrative directory.
+        let _ = remove_if_there(&self.scratch);
+        let _ = tree::delete(&self.files_written_back());
+    }
+}
+
+fn sweep(admin: &Path) -> io::Result<()> {
+    for item in std::fs::read_dir(admin)? {
+        let item = item?;
+        if !item.file_name().as_bytes().starts_with(SCRATCH.as_bytes()) {
+            continue;
+        }
+        if item.file_type()?.is_dir() { tree::delete(&item.path())? } else { remove_if_there(&item.path())? }
+    }
+    Ok(())
+}
+
+fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match std::fs::copy(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => remove_if_there(to),
+        done => done.map(drop),
+    }
+}
+
+/// Name and object of each regular file that is new or different on the right side of a raw `diff-tree -z`.
+fn changed_files(raw: &[u8]) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    let mut parts = raw.split(|&byte| byte == 0);
+    while let (Some(change), Some(name)) = (parts.next(), parts.next()) {
+        let change = String::from_utf8_lossy(change);
+        let mut fields = change.split(' ').skip(1);
+        let (mode, object) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
+        if mode.starts_with("100") {
+            files.push((PathBuf::from(OsString::from_vec(name.to_vec())), object.to_owned()));
+        }
+    }
+    files
+}
+
+/// Portions whose names fit one call.
+fn in_portions(files: &[(PathBuf, String)]) -> impl Iterator<Item = &[(PathBuf, String)]> {
+    let mut rest = files;
+    std::iter::from_fn(move || {
+        let mut room = MAX_NAMES_BYTES;
+        let fits = rest.iter().take_while(|(name, _)| {
+            let needed = name.as_os_str().len() + 1;
+            let fits = needed <= room;
+            room = room.saturating_sub(needed);
+            fits
+        });
+        let (portion, after) = rest.split_at(fits.count().max(1).min(rest.len()));
+        rest = after;
+        (!portion.is_empty()).then_some(portion)
+    })
+}
+
+fn unusable(what: &str, error: &io::Error) -> GitError {
+    GitError::Unusable(format!("cannot {what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i05_no_file_is_left_out_of_the_portions() {
+        let long = "x".repeat(MAX_NAMES_BYTES + 1);
+        for sizes in [&[][..], &[1], &[MAX_NAMES_BYTES, 1], &[1, MAX_NAMES_BYTES, 5, 7], &[MAX_NAMES_BYTES / 2; 5]] {
+            let files: Vec<_> = sizes.iter().map(|&size| (PathBuf::from(&long[..size]), String::new())).collect();
+            assert_eq!(in_portions(&files).flatten().cloned().collect::<Vec<_>>(), files);
+        }
+    }
+
+    #[test]
+    fn names_of_every_kind_are_read_from_a_raw_diff() {
+        let raw = b":000000 100644 0 abc A\0a b\xff\0:100644 000000 abc 0 D\0gone\0:100644 120000 abc def T\0link\0\
+                    :100644 100755 abc def M\0tool\0";
+        let names = [OsString::from_vec(b"a b\xff".to_vec()), OsString::from("tool")].map(PathBuf::from);
+        let [first, second] = names;
+        assert_eq!(changed_files(raw), [(first, "abc".to_owned()), (second, "def".to_owned())]);
+    }
+}
