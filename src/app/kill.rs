@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Application;
 use super::error::{AppError, ErrorKind};
+use super::provision::on_work_of_kill;
 use super::writer::{Ended, Ending, unknown_session};
 use crate::domain::id::SessionId;
 use crate::domain::phase::{EndReason, Phase};
@@ -75,8 +76,7 @@ impl Application {
         {
             exit = Some(ended);
         }
-        let on_work = if session.facts.kill_preserves { OnWork::Preserve } else { OnWork::Keep };
-        let workspace = self.settle_workspace(session, on_work).await?;
+        let workspace = self.settle_workspace(session, on_work_of_kill(session)).await?;
         let ending = Ending { reason: EndReason::Killed, exit, output_tail };
         self.shared.writer.end(&session.id, &ending).await?;
         tracing::info!(session = %session.id, "killed");

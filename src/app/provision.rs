@@ -219,17 +219,10 @@ impl Application {
         let session = self.shared.writer.spawn_failed(id, cause, &ended).await?;
         let exit = self.stop_terminal(&session).await?;
         ended.exit = ended.exit.or(exit);
-        if session.facts.kill_requested_at.is_none()
-            && let Some(before) = &session.facts.restoring
-        {
+        if let Some(before) = &session.facts.restoring {
             return self.undo_restore(&session, before).await;
         }
-        let on_work = if session.facts.kill_preserves { OnWork::Preserve } else { OnWork::Keep };
-        self.undo_workspace(&session, on_work).await?;
-        if session.facts.restoring.is_some() {
-            // A killed session, not one that never was: its directory stays as after every kill.
-            return self.shared.writer.undone(id, &ended).await.map(drop);
-        }
+        self.undo_workspace(&session, on_work_of_kill(&session)).await?;
         if let Err(error) = self.shared.session_dirs.remove(id).await {
             self.shared.writer.note(id, &error.to_string()).await?;
         }
@@ -237,10 +230,13 @@ impl Application {
         Ok(())
     }
 
-    /// Takes back what a restore built: the workspace, if it had been gone. What was put back into it is saved again.
+    /// Takes back what a restore built: the workspace, if it had been gone. What was put back into it is saved again. Killed in
+    /// the middle of it, the session is over as it was, and its workspace goes as with the kill of any that is over.
     async fn undo_restore(&self, session: &Session, before: &Restoring) -> Result<(), AppError> {
         if !before.had_workspace {
             self.undo_workspace(session, OnWork::Preserve).await?;
+        } else if session.facts.kill_requested_at.is_some() {
+            self.undo_workspace(session, on_work_of_kill(session)).await?;
         }
         self.shared.writer.restore_undone(&session.id).await?;
         Ok(())
@@ -276,6 +272,11 @@ impl Application {
     pub(super) fn terminal_key(&self, id: &SessionId) -> TerminalKey {
         TerminalKey { session: id.clone(), session_dir: self.shared.session_dirs.path(id) }
     }
+}
+
+/// What becomes of work in the workspace of a session that is to end.
+pub(super) fn on_work_of_kill(session: &Session) -> OnWork {
+    if session.facts.kill_preserves { OnWork::Preserve } else { OnWork::Keep }
 }
 
 fn interrupted(cause: &str) -> StepFailure {
