@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ao::ports::workspace::{Checkout, OnWork, Removal, WorkspaceError, WorkspaceRef, WorkspaceRequest};
+use ao::ports::workspace::{Checkout, OnWork, Removal, Reopened, WorkspaceError, WorkspaceRef, WorkspaceRequest};
 use ao::testing::git::GitScratch;
-use ao::testing::workspace::{WorkspaceFixture, recorded, removed};
+use ao::testing::workspace::{WorkspaceFixture, again, recorded, removed};
 
 use crate::git_fixture::GitFixture;
 
@@ -49,6 +49,16 @@ impl Place {
 
     pub(crate) async fn remove(&self, workspace: &WorkspaceRef) -> Removal {
         self.fixture.workspace().remove(workspace, OnWork::Keep).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Removes it, saving its work.
+    pub(crate) async fn save(&self, workspace: &WorkspaceRef) -> Removal {
+        let removal = self.fixture.workspace().remove(workspace, OnWork::Preserve).await;
+        removal.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) async fn reopen(&self, workspace: &WorkspaceRef) -> Reopened {
+        self.fixture.workspace().reopen(&again(workspace)).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// A workspace is made, is clean, and goes again with its branch.

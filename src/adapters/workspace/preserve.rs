@@ -113,22 +113,26 @@ impl Store<'_> {
     }
 
     /// Saves what a checkout holds. Neither it nor its index is changed. On success the reference was read back, every
-    /// object is there, every file comes back from them as it is, and a second look found nothing else than what was
+    /// object is there, every file comes back from them as it is, and a last look found nothing else than what was
     /// saved.
     pub(super) async fn save(&self, entry: &Entry, checkout: &Path, turn: &Turn) -> Result<PreservedWork, Unsaved> {
+        let earlier = self.not_put_back(entry).await?;
         let camera = Camera::new(self.git, entry, checkout).await?;
         let mut seen = camera.take().await?;
         for _ in 0..ATTEMPTS {
-            if let Some(name) = camera.first_unfaithful(&seen).await? {
-                let name = name.display();
-                return Err(Unsaved::Keep(format!(
-                    "git would not give {name} back as it is now (a filter or its line endings)"
-                )));
-            }
-            let work = self.record(entry, &seen, Earlier::UnlessPutBack, turn).await?;
-            let now = camera.take().await?;
+            let unfaithful = camera.first_unfaithful(&seen).await?;
+            let mut now = camera.take().await?;
             if now == seen {
-                return Ok(work);
+                if let Some(name) = unfaithful {
+                    let name = name.display();
+                    let cause = format!("git would not give {name} back as it is (a filter or its line endings)");
+                    return Err(Unsaved::Keep(cause));
+                }
+                let work = self.record(entry, &seen, earlier.as_deref(), turn).await?;
+                now = camera.take().await?;
+                if now == seen {
+                    return Ok(work);
+                }
             }
             seen = now;
         }
@@ -139,7 +143,8 @@ impl Store<'_> {
     pub(super) async fn rescue(&self, entry: &Entry, turn: &Turn) -> Result<(), GitError> {
         if self.is_left_behind(entry).await? {
             let left = Camera::new(self.git, entry, &entry.admin).await?.take_without_files().await?;
-            self.record(entry, &left, Earlier::Always, turn).await?;
+            let held = self.held().await?.map(|held| held.commit);
+            self.record(entry, &left, held.as_deref(), turn).await?;
         }
         Ok(())
     }
@@ -147,35 +152,37 @@ impl Store<'_> {
     /// Whether [`rescue`](Self::rescue) would save something: there is something, and not all of it is saved already.
     pub(super) async fn is_left_behind(&self, entry: &Entry) -> Result<bool, GitError> {
         let call = || self.git.at(&entry.admin).git_dir(&entry.admin);
-        let head = call().args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).answer().await?;
+        let commit = call().args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).answer().await?;
         // On a branch without a commit.
-        let Some(head) = head else { return Ok(false) };
-        let is_staged =
-            async |tree: &str| match call().args(["diff-index", "--cached", "--quiet", tree, "--"]).answer().await {
+        let Some(commit) = commit else { return Ok(false) };
+        let index_is = async |tree: &str| {
+            let same = call().args(["diff-index", "--cached", "--quiet", tree, "--"]).answer().await;
+            match same {
                 Ok(same) => Ok(same.is_some()),
                 // An index that cannot be read holds nothing any more.
-                Err(GitError::Refused { .. }) => Ok(tree == head),
+                Err(GitError::Refused { .. }) => Ok(tree == commit),
                 Err(error) => Err(error),
-            };
-        if is_staged(&head).await? && !keep::loose_head(&call()).await? {
+            }
+        };
+        if index_is(&commit).await? && !keep::loose_head(&call()).await? {
             return Ok(false);
         }
-        let held = match self.held().await? {
+        let saved = match self.held().await? {
             Some(held) => self.read(&held.commit).await?,
             None => None,
         };
-        match held {
-            Some(held) if held.snapshot.head == head => Ok(!is_staged(&held.snapshot.index).await?),
+        match saved {
+            Some(saved) if saved.snapshot.head == commit => Ok(!index_is(&saved.snapshot.index).await?),
             _ => Ok(true),
         }
     }
 
-    /// Makes the commits and the reference, and reads them back.
+    /// Makes the commits and the reference, and reads them back. `earlier` is held by them.
     async fn record(
         &self,
         entry: &Entry,
         work: &Snapshot,
-        earlier: Earlier,
+        earlier: Option<&str>,
         turn: &Turn,
     ) -> Result<PreservedWork, GitError> {
         let held = self.held().await?;
@@ -189,8 +196,6 @@ impl Store<'_> {
             return Ok(held.clone());
         }
         let old = held.map(|held| held.commit);
-        let is_superseded = earlier == Earlier::UnlessPutBack && entry.put_back == old;
-        let earlier = old.as_deref().filter(|_| !is_superseded);
         let commit = self.commit(work, branch.as_deref(), earlier).await?;
         let session = self.session;
         let update = self.call().config("core.fsync=all").args(["update-ref", "--create-reflog", "-m"]);
@@ -246,22 +251,26 @@ impl Store<'_> {
         Ok(Some(format!("work of an earlier session of that name was found; {aside} holds it now")))
     }
 
-    /// Lets go of saved work that was put back into the checkout.
-    pub(super) async fn let_go(&self, entry: &Entry, turn: &Turn) -> Result<(), GitError> {
-        let (Some(put_back), Some(held)) = (&entry.put_back, self.held().await?) else { return Ok(()) };
-        if *put_back != held.commit {
-            return Ok(());
+    /// The saved work that will be held once this checkout is gone: what was put back into it is in it, and what came of
+    /// that is what counts.
+    pub(super) async fn not_put_back(&self, entry: &Entry) -> Result<Option<String>, GitError> {
+        let Some(held) = self.held().await? else { return Ok(None) };
+        if entry.put_back.as_ref() != Some(&held.commit) {
+            return Ok(Some(held.commit));
         }
-        let call = self.call().args(["update-ref", "-d", &held.reference, &held.commit]);
+        Ok(self.read(&held.commit).await?.and_then(|saved| saved.earlier))
+    }
+
+    /// Lets go of saved work that was put back into the checkout, but not of what was saved before it.
+    pub(super) async fn let_go(&self, entry: &Entry, turn: &Turn) -> Result<(), GitError> {
+        let Some(held) = self.held().await?.filter(|held| entry.put_back.as_ref() == Some(&held.commit)) else {
+            return Ok(());
+        };
+        let call = self.call().args(["update-ref", "-m", "ao: put back"]);
+        let call = match self.not_put_back(entry).await? {
+            Some(earlier) => call.args([&held.reference, &earlier, &held.commit]),
+            None => call.args(["-d", &held.reference, &held.commit]),
+        };
         call.change_to_the_end(Arc::clone(turn)).await.map(drop)
     }
-}
-
-/// What becomes of work that was saved before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Earlier {
-    /// It is held by what is saved now.
-    Always,
-    /// As `Always`, unless it was put back into this checkout: what came of it is saved now.
-    UnlessPutBack,
 }

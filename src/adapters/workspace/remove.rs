@@ -96,14 +96,14 @@ pub(super) async fn assess(
     let failed = |error: git::GitError| failed("assess", &error);
     let base = workspace.base_commit.as_deref();
     let goes = branch::goes(&git.git, repository, &workspace.branch, session, base, Some(path)).await;
-    let held = Store { git: &git.git, repository, session }.held().await.map_err(failed)?;
-    let is_complete = found.is_complete(session);
-    let put_back = found.entry.and_then(|entry| entry.put_back).filter(|_| is_complete);
-    let preserved = if verdict == Verdict::Save {
-        Some(PreservedWork { reference: PreservedWork::reference_of(session), commit: String::new() })
-    } else {
-        held.filter(|held| put_back.is_none_or(|put_back| put_back != held.commit))
+    let store = Store { git: &git.git, repository, session };
+    let commit = match &found.entry {
+        // There is none yet.
+        _ if verdict == Verdict::Save => Some(String::new()),
+        Some(entry) if found.is_complete(session) => store.not_put_back(entry).await.map_err(failed)?,
+        _ => store.held().await.map_err(failed)?.map(|held| held.commit),
     };
+    let preserved = commit.map(|commit| PreservedWork { reference: PreservedWork::reference_of(session), commit });
     Ok(gone(found.there, goes.map_err(failed)?.is_some(), preserved))
 }
 

@@ -2,7 +2,8 @@
 //! index is changed.
 
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,39 +76,30 @@ impl<'a> Camera<'a> {
     }
 
     /// The first file whose bytes the snapshot does not give back: git stores some changed, through a filter or by its
-    /// line endings. Only what differs from the commit is looked at.
+    /// line endings, or the file changed since. Only what differs from the commit is looked at.
     pub(super) async fn first_unfaithful(&self, taken: &Snapshot) -> Result<Option<PathBuf>, GitError> {
         let changed = self.plain().args(["diff-tree", "-r", "-z", "--no-renames", &taken.head, &taken.files]);
         let changed = changed.max_output_bytes(MAX_LISTING_BYTES).bytes().await?;
-        let mut filtered = Vec::new();
         for some in in_portions(&changed_files(&changed)) {
-            let names = some.iter().map(|(name, _)| OsString::from(name));
-            let raw = self.plain().args(["hash-object", "--no-filters", "--"]).args(names).text().await?;
-            let differ = some.iter().zip(raw.lines()).filter(|((_, stored), raw)| stored != raw);
-            filtered.extend(differ.map(|(file, _)| file.clone()));
-        }
-        let filtered = in_portions(&filtered).map(<[_]>::to_vec).collect::<Vec<_>>();
-        for some in filtered {
-            if let Some(name) = self.first_that_comes_back_changed(&some).await? {
+            if let Some(name) = self.first_that_comes_back_changed(some.to_vec()).await? {
                 return Ok(Some(name));
             }
         }
         Ok(None)
     }
 
-    async fn first_that_comes_back_changed(&self, files: &[(PathBuf, String)]) -> Result<Option<PathBuf>, GitError> {
+    async fn first_that_comes_back_changed(&self, names: Vec<PathBuf>) -> Result<Option<PathBuf>, GitError> {
         let target = self.files_written_back();
         let mut prefix = OsString::from("--prefix=");
         prefix.push(&target);
         prefix.push("/");
-        let names = files.iter().map(|(name, _)| name.clone());
         let call = self.through_scratch()?.args(["checkout-index", "--force"]).arg(prefix).arg("--");
-        call.args(names.clone()).text().await?;
-        let (checkout, names) = (self.checkout.to_owned(), names.collect::<Vec<_>>());
+        call.args(names.iter().cloned()).text().await?;
+        let checkout = self.checkout.to_owned();
         let looked = blocking(move || {
             let mut changed = None;
             for name in names {
-                if std::fs::read(checkout.join(&name))? != std::fs::read(target.join(&name))? {
+                if !is_same(&checkout.join(&name), &target.join(&name))? {
                     changed = Some(name);
                     break;
                 }
@@ -168,27 +160,45 @@ fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Name and object of each regular file that is new or different on the right side of a raw `diff-tree -z`.
-fn changed_files(raw: &[u8]) -> Vec<(PathBuf, String)> {
+/// Whether two files hold the same bytes; one that is not there is not the same.
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let open = |path: &Path| match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        file => file.map(BufReader::new).map(Some),
+    };
+    let (Some(mut one), Some(mut other)) = (open(one)?, open(other)?) else { return Ok(false) };
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let length = left.len().min(right.len());
+        if left[..length] != right[..length] {
+            return Ok(false);
+        }
+        if length == 0 {
+            return Ok(left.len() == right.len());
+        }
+        one.consume(length);
+        other.consume(length);
+    }
+}
+
+/// Each regular file that is new or different on the right side of a raw `diff-tree -z`.
+fn changed_files(raw: &[u8]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut parts = raw.split(|&byte| byte == 0);
     while let (Some(change), Some(name)) = (parts.next(), parts.next()) {
-        let change = String::from_utf8_lossy(change);
-        let mut fields = change.split(' ').skip(1);
-        let (mode, object) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
-        if mode.starts_with("100") {
-            files.push((PathBuf::from(OsString::from_vec(name.to_vec())), object.to_owned()));
+        if change.split(|&byte| byte == b' ').nth(1).is_some_and(|mode| mode.starts_with(b"100")) {
+            files.push(PathBuf::from(OsString::from_vec(name.to_vec())));
         }
     }
     files
 }
 
 /// Portions whose names fit one call.
-fn in_portions(files: &[(PathBuf, String)]) -> impl Iterator<Item = &[(PathBuf, String)]> {
+fn in_portions(files: &[PathBuf]) -> impl Iterator<Item = &[PathBuf]> {
     let mut rest = files;
     std::iter::from_fn(move || {
         let mut room = MAX_NAMES_BYTES;
-        let fits = rest.iter().take_while(|(name, _)| {
+        let fits = rest.iter().take_while(|name| {
             let needed = name.as_os_str().len() + 1;
             let fits = needed <= room;
             room = room.saturating_sub(needed);
@@ -212,8 +222,27 @@ mod tests {
     fn i05_no_file_is_left_out_of_the_portions() {
         let long = "x".repeat(MAX_NAMES_BYTES + 1);
         for sizes in [&[][..], &[1], &[MAX_NAMES_BYTES, 1], &[1, MAX_NAMES_BYTES, 5, 7], &[MAX_NAMES_BYTES / 2; 5]] {
-            let files: Vec<_> = sizes.iter().map(|&size| (PathBuf::from(&long[..size]), String::new())).collect();
+            let files: Vec<_> = sizes.iter().map(|&size| PathBuf::from(&long[..size])).collect();
             assert_eq!(in_portions(&files).flatten().cloned().collect::<Vec<_>>(), files);
+        }
+    }
+
+    #[test]
+    fn i05_files_are_compared_to_their_last_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = vec![7; 100_000];
+        let mut other = long.clone();
+        other[99_999] = 8;
+        let contents = [vec![], vec![1], long[..50_000].to_vec(), long, other];
+        let files: Vec<_> = (0..contents.len()).map(|number| dir.path().join(number.to_string())).collect();
+        for (file, content) in files.iter().zip(&contents) {
+            std::fs::write(file, content).unwrap();
+        }
+        for (one, left) in files.iter().zip(&contents) {
+            assert!(!is_same(one, &dir.path().join("none")).unwrap());
+            for (other, right) in files.iter().zip(&contents) {
+                assert_eq!(is_same(one, other).unwrap(), left == right);
+            }
         }
     }
 
@@ -222,7 +251,6 @@ mod tests {
         let raw = b":000000 100644 0 abc A\0a b\xff\0:100644 000000 abc 0 D\0gone\0:100644 120000 abc def T\0link\0\
                     :100644 100755 abc def M\0tool\0";
         let names = [OsString::from_vec(b"a b\xff".to_vec()), OsString::from("tool")].map(PathBuf::from);
-        let [first, second] = names;
-        assert_eq!(changed_files(raw), [(first, "abc".to_owned()), (second, "def".to_owned())]);
+        assert_eq!(changed_files(raw), names);
     }
 }

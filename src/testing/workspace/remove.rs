@@ -144,6 +144,12 @@ pub async fn i05_work_that_was_saved_before_is_never_dropped(fixture: &impl Work
     let reopened = reopen(fixture, &workspace).await;
     assert_eq!(std::fs::read(request.path.join("file.txt")).expect("it is there"), b"second");
     assert!(reopened.notes.iter().any(|note| note.contains(&first.commit)), "{:?}", reopened.notes);
+    // The second is in the workspace, so that it need not be held any more; the first is not.
+    fixture.commit(&request.path, "file.txt").await;
+    let said = fixture.workspace().assess(&workspace, OnWork::Keep).await.expect("it can be known");
+    let done = remove(fixture, &workspace).await;
+    assert_eq!(done, Removal::Removed { branch_deleted: false, preserved: Some(first) });
+    assert_eq!(said, done);
 }
 
 /// Wherever a removal that saves is cut off, the work is in the workspace or comes back.

@@ -1,0 +1,167 @@
+//! What became of branch, directory and repository since: each is found again, or the refusal says why.
+
+use std::path::PathBuf;
+
+use ao::ports::workspace::{Removal, WorkspaceError, WorkspaceRef};
+use ao::testing::workspace::{WorkspaceFixture, again, removed};
+
+use super::support::{Place, script, text};
+
+async fn place() -> (Place, PathBuf, WorkspaceRef) {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    (place, path, workspace)
+}
+
+#[tokio::test]
+async fn a_branch_the_agent_renamed_is_found_under_its_new_name() {
+    let (place, path, workspace) = place().await;
+    place.git(&workspace.path, &["branch", "-m", "feature"]).await;
+    let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
+    assert_eq!(place.remove(&workspace).await, removed(false));
+    let listed = place.fixture.workspace();
+    let repository = workspace.repository.as_ref().unwrap();
+    assert_eq!(listed.owned(repository, &place.scratch().path("worktrees")).await.unwrap(), []);
+    for how in ["by its mark", "there", "by the entry", "by the saved work"] {
+        if how == "by the entry" {
+            std::fs::remove_dir_all(&workspace.path).unwrap();
+        }
+        if how == "by the saved work" {
+            std::fs::write(workspace.path.join("more.txt"), "").unwrap();
+            place.save(&workspace).await;
+            // Even without the mark: reflogs expire.
+            place.git(&path, &["reflog", "expire", "--expire=all", "feature"]).await;
+        }
+        let reopened = place.reopen(&workspace).await;
+        assert_eq!((reopened.branch.as_str(), reopened.made), ("feature", how != "there"), "{how}");
+        assert_eq!(place.fixture.branch_of(&workspace.path).await, "feature", "{how}");
+        assert_eq!(place.git(&workspace.path, &["rev-parse", "HEAD"]).await, commit);
+    }
+    assert_eq!(place.fixture.status(&workspace.path).await, "?? more.txt");
+}
+
+#[tokio::test]
+async fn i05_a_branch_that_is_gone_is_made_again_where_the_work_was_and_then_survives() {
+    let (place, path, workspace) = place().await;
+    let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
+    std::fs::write(workspace.path.join("more.txt"), "").unwrap();
+    place.save(&workspace).await;
+    place.git(&path, &["branch", "-q", "-D", "ao/app-1"]).await;
+    let reopened = place.reopen(&workspace).await;
+    assert!(reopened.notes.iter().any(|note| note.contains("made again")), "{reopened:?}");
+    assert_eq!(place.git(&path, &["rev-parse", "ao/app-1"]).await, commit);
+    assert_eq!(place.fixture.status(&workspace.path).await, "?? more.txt");
+    // Nothing else than the saved work, which goes, holds the commit.
+    std::fs::remove_file(workspace.path.join("more.txt")).unwrap();
+    assert_eq!(place.remove(&workspace).await, removed(false));
+    assert_eq!(place.git(&path, &["rev-parse", "ao/app-1"]).await, commit);
+}
+
+#[tokio::test]
+async fn i05_work_is_not_put_onto_a_branch_that_moved_on() {
+    let (place, path, workspace) = place().await;
+    std::fs::write(workspace.path.join("file.txt"), "work").unwrap();
+    let Removal::Removed { preserved: Some(work), .. } = place.save(&workspace).await else { panic!("it is saved") };
+    place.scratch().commit(&path, "theirs.txt", "").await;
+    place.git(&path, &["branch", "ao/app-1"]).await;
+    let reopened = place.reopen(&workspace).await;
+    assert!(reopened.notes.iter().any(|note| note.contains("git stash apply")), "{reopened:?}");
+    assert_eq!(place.fixture.status(&workspace.path).await, "");
+    place.git(&workspace.path, &["stash", "apply", "-q", "--index", &work.commit]).await;
+    assert_eq!(std::fs::read(workspace.path.join("file.txt")).unwrap(), b"work");
+}
+
+#[tokio::test]
+async fn a_branch_that_somebody_is_on_is_refused_and_everything_stays() {
+    let (place, path, workspace) = place().await;
+    place.scratch().commit(&workspace.path, "new.txt", "").await;
+    std::fs::write(workspace.path.join("more.txt"), "").unwrap();
+    let Removal::Removed { preserved: Some(work), .. } = place.save(&workspace).await else { panic!("it is saved") };
+    place.git(&path, &["checkout", "-q", "ao/app-1"]).await;
+    let outcome = place.fixture.workspace().reopen(&again(&workspace)).await;
+    let Err(WorkspaceError::BranchInUse { branch, checkout }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((branch.as_str(), checkout), ("ao/app-1", path.clone()));
+    assert!(!workspace.path.exists());
+    assert_eq!(place.git(&path, &["rev-parse", &work.reference]).await, work.commit);
+    place.git(&path, &["checkout", "-q", "main"]).await;
+    place.reopen(&workspace).await;
+    assert_eq!(place.fixture.status(&workspace.path).await, "?? more.txt");
+}
+
+#[tokio::test]
+async fn i05_a_reopen_that_fails_leaves_everything_as_it_was() {
+    let (place, path, workspace) = place().await;
+    place.scratch().commit(&workspace.path, ".gitattributes", "*.bin filter=late\n").await;
+    std::fs::write(workspace.path.join("a.bin"), "work").unwrap();
+    let Removal::Removed { preserved: Some(work), .. } = place.save(&workspace).await else { panic!("it is saved") };
+    place.git(&path, &["config", "filter.late.smudge", "ao-no-such-program"]).await;
+    place.git(&path, &["config", "filter.late.required", "true"]).await;
+    let outcome = place.fixture.workspace().reopen(&again(&workspace)).await;
+    let Err(WorkspaceError::Failed { cause, .. }) = outcome else { panic!("{outcome:?}") };
+    assert!(cause.contains("saved work cannot be put back") && !cause.contains("This is left"), "{cause}");
+    assert!(!workspace.path.exists() && !path.join(".git/worktrees/app-1").exists());
+    assert_eq!(place.git(&path, &["rev-parse", &work.reference]).await, work.commit);
+    place.git(&path, &["config", "--unset", "filter.late.smudge"]).await;
+    place.git(&path, &["config", "--unset", "filter.late.required"]).await;
+    place.reopen(&workspace).await;
+    assert_eq!(std::fs::read(workspace.path.join("a.bin")).unwrap(), b"work");
+}
+
+#[tokio::test]
+async fn i05_an_outcome_that_is_not_what_was_saved_goes_on_being_held() {
+    let (place, path, workspace) = place().await;
+    std::fs::write(workspace.path.join("new.txt"), "work").unwrap();
+    let Removal::Removed { preserved: Some(work), .. } = place.save(&workspace).await else { panic!("it is saved") };
+    let hooks = place.scratch().path("hooks");
+    script(&hooks.join("post-checkout"), "#!/bin/sh\ntouch hooked\n");
+    place.git(&path, &["config", "core.hooksPath", text(&hooks)]).await;
+    let reopened = place.reopen(&workspace).await;
+    assert!(reopened.notes.iter().any(|note| note.contains("not exactly")), "{reopened:?}");
+    assert_eq!(std::fs::read(workspace.path.join("new.txt")).unwrap(), b"work");
+    for file in ["new.txt", "hooked"] {
+        std::fs::remove_file(workspace.path.join(file)).unwrap();
+    }
+    let removal = place.remove(&workspace).await;
+    assert!(matches!(&removal, Removal::Removed { preserved: Some(held), .. } if *held == work), "{removal:?}");
+}
+
+#[tokio::test]
+async fn i05_a_repository_that_was_moved_is_bound_again_and_loses_nothing() {
+    let (place, path, workspace) = place().await;
+    std::fs::write(workspace.path.join("new.txt"), "work").unwrap();
+    let moved = place.scratch().path("moved");
+    std::fs::rename(&path, &moved).unwrap();
+    let gone = WorkspaceRef { repository: None, ..workspace.clone() };
+    assert!(matches!(place.save(&gone).await, Removal::Kept { .. }));
+    let workspace = WorkspaceRef { repository: Some(place.scratch().describe(&moved).await), ..workspace };
+    let reopened = place.reopen(&workspace).await;
+    assert!(!reopened.made && reopened.notes.len() == 1, "{reopened:?}");
+    assert_eq!(place.fixture.status(&workspace.path).await, "?? new.txt");
+
+    let back = place.scratch().path("moved again");
+    std::fs::rename(&moved, &back).unwrap();
+    let workspace = WorkspaceRef { repository: Some(place.scratch().describe(&back).await), ..workspace };
+    let removal = place.save(&workspace).await;
+    assert!(matches!(removal, Removal::Removed { preserved: Some(_), .. }), "{removal:?}");
+    place.reopen(&workspace).await;
+    assert_eq!(place.fixture.status(&workspace.path).await, "?? new.txt");
+}
+
+#[tokio::test]
+async fn saved_work_that_somebody_took_away_is_a_note() {
+    let (place, path, workspace) = place().await;
+    std::fs::write(workspace.path.join("new.txt"), "work").unwrap();
+    let Removal::Removed { preserved: Some(work), .. } = place.save(&workspace).await else { panic!("it is saved") };
+    place.git(&path, &["update-ref", "-d", &work.reference]).await;
+    // The commit is still there, and on record.
+    let request = ao::ports::workspace::ReopenRequest { preserved: Some(work), ..again(&workspace) };
+    let adapter = place.fixture.workspace();
+    adapter.reopen(&request).await.unwrap();
+    assert_eq!(place.fixture.status(&workspace.path).await, "?? new.txt");
+    std::fs::remove_file(workspace.path.join("new.txt")).unwrap();
+    assert_eq!(place.remove(&workspace).await, removed(true));
+    place.git(&path, &["gc", "-q", "--prune=now"]).await;
+    let reopened = adapter.reopen(&request).await.unwrap();
+    assert!(reopened.notes.iter().any(|note| note.contains("not in the repository any more")), "{reopened:?}");
+}
