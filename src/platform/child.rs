@@ -1,4 +1,4 @@
-//! Running a program to its end: without standard input, in a process group of its own, bounded in time and output.
+//! Running a program to its end: without standard input unless it is given one, in a process group of its own, bounded in time and output.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,8 +8,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Child;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin};
 
 /// At most this much of each output stream is kept unless asked otherwise, in bytes; the rest is read and dropped.
 const MAX_OUTPUT_BYTES: usize = 8 * 1024 * 1024;
@@ -25,6 +25,7 @@ pub struct Program {
     args: Vec<OsString>,
     cwd: Option<PathBuf>,
     env: BTreeMap<String, String>,
+    stdin: Vec<u8>,
     timeout: Duration,
     grace: Duration,
     max_output_bytes: usize,
@@ -93,8 +94,16 @@ impl Program {
     /// A program by absolute path (or looked up on `env`'s `PATH` by the system), with its complete environment.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, env: BTreeMap<String, String>, timeout: Duration) -> Self {
-        let max_output_bytes = MAX_OUTPUT_BYTES;
-        Self { path: path.into(), args: Vec::new(), cwd: None, env, timeout, grace: Duration::ZERO, max_output_bytes }
+        Self {
+            path: path.into(),
+            args: Vec::new(),
+            cwd: None,
+            env,
+            stdin: Vec::new(),
+            timeout,
+            grace: Duration::ZERO,
+            max_output_bytes: MAX_OUTPUT_BYTES,
+        }
     }
 
     /// Keeps up to this much of each output stream, in bytes; without it 8 MiB.
@@ -140,6 +149,13 @@ impl Program {
         self
     }
 
+    /// Gives it this to read as its standard input. One that ends without having read all of it is not complained about.
+    #[must_use]
+    pub fn stdin(mut self, stdin: impl Into<Vec<u8>>) -> Self {
+        self.stdin = stdin.into();
+        self
+    }
+
     /// Runs it to its end. Dropping the future kills it with its children. What it leaves in the background when it ends
     /// is left alone; its pipes are closed.
     ///
@@ -147,13 +163,13 @@ impl Program {
     /// [`ChildError`]; an exit code other than 0 is no error here.
     #[expect(clippy::disallowed_methods, reason = "the one place that runs helper programs")]
     pub async fn run(self) -> Result<Output, ChildError> {
-        let Self { path: program, args, cwd, env, timeout, grace, max_output_bytes } = self;
+        let Self { path: program, args, cwd, env, stdin, timeout, grace, max_output_bytes } = self;
         let mut command = tokio::process::Command::new(&program);
         command
             .args(args)
             .env_clear()
             .envs(env)
-            .stdin(Stdio::null())
+            .stdin(if stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -163,7 +179,7 @@ impl Program {
         }
         let mut child = command.spawn().map_err(|source| ChildError::Start { program: program.clone(), source })?;
         let group = GroupGuard::of(child.id());
-        let run = to_its_end(&mut child, max_output_bytes);
+        let run = to_its_end(&mut child, &stdin, max_output_bytes);
         tokio::pin!(run);
         match tokio::time::timeout(timeout, &mut run).await {
             Ok(Ok(output)) => {
@@ -182,11 +198,16 @@ impl Program {
     }
 }
 
-async fn to_its_end(child: &mut Child, max_output_bytes: usize) -> io::Result<Output> {
+async fn to_its_end(child: &mut Child, stdin: &[u8], max_output_bytes: usize) -> io::Result<Output> {
     let (mut stdout, mut stderr) = (Kept::up_to(max_output_bytes), Kept::up_to(max_output_bytes));
     let pipes = (child.stdout.take(), child.stderr.take());
+    let input = child.stdin.take();
     let status = {
-        let reading = async { tokio::try_join!(stdout.read(pipes.0), stderr.read(pipes.1)) };
+        let feeding = async {
+            feed(input, stdin).await;
+            Ok(())
+        };
+        let reading = async { tokio::try_join!(stdout.read(pipes.0), stderr.read(pipes.1), feeding) };
         tokio::pin!(reading);
         tokio::select! {
             read = &mut reading => {
@@ -195,12 +216,20 @@ async fn to_its_end(child: &mut Child, max_output_bytes: usize) -> io::Result<Ou
             }
             status = child.wait() => {
                 // No end within the bound means that somebody else holds the pipes.
-                tokio::time::timeout(DRAIN, reading).await.unwrap_or(Ok(((), ())))?;
+                tokio::time::timeout(DRAIN, reading).await.unwrap_or(Ok(((), (), ())))?;
                 status?
             }
         }
     };
     Ok(Output { status, stdout: stdout.bytes, stderr: stderr.bytes, is_truncated: stdout.is_truncated })
+}
+
+/// Writes all of it, as far as it is read, and closes it.
+async fn feed(input: Option<ChildStdin>, bytes: &[u8]) {
+    if let Some(mut input) = input {
+        // Who does not read it to its end has its reasons, and an exit code.
+        let _ = input.write_all(bytes).await;
+    }
 }
 
 /// What is kept of an output stream.
@@ -320,6 +349,16 @@ mod tests {
         let output = shell("head -c 9000000 /dev/zero", Duration::from_secs(60)).env("PATH", "/usr/bin:/bin");
         let output = output.run().await.unwrap();
         assert_eq!((output.stdout.len(), output.is_truncated), (MAX_OUTPUT_BYTES, true));
+    }
+
+    #[tokio::test]
+    async fn standard_input_is_what_was_given_and_else_empty() {
+        let input = vec![7; 300_000];
+        let run = |script: &str| shell(script, Duration::from_secs(20)).env("PATH", "/usr/bin:/bin");
+        assert!(run("cat").stdin(input.clone()).run().await.unwrap().stdout == input, "it arrived changed");
+        assert_eq!(run("cat").run().await.unwrap().stdout, b"");
+        let unread = run("exit 3").stdin(input).run().await.unwrap();
+        assert_eq!(unread.status.code(), Some(3), "what is not read is no trouble");
     }
 
     #[tokio::test]
