@@ -264,3 +264,20 @@ async fn i02_an_agent_whose_supervisor_died_before_the_record_is_found_and_ended
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_agent_that_ends_because_its_terminal_is_gone_was_lost() {
+    check(Pty::new(), async |bench: Bench| {
+        // Whatever an agent makes of it, and whoever of the two notices first.
+        for script in ["while :; do sleep 0.05; done", "trap 'exit 0' HUP; while :; do sleep 0.05; done"] {
+            let key = write(&bench, script);
+            let (_, supervisor) = supervise(&bench, &key).await;
+            launch::await_start(&key.session_dir, Duration::from_secs(10)).await.unwrap();
+            let holder = process::stat(supervisor.pid).unwrap().unwrap().parent;
+            tree::send(process::identity(holder).unwrap().unwrap(), Signal::KILL).unwrap();
+            bench.until_dead(&key).await;
+            assert_eq!(launch::exit(&key.session_dir).unwrap(), Some(Exit::Unknown), "{script}");
+        }
+    })
+    .await;
+}

@@ -6,7 +6,7 @@
 //!
 //! What the keyboard sends (`SIGINT`, `SIGQUIT`, `SIGTSTP`) reaches the agent from the terminal itself and is survived here, as
 //! in a shell; what is sent to this process (`SIGTERM`, `SIGHUP`) is passed on to the agent. Either way the agent's end, not the
-//! signal, ends the supervisor.
+//! signal, ends the supervisor. An agent that ends when its terminal is gone was lost: its exit is recorded as unknown.
 
 use std::fs::File;
 use std::io;
@@ -47,7 +47,7 @@ pub fn run(session_dir: &Path, ready: impl AsyncFnOnce(&LaunchSpec) -> io::Resul
         let agent = started(session_dir, &mut child, me).await?;
         let exit = loop {
             tokio::select! {
-                status = child.wait() => break known_exit(status),
+                status = child.wait() => break if is_terminal_gone() { Exit::Unknown } else { known_exit(status) },
                 passed_on = signals.next() => {
                     if let Err(error) = tree::send(agent.process, passed_on) {
                         // Whoever sent it sees that the agent goes on, and can insist.
@@ -127,6 +127,13 @@ pub(super) fn check_directory(spec: &LaunchSpec) -> io::Result<()> {
 /// The refusal to run the program, with its name.
 pub(super) fn cannot_run(spec: &LaunchSpec, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{error}: {}", spec.command.program.display()))
+}
+
+/// Whether this process's terminal was taken away from it and its agent, because the multiplexer died. The hang-up, which not
+/// only this process is told of, ends most agents: then it is the terminal that was lost, whatever the agent made of it.
+fn is_terminal_gone() -> bool {
+    // Other standard input than a terminal gives another error.
+    rustix::termios::tcgetwinsize(rustix::stdio::stdin()) == Err(rustix::io::Errno::IO)
 }
 
 /// How the agent ended; an error to find that out must not keep its end from being recorded.
