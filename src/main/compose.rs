@@ -13,7 +13,7 @@ use ao::adapters::clock::SystemClock;
 use ao::adapters::messenger::InboxMessenger;
 use ao::adapters::repo::GixRepoResolver;
 use ao::adapters::runtime::pty::PtyRuntime;
-use ao::adapters::runtime::zellij::{ZellijRuntime, ZellijSettings};
+use ao::adapters::runtime::zellij::{self, ZellijSettings};
 use ao::adapters::session_dir::FileSessionDirs;
 use ao::adapters::spool::FileSpool;
 use ao::adapters::store::SqliteStore;
@@ -75,7 +75,7 @@ pub(crate) fn workspace(edge: &Edge) -> GitWorkspace {
 
 /// The runtimes, best first.
 pub(crate) fn runtimes(edge: &Edge) -> Vec<Arc<dyn Runtime>> {
-    let zellij = ZellijRuntime::new(ZellijSettings {
+    let zellij = zellij::runtime(ZellijSettings {
         path_var: edge.path_var(),
         ao_program: edge.ao_program.clone(),
         env: edge.env.clone(),

@@ -50,8 +50,6 @@ const START_BOUND: Duration = Duration::from_secs(20);
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
 /// How long a look at all terminals may take.
 const PROBE_BOUND: Duration = Duration::from_secs(2);
-/// The most text of an output that is kept or sent, in bytes.
-const MAX_TEXT_BYTES: usize = 1024 * 1024;
 /// The longest path a socket can have everywhere (macOS: 103 bytes), with room for the unfinished name.
 const MAX_SOCKET_PATH_BYTES: usize = 100;
 
@@ -59,15 +57,6 @@ const SCREEN_FILE: &str = "screen.txt";
 const OUTPUT_FILE: &str = "output.txt";
 const SOCKET_FILE: &str = "socket";
 const LOG_FILE: &str = "holder.log";
-
-/// The end of a text, at most 1 MiB of it.
-fn cut_to_last_bytes(text: &str) -> &str {
-    let mut from = text.len().saturating_sub(MAX_TEXT_BYTES);
-    while !text.is_char_boundary(from) {
-        from += 1;
-    }
-    &text[from..]
-}
 
 /// Terminals held by processes of ao's own.
 #[derive(Debug)]

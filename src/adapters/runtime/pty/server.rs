@@ -13,8 +13,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
-use super::cut_to_last_bytes;
 use super::protocol::{ErrorCode, PROTOCOL_VERSION, Reply, Request, receive, send};
+use crate::adapters::runtime::cut_to_last_bytes;
 use crate::domain::exit::Exit;
 use crate::ports::runtime::TerminalSize;
 

@@ -5,15 +5,11 @@
 //! with a panic (`Option::unwrap()` on `None` when that client leaves). With twenty commands at once that ended one to four
 //! servers; with a directory each, none.
 
-use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use crate::domain::session::ProcessIdentity;
-use crate::platform::process;
+use crate::adapters::runtime::multiplexer;
+use crate::platform::socket;
 use crate::ports::runtime::TerminalKey;
 
 /// What zellij appends to its socket directory. Part of the protocol's version: sockets of another are elsewhere.
@@ -22,22 +18,16 @@ const CONTRACT: &str = "contract_version_1";
 /// The variable that leads zellij to a socket directory.
 pub(super) const SOCKET_DIR_VARIABLE: &str = "ZELLIJ_SOCKET_DIR";
 
-/// The longest path of a Unix socket, in bytes (Linux; `sun_path` without its final NUL).
-const MAX_SOCKET_PATH_BYTES: usize = 107;
-
 /// The session name when the ao session's id would make the path too long.
 const SHORT_NAME: &str = "ao";
 
-/// How many letters of the hash name a session's directory.
-const HASH_LETTERS: usize = 12;
-
 /// The longest socket directory that has room for a session, in bytes.
 pub(super) const MAX_SOCKET_DIR_BYTES: usize =
-    MAX_SOCKET_PATH_BYTES - (1 + HASH_LETTERS + 1 + CONTRACT.len() + 1 + SHORT_NAME.len());
+    socket::MAX_PATH_BYTES - (1 + multiplexer::HASH_LETTERS + 1 + CONTRACT.len() + 1 + SHORT_NAME.len());
 
 /// The place of one session. It follows from the key alone, so that an adapter made anew finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(in crate::adapters::runtime) struct Place {
     /// The session's name in zellij.
     pub(super) name: String,
     /// Its own `ZELLIJ_SOCKET_DIR`.
@@ -47,12 +37,9 @@ pub(super) struct Place {
 impl Place {
     /// The place of a session below the directory for all of them.
     pub(super) fn of(key: &TerminalKey, all: &Path) -> Self {
-        let digest = Sha256::digest(key.session_dir.as_os_str().as_bytes());
-        let start = digest.iter().take(HASH_LETTERS / 2).fold(0_u64, |start, byte| start << 8 | u64::from(*byte));
-        let hash = format!("{start:0HASH_LETTERS$x}");
-        let socket_dir = all.join(hash);
+        let socket_dir = all.join(multiplexer::hash(&key.session_dir));
         let with_id = socket_dir.join(CONTRACT).join(key.session.as_str());
-        let fits = with_id.as_os_str().len() <= MAX_SOCKET_PATH_BYTES;
+        let fits = with_id.as_os_str().len() <= socket::MAX_PATH_BYTES;
         Self { name: if fits { key.session.to_string() } else { SHORT_NAME.to_owned() }, socket_dir }
     }
 
@@ -61,35 +48,8 @@ impl Place {
         self.socket_dir.join(CONTRACT).join(&self.name)
     }
 
-    /// Its processes: those of its server, and clients that are about to start one. Of servers there is more than one only while one is
-    /// starting, which forks itself into the background.
-    ///
-    /// # Errors
-    /// When `/proc` cannot be listed.
-    pub(super) async fn processes(&self) -> io::Result<Vec<ProcessIdentity>> {
-        let place = self.clone();
-        // Reads all of `/proc`.
-        tokio::task::spawn_blocking(move || place.look()).await.map_err(io::Error::other)?
-    }
-
-    fn look(&self) -> io::Result<Vec<ProcessIdentity>> {
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc")? {
-            let entry = entry?;
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            // A process that ends while it is looked at is none.
-            let Ok(cmdline) = std::fs::read(entry.path().join("cmdline")) else { continue };
-            let environ = || std::fs::read(entry.path().join("environ")).unwrap_or_default();
-            let is_ours = || entry.metadata().is_ok_and(|meta| meta.uid() == rustix::process::getuid().as_raw());
-            if (self.is_server(&cmdline) || is_starter(&cmdline) && self.is_for_here(&environ())) && is_ours() {
-                found.extend(process::identity(pid)?);
-            }
-        }
-        Ok(found)
-    }
-
     /// Started as `zellij --server <a socket in the directory>`.
-    fn is_server(&self, cmdline: &[u8]) -> bool {
+    pub(super) fn is_server(&self, cmdline: &[u8]) -> bool {
         let mut args = cmdline.split(|byte| *byte == 0);
         let (_program, flag, socket) = (args.next(), args.next(), args.next());
         flag == Some(b"--server")
@@ -97,7 +57,7 @@ impl Place {
     }
 
     /// Whether an environment leads zellij to the directory.
-    fn is_for_here(&self, environ: &[u8]) -> bool {
+    pub(super) fn is_for_here(&self, environ: &[u8]) -> bool {
         let entry = [SOCKET_DIR_VARIABLE.as_bytes(), b"=", self.socket_dir.as_os_str().as_bytes()].concat();
         environ.split(|byte| *byte == 0).any(|given| given == entry)
     }
@@ -105,20 +65,9 @@ impl Place {
 
 /// Whether this is a client as [`super::commands`] starts it to make a session. One whose daemon was killed goes on, and makes a socket
 /// directory that was removed meanwhile again.
-fn is_starter(cmdline: &[u8]) -> bool {
+pub(super) fn is_starter(cmdline: &[u8]) -> bool {
     let mut args = cmdline.split(|byte| *byte == 0).skip(1);
     (args.next(), args.next()) == (Some(b"attach"), Some(b"--create-background"))
-}
-
-/// Removes a session's socket directory.
-///
-/// # Errors
-/// The cause; a directory that is not there is success.
-pub(super) fn remove(socket_dir: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(socket_dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -146,7 +95,7 @@ mod tests {
         let all = PathBuf::from(format!("/{}", "d".repeat(MAX_SOCKET_DIR_BYTES - 1)));
         let place = Place::of(&key(&format!("{}-4294967295", "p".repeat(64))), &all);
         assert_eq!(place.name, SHORT_NAME);
-        assert_eq!(place.socket().as_os_str().len(), MAX_SOCKET_PATH_BYTES);
+        assert_eq!(place.socket().as_os_str().len(), socket::MAX_PATH_BYTES);
     }
 
     #[test]

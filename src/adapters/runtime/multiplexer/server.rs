@@ -1,0 +1,83 @@
+//! What a multiplexer has to be able to do, and one of its servers.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use super::Shown;
+use crate::ports::runtime::{TerminalKey, TerminalSpec};
+
+/// Why a multiplexer cannot be used on this machine as it is, and what to do about it.
+#[derive(Debug)]
+pub(in crate::adapters::runtime) struct Unusable {
+    pub(in crate::adapters::runtime) cause: String,
+    pub(in crate::adapters::runtime) hint: String,
+}
+
+/// A terminal multiplexer, with what ao's servers of it are made with.
+#[async_trait]
+pub(in crate::adapters::runtime) trait Multiplexer:
+    std::fmt::Debug + Send + Sync + 'static
+{
+    /// Its name, which is the runtime's.
+    const NAME: &'static str;
+
+    /// A session's server.
+    type Server: Server;
+
+    /// Its program, found and new enough.
+    type Program: Send + Sync;
+
+    /// The server of a session. It follows from the key alone, so that a runtime made anew finds it.
+    fn server(&self, key: &TerminalKey) -> Self::Server;
+
+    /// Its program and that one's version. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Unusable`].
+    async fn installed(&self) -> Result<(Self::Program, String), Unusable>;
+
+    /// Writes what a start reads, and beside the launch, which is on record by now, what its supervisor needs to find the
+    /// server it runs in. The server's directory is there.
+    ///
+    /// # Errors
+    /// The cause, with the path.
+    fn prepare(&self, program: &Self::Program, server: &Self::Server, spec: &TerminalSpec) -> Result<(), String>;
+
+    /// Starts the server in the background, with `ao supervise` in its only pane. Success says nothing about the pane.
+    ///
+    /// # Errors
+    /// The cause.
+    async fn start(&self, program: &Self::Program, server: &Self::Server, spec: &TerminalSpec) -> Result<(), String>;
+}
+
+/// A session's own server, which may run or not.
+#[async_trait]
+pub(in crate::adapters::runtime) trait Server:
+    Clone + std::fmt::Debug + Send + Sync + 'static
+{
+    /// The directory of its own that holds its socket. A server whose directory is not there does not exist.
+    fn directory(&self) -> &Path;
+
+    /// Whether a process of the user's with this command line (and environment, which is read when it is asked for) is the
+    /// server's: it serves, or is about to start the server.
+    fn is_process(&self, cmdline: &[u8], environ: &dyn Fn() -> Vec<u8>) -> bool;
+
+    /// Asks it to end, with everything that runs in its panes, and does not wait for that. False when nobody was there to be asked.
+    async fn ask_to_end(&self) -> bool;
+
+    /// Waits until it shows everything that was printed in the terminal of this process, as far as that can be found out.
+    async fn catch_up(&self) {}
+
+    /// What its terminal shows.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    async fn show(&self, shown: Shown) -> Result<String, String>;
+
+    /// Types bytes into its terminal, exactly as they are.
+    ///
+    /// # Errors
+    /// When it does not take them in time; a part may have been typed then.
+    async fn type_bytes(&self, bytes: &[u8]) -> Result<(), String>;
+}
