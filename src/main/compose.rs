@@ -13,6 +13,7 @@ use ao::adapters::clock::SystemClock;
 use ao::adapters::messenger::InboxMessenger;
 use ao::adapters::repo::GixRepoResolver;
 use ao::adapters::runtime::pty::PtyRuntime;
+use ao::adapters::runtime::tmux::{self, TmuxSettings};
 use ao::adapters::runtime::zellij::{self, ZellijSettings};
 use ao::adapters::session_dir::FileSessionDirs;
 use ao::adapters::spool::FileSpool;
@@ -82,7 +83,13 @@ pub(crate) fn runtimes(edge: &Edge) -> Vec<Arc<dyn Runtime>> {
         socket_dir: edge.socket_dir(),
         config_dir: zellij_dir(edge),
     });
-    vec![Arc::new(zellij), Arc::new(PtyRuntime::new(edge.ao_program.clone(), edge.socket_dir()))]
+    let tmux = tmux::runtime(TmuxSettings {
+        path_var: edge.path_var(),
+        ao_program: edge.ao_program.clone(),
+        env: edge.env.clone(),
+        socket_dir: edge.socket_dir(),
+    });
+    vec![Arc::new(zellij), Arc::new(tmux), Arc::new(PtyRuntime::new(edge.ao_program.clone(), edge.socket_dir()))]
 }
 
 pub(crate) fn zellij_dir(edge: &Edge) -> PathBuf {

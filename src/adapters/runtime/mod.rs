@@ -6,6 +6,7 @@
 //! | `multiplexer` | what the runtimes on a multiplexer share |
 //! | [`pty`] | the built-in runtime: a holder process per session |
 //! | [`supervisor`] | the process between a multiplexer's pane and the agent, which writes these records |
+//! | [`tmux`] | the `tmux` runtime |
 //! | [`zellij`] | the `zellij` runtime |
 
 use std::io;
@@ -17,6 +18,7 @@ pub mod launch;
 mod multiplexer;
 pub mod pty;
 pub mod supervisor;
+pub mod tmux;
 pub mod zellij;
 
 /// The most text of a terminal that is kept or sent, in bytes.
@@ -34,7 +36,10 @@ pub fn supervise(session_dir: &Path) -> io::Result<Exit> {
 }
 
 fn farewell(session_dir: &Path) -> io::Result<()> {
-    match zellij::shown_by(session_dir)? {
+    if let Some(server) = zellij::shown_by(session_dir)? {
+        return multiplexer::farewell(session_dir, &server);
+    }
+    match tmux::shown_by(session_dir)? {
         Some(server) => multiplexer::farewell(session_dir, &server),
         None => Ok(()),
     }

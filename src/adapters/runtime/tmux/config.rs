@@ -1,0 +1,36 @@
+//! ao's own configuration of a server. With it, neither `/etc/tmux.conf` nor a file of the user's is read.
+
+use std::path::{Path, PathBuf};
+
+use crate::adapters::runtime::launch;
+
+/// What differs from tmux's defaults, and what a terminal's life depends on.
+///
+/// No key but Ctrl-\ (detach) is taken from the agent: there is no prefix, and no key table holds anything. The agent has the
+/// whole terminal, without a status line. The size is that of the person who used it last, and stays when they leave, as with
+/// zellij: an agent draws for who looks, and `manual` would show them a cut-off or a small picture.
+///
+/// The history is as long as that of the `pty` runtime; a full one of 120 columns takes 4 MB, in the worst case 15 MB.
+pub(super) const CONFIG: &str = r"set-option -s exit-empty on
+set-option -s escape-time 10
+set-option -s set-clipboard off
+set-option -g status off
+set-option -g prefix None
+set-option -g prefix2 None
+set-option -g history-limit 5000
+set-option -g default-shell /bin/sh
+set-option -g destroy-unattached off
+set-option -wg remain-on-exit off
+set-option -wg window-size latest
+set-option -wg automatic-rename off
+unbind-key -a -T prefix
+unbind-key -a -T root
+unbind-key -a -T copy-mode
+unbind-key -a -T copy-mode-vi
+bind-key -T root C-\\ detach-client
+";
+
+/// Where the configuration of a session's server is.
+pub(super) fn file(session_dir: &Path) -> PathBuf {
+    launch::directory(session_dir).join("tmux.conf")
+}
