@@ -40,3 +40,5 @@ mod prompts;
 mod restore;
 #[path = "e2e/spawn.rs"]
 mod spawn;
+#[path = "e2e/wait.rs"]
+mod wait;

@@ -107,7 +107,8 @@ fn no_reports(session: &Session, state: WaitFor) -> AppError {
         state.as_str(),
         session.spec.agent
     );
-    AppError::new(ErrorKind::Invalid, "no_reports", message).hint("wait for its end instead: --wait exit")
+    AppError::new(ErrorKind::Invalid, "no_reports", message)
+        .hint(format!("wait for its end instead: ao wait {} --for exit", session.id))
 }
 
 /// Whether a session that is over was ready before: a short command comes and goes before anybody looks.

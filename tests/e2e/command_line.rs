@@ -131,7 +131,7 @@ async fn the_callers_configuration_decides_not_the_daemons() {
 async fn what_an_agent_never_reports_is_not_waited_for() {
     let sandbox = Sandbox::new();
     let args = ["spawn", "--agent", "command", "--runtime", "pty", "--wait", "idle", "--", "sleep", "600"];
-    sandbox.ao(&args).await.fails(2, &["app-1", "does not report what it does", "--wait exit"]);
+    sandbox.ao(&args).await.fails(2, &["app-1", "does not report what it does", "ao wait app-1 --for exit"]);
 }
 
 #[tokio::test]

@@ -315,11 +315,15 @@ async fn a_stop_does_not_wait_for_those_who_wait() {
         sandbox.until("the agent runs", || !sandbox.running("sleep 600").is_empty()).await;
         let before = std::time::Instant::now();
         sandbox.ao(&["stop"]).await.ok();
-        before.elapsed()
+        let stopped_after = before.elapsed();
+        // They wait for the next one.
+        sandbox.ao(&["start"]).await.ok();
+        sandbox.ao(&["kill", "app-1"]).await.ok();
+        stopped_after
     };
     let (waited, stopped_after) = tokio::join!(waiting, stopping);
     assert!(stopped_after < std::time::Duration::from_secs(10), "{stopped_after:?}");
-    waited.fails(3, &["app-1 was spawned, and then", "no daemon answers"]);
+    waited.ok();
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::app::wait::WaitFor;
 use crate::domain::id::{AgentKind, ProjectId, SessionId};
 use crate::domain::permission::PermissionMode;
 use crate::domain::session::SessionKind;
@@ -16,6 +17,7 @@ use crate::domain::session::SessionKind;
   ao spawn \"fix the failing test\"        start an agent on a task, in this repository
   ao ls                                  see what every agent does
   ao output app-1                        see what one printed
+  ao wait app-1 --for idle               until its turn is over
   ao kill app-1                          end it; work that is not committed is kept
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reachable, 4 no such thing, 5 refused in this state, 6 timed out.")]
@@ -41,6 +43,8 @@ pub enum Command {
     Show(SessionArgs),
     /// Print what a session's terminal showed
     Output(OutputArgs),
+    /// Wait until sessions reach a state
+    Wait(WaitArgs),
     /// End a session; work that is not committed is kept
     Kill(KillArgs),
     /// Bring ended sessions back, with their agents' conversations
@@ -178,6 +182,53 @@ pub enum WaitArg {
     Exit,
     /// Nothing.
     None,
+}
+
+/// `ao wait`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ao wait app-1 --for idle                       until its turn is over
+  ao wait app-1 --for blocked --timeout 8h       until it asks for a permission
+  ao wait app-1 app-2 app-3 --for exit --json    until all of them are over; a line of JSON each
+
+A daemon that goes away meanwhile is waited for, for two minutes; agents go on without it.
+
+Exit codes: 0 reached, 1 a session ended without reaching it, 2 its agent does not report such a state,
+3 daemon not reachable, 4 no such session, 6 timed out.")]
+pub struct WaitArgs {
+    /// The sessions, for example app-1; all of them are waited for
+    #[arg(required = true, value_name = "SESSION")]
+    pub sessions: Vec<SessionId>,
+    /// What to wait for
+    #[arg(long = "for", value_enum, value_name = "STATE")]
+    pub state: WaitStateArg,
+    /// How long to wait, for example 90s or 8h [default: no limit]
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    pub timeout: Option<std::time::Duration>,
+    /// Print each session as JSON, on a line of its own, as soon as it is settled
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `ao wait` waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WaitStateArg {
+    /// The agent's turn is over.
+    Idle,
+    /// The session is over, however it ended.
+    Exit,
+    /// The agent waits for a permission decision.
+    Blocked,
+}
+
+impl From<WaitStateArg> for WaitFor {
+    fn from(state: WaitStateArg) -> Self {
+        match state {
+            WaitStateArg::Idle => Self::Idle,
+            WaitStateArg::Exit => Self::Exit,
+            WaitStateArg::Blocked => Self::Blocked,
+        }
+    }
 }
 
 /// `ao ls`.
@@ -392,6 +443,22 @@ mod tests {
         assert!(parse_duration("5 minutes").is_err());
         assert!(parse_duration("").is_err());
         assert!(parse_duration("99999999999999999h").is_err());
+    }
+
+    #[test]
+    fn a_wait_names_its_sessions_and_a_state() {
+        let cli = Cli::parse_from(["ao", "wait", "app-1", "app-2", "--for", "blocked", "--timeout", "8h"]);
+        let Command::Wait(args) = cli.command else { panic!("not a wait") };
+        assert_eq!(args.sessions.len(), 2);
+        assert_eq!(
+            (WaitFor::from(args.state), args.timeout),
+            (WaitFor::Blocked, Some(std::time::Duration::from_secs(28_800)))
+        );
+        for wrong in
+            [&["ao", "wait", "--for", "idle"][..], &["ao", "wait", "app-1"], &["ao", "wait", "app-1", "--for", "ready"]]
+        {
+            assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -46,6 +46,16 @@ pub enum ClientError {
     },
 }
 
+impl ClientError {
+    /// Whether a daemon that stops and starts again answers like this: asking again may help.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::NotRunning { .. } | Self::Broken { .. } => true,
+            Self::Refused { status, .. } => *status == StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         let exit = match &error {

@@ -10,6 +10,7 @@ pub mod context;
 pub mod error;
 pub mod hook;
 mod ui;
+mod waiting;
 
 use args::{Command, ProjectCommand};
 use context::Context;
@@ -26,6 +27,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Ls(args) => commands::ls::run(&args, context).await,
         Command::Show(args) => commands::show::run(&args, context).await,
         Command::Output(args) => commands::output::run(&args, context).await,
+        Command::Wait(args) => commands::wait::run(&args, context).await,
         Command::Kill(args) => commands::kill::run(&args, context).await,
         Command::Restore(args) => commands::restore::run(&args, context).await,
         Command::Cleanup(args) => commands::cleanup::run(&args, context).await,

@@ -25,6 +25,13 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
     data(&text)
 }
 
+/// Writes a value to stdout as JSON on one line, for those who read one after the other.
+pub(super) fn json_line(value: &impl Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| CliError::failed(format!("cannot write this as JSON: {error}")))?;
+    data(&format!("{text}\n"))
+}
+
 /// Says a line on stderr.
 pub(super) fn talk(line: &str) {
     // There is nowhere left to complain to when stderr is gone.

@@ -234,17 +234,21 @@ async fn screen(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<
 
 #[derive(Deserialize)]
 struct ChangesQuery {
-    #[serde(default)]
-    since: u64,
+    /// Without it nothing of the past is told, only where the log ends now.
+    since: Option<u64>,
     session: Option<SessionId>,
     #[serde(default)]
     wait_ms: u64,
 }
 
 async fn changes(State(daemon): State<Daemon>, Params(query): Params<ChangesQuery>) -> Answer<Changes> {
-    let filter = ChangeFilter { since: query.since, session: query.session, limit: MAX_CHANGES };
+    let last_seq = daemon.application.last_seq().await?;
+    let Some(since) = query.since else { return Ok(Json(Changes { changes: Vec::new(), last_seq })) };
+    let filter = ChangeFilter { since, session: query.session, limit: MAX_CHANGES };
     let wait = Duration::from_millis(query.wait_ms.min(MAX_WAIT_MS));
-    Ok(Json(Changes { changes: daemon.application.changes(&filter, wait).await? }))
+    let changes = daemon.application.changes(&filter, wait).await?;
+    let last_seq = changes.last().map_or(last_seq, |change| change.seq.max(last_seq));
+    Ok(Json(Changes { changes, last_seq }))
 }
 
 async fn report(State(daemon): State<Daemon>, Body(report): Body<HookReport>) -> Answer<Value> {

@@ -96,6 +96,9 @@ pub struct WaitAnswer {
 pub struct Changes {
     /// By number, without gaps unless a filter was given.
     pub changes: Vec<Change>,
+    /// The newest change's number when it was looked, whatever the filter.
+    #[serde(default)]
+    pub last_seq: u64,
 }
 
 /// What a daemon tells about itself.

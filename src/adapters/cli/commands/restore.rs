@@ -5,7 +5,8 @@ use super::super::client::Client;
 use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::ui;
-use super::spawn::{Bound, follow};
+use super::super::waiting::{Bound, PatientClient, Wait};
+use super::spawn::follow;
 use super::start;
 use crate::adapters::http::wire::{Accepted, Changes, RestoreAllAnswer, RestoreRequest};
 use crate::app::view::SessionView;
@@ -81,7 +82,9 @@ async fn finish(
     }
     let bound = args.timeout.map_or(Bound::OutOfLine(context.ready_timeout), Bound::InAll);
     let shows_progress = context.stderr_is_terminal && !args.json;
-    let answer = follow(client, accepted, WaitFor::Ready, bound, shows_progress).await?;
+    let patient = PatientClient::new(client.clone());
+    let wait = Wait { state: WaitFor::Ready, bound };
+    let answer = follow(&patient, accepted, wait, shows_progress).await?;
     // The session says nothing of it: it is again what it was.
     let path = format!("/events?session={id}&since={}", accepted.seq);
     let changes: Changes = client.get(&path).await?;
@@ -94,7 +97,7 @@ async fn finish(
         .hint(format!("when that is mended: ao restore {id}")));
     }
     match answer.outcome {
-        WaitOutcome::TimedOut => Err(super::spawn::timed_out(client, &answer, WaitFor::Ready).await),
+        WaitOutcome::TimedOut => Err(patient.timed_out(&answer, WaitFor::Ready).await),
         WaitOutcome::Reached | WaitOutcome::Ended => Ok(answer.session),
     }
 }

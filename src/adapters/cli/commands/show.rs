@@ -67,7 +67,7 @@ fn describe(session: &SessionView) -> String {
     text
 }
 
-pub(super) fn ended(exit: &ExitView) -> String {
+pub(in super::super) fn ended(exit: &ExitView) -> String {
     let mut text = exit.reason.replace('_', " ");
     if let Some(step) = exit.step {
         text.push_str(&format!(" at step {step}"));

@@ -1,21 +1,19 @@
 //! `ao spawn`.
 
 use std::io::Read;
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use super::super::args::{SpawnArgs, WaitArg};
 use super::super::client::{Client, ClientError};
 use super::super::context::Context;
 use super::super::error::{CliError, ExitCode};
 use super::super::ui;
+use super::super::waiting::{self, Bound, PatientClient, Wait};
 use super::{show, start};
-use crate::adapters::http::wire::{Accepted, AddProject, Changes, MAX_WAIT_MS, TerminalText, WaitAnswer};
+use crate::adapters::http::wire::{Accepted, AddProject, Changes, MAX_WAIT_MS, WaitAnswer};
 use crate::app::projects::Registered;
 use crate::app::spawn::SpawnRequest;
 use crate::app::view::SessionView;
-use crate::app::wait::{WaitFor, WaitOutcome};
+use crate::app::wait::WaitFor;
 use crate::domain::change::{Change, ChangeKind};
 use crate::domain::id::{ProjectId, SessionId};
 use crate::domain::status::Status;
@@ -46,12 +44,13 @@ pub(in super::super) async fn run(args: Box<SpawnArgs>, context: &Context) -> Re
         return print(&args, &accepted.session);
     };
     let shows_progress = context.stderr_is_terminal && !args.json;
-    let answer = follow(&client, &accepted, state, bound, shows_progress).await.map_err(|error| {
+    let patient = PatientClient::new(client);
+    let answer = follow(&patient, &accepted, Wait { state, bound }, shows_progress).await.map_err(|error| {
         let id = &accepted.session.id;
         CliError { message: format!("{id} was spawned, and then: {}", error.message), ..error }
     })?;
     print(&args, &answer.session)?;
-    verdict(&client, &answer, state).await
+    verdict(&patient, &answer, state).await
 }
 
 /// The task, exactly as given: what a file or standard input holds is passed on byte for byte.
@@ -91,26 +90,6 @@ async fn project(args: &SpawnArgs, context: &Context, client: &Client) -> Result
     Ok(project.id)
 }
 
-/// How long to wait.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Bound {
-    /// So long in all.
-    InAll(Duration),
-    /// So long once it does not wait in line any more.
-    OutOfLine(Duration),
-    /// Without limit.
-    None,
-}
-
-impl Bound {
-    fn duration(self) -> Option<Duration> {
-        match self {
-            Self::InAll(bound) | Self::OutOfLine(bound) => Some(bound),
-            Self::None => None,
-        }
-    }
-}
-
 /// What to wait for and how long; `None` for not at all.
 fn wait_for(args: &SpawnArgs, context: &Context) -> Option<(WaitFor, Bound)> {
     let asked = args.timeout.map(Bound::InAll);
@@ -124,59 +103,35 @@ fn wait_for(args: &SpawnArgs, context: &Context) -> Option<(WaitFor, Bound)> {
 
 /// Waits, and meanwhile tells what happens.
 pub(super) async fn follow(
-    client: &Client,
+    client: &PatientClient,
     accepted: &Accepted,
-    state: WaitFor,
-    bound: Bound,
+    wait: Wait,
     shows_progress: bool,
 ) -> Result<WaitAnswer, CliError> {
     let id = &accepted.session.id;
     let mut seq = accepted.seq;
     let waited = {
-        let waiting = wait(client, &accepted.session, state, bound);
+        let waiting = client.wait(id, wait);
         tokio::pin!(waiting);
         loop {
             tokio::select! {
                 answer = &mut waiting => break answer?,
-                told = tell(client, id, seq, MAX_WAIT_MS, shows_progress), if shows_progress => seq = told?,
+                told = tell(client, id, seq, MAX_WAIT_MS), if shows_progress => seq = told?,
             }
         }
     };
     if shows_progress {
-        tell(client, id, seq, 0, true).await?;
+        tell(client, id, seq, 0).await?;
     }
     Ok(waited)
 }
 
-async fn wait(client: &Client, session: &SessionView, state: WaitFor, bound: Bound) -> Result<WaitAnswer, ClientError> {
-    let id = &session.id;
-    let mut status = session.status;
-    let mut deadline = bound.duration().map(|bound| Instant::now() + bound);
-    loop {
-        if let (Bound::OutOfLine(bound), Status::Queued) = (bound, status) {
-            deadline = Some(Instant::now() + bound);
-        }
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let left_ms = left.map_or(MAX_WAIT_MS, |left| u64::try_from(left.as_millis()).unwrap_or(MAX_WAIT_MS));
-        let path = format!("/sessions/{id}/wait?for={}&timeout_ms={}", state.as_str(), left_ms.min(MAX_WAIT_MS));
-        let answer: WaitAnswer = client.get(&path).await?;
-        let waited_in_line = matches!(bound, Bound::OutOfLine(_)) && status == Status::Queued;
-        let is_over = left.is_some_and(|left| left <= Duration::from_millis(MAX_WAIT_MS)) && !waited_in_line;
-        if answer.outcome != WaitOutcome::TimedOut || is_over {
-            return Ok(answer);
-        }
-        status = answer.session.status;
-    }
-}
-
 /// Tells the changes after `seq`, waiting up to `wait_ms` for one. Gives the last one's number.
-async fn tell(client: &Client, id: &SessionId, seq: u64, wait_ms: u64, aloud: bool) -> Result<u64, ClientError> {
+async fn tell(client: &PatientClient, id: &SessionId, seq: u64, wait_ms: u64) -> Result<u64, ClientError> {
     let path = format!("/events?session={id}&since={seq}&wait_ms={wait_ms}");
-    let Changes { changes } = client.get(&path).await?;
-    for change in changes.iter().filter(|_| aloud) {
-        if let Some(line) = line(change) {
-            ui::talk(&format!("{id}  {line}"));
-        }
+    let Changes { changes, .. } = client.get(&path, None).await?;
+    for line in changes.iter().filter_map(line) {
+        ui::talk(&format!("{id}  {line}"));
     }
     Ok(changes.last().map_or(seq, |change| change.seq))
 }
@@ -212,40 +167,17 @@ fn print(args: &SpawnArgs, session: &SessionView) -> Result<(), CliError> {
     if args.json { ui::json(session) } else { ui::data(&format!("{}\n", session.id)) }
 }
 
-/// A state in a sentence.
-fn reached(state: WaitFor) -> &'static str {
-    if state == WaitFor::Exit { "over" } else { state.as_str() }
-}
-
-/// Success, or why what was waited for did not come.
-async fn verdict(client: &Client, answer: &WaitAnswer, state: WaitFor) -> Result<(), CliError> {
-    let session = &answer.session;
-    let id = &session.id;
-    let ended = || session.exit.as_ref().map(show::ended).unwrap_or_default();
-    let tail = session.exit.as_ref().and_then(|exit| exit.output_tail.as_deref()).map(ui::printable);
-    match answer.outcome {
-        WaitOutcome::Reached if session.status == Status::Failed => {
-            Err(CliError::failed(format!("{id} failed: {}", ended())).detail(tail).hint(format!("see: ao show {id}")))
-        }
-        WaitOutcome::Reached => Ok(()),
-        WaitOutcome::Ended => {
-            let message = format!("{id} ended before it was {}: {}", reached(state), ended());
-            Err(CliError::failed(message).detail(tail).hint(format!("see: ao show {id}")))
-        }
-        WaitOutcome::TimedOut => Err(timed_out(client, answer, state).await),
+/// Success, or why what was waited for did not come. An agent that failed is a failure also where its end was waited for.
+async fn verdict(client: &PatientClient, answer: &WaitAnswer, state: WaitFor) -> Result<(), CliError> {
+    if let Some(shortfall) = client.shortfall(answer, state).await {
+        return Err(shortfall);
     }
-}
-
-/// The error for a state that was not reached in time, with the screen as it is.
-pub(super) async fn timed_out(client: &Client, answer: &WaitAnswer, state: WaitFor) -> CliError {
-    let id = &answer.session.id;
-    let screen = client.get::<TerminalText>(&format!("/sessions/{id}/screen")).await;
-    let screen = screen.ok().map(|screen| ui::printable(&screen.text));
-    let message = match answer.session.pid {
-        Some(_) => format!("{id} runs, but was not {} in time; its screen:", reached(state)),
-        None if answer.session.status == Status::Queued => format!("{id} still waits in line for a place"),
-        None => format!("{id} is still being built; it was not {} in time", reached(state)),
-    };
-    let hint = format!("it was left as it is; see: ao show {id}, or end it: ao kill {id}");
-    CliError::new(ExitCode::TimedOut, message).detail(screen).hint(hint)
+    let session = &answer.session;
+    if session.status != Status::Failed {
+        return Ok(());
+    }
+    let id = &session.id;
+    let ended = session.exit.as_ref().map(show::ended).unwrap_or_default();
+    let error = CliError::failed(format!("{id} failed: {ended}")).detail(waiting::output_tail(answer));
+    Err(error.hint(format!("see: ao show {id}")))
 }

@@ -1,0 +1,227 @@
+//! Waiting for a session's state, as `ao wait` and `ao spawn --wait` do: by long polls, one after the other, through a
+//! restart of the daemon.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::client::{Client, ClientError};
+use super::commands::show;
+use super::error::{CliError, ExitCode};
+use super::ui;
+use crate::adapters::http::wire::{MAX_WAIT_MS, TerminalText, WaitAnswer};
+use crate::app::wait::{WaitFor, WaitOutcome};
+use crate::domain::id::SessionId;
+use crate::domain::status::Status;
+
+/// How long a daemon that answered before may be away: an upgrade, or a restart on a loaded machine. An agent goes on
+/// meanwhile, so a wait through the night must too.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often it is looked for meanwhile.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What is waited for, and how long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wait {
+    pub(super) state: WaitFor,
+    pub(super) bound: Bound,
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bound {
+    /// So long in all.
+    InAll(Duration),
+    /// So long once it does not wait in line any more.
+    OutOfLine(Duration),
+    /// Without limit.
+    None,
+}
+
+impl Bound {
+    /// When it ends if it begins now.
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            // A time too far away to be told is no limit.
+            Self::InAll(bound) | Self::OutOfLine(bound) => Instant::now().checked_add(bound),
+            Self::None => None,
+        }
+    }
+}
+
+/// A daemon that may go away and come back. Clones share what they know of that, so that a person is told once.
+#[derive(Debug, Clone)]
+pub(super) struct PatientClient {
+    client: Client,
+    patience: Duration,
+    away_since: Arc<Mutex<Option<Instant>>>,
+}
+
+impl PatientClient {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, patience: PATIENCE, away_since: Arc::default() }
+    }
+
+    /// Waits until a session reaches a state, ends, or time is up. Nobody answering at the first request is an error at once:
+    /// only a daemon that was there is waited for, for at most [`PATIENCE`], and none is started.
+    pub(super) async fn wait(&self, id: &SessionId, wait: Wait) -> Result<WaitAnswer, ClientError> {
+        let mut deadline = wait.bound.deadline();
+        let mut status = None;
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let left_ms = left.map_or(MAX_WAIT_MS, |left| u64::try_from(left.as_millis()).unwrap_or(MAX_WAIT_MS));
+            let path = |wait_ms: u64| format!("/sessions/{id}/wait?for={}&timeout_ms={wait_ms}", wait.state.as_str());
+            let answer: WaitAnswer = match status {
+                None => self.client.get(&path(0)).await?,
+                Some(_) => self.get(&path(left_ms.min(MAX_WAIT_MS)), deadline).await?,
+            };
+            if answer.outcome != WaitOutcome::TimedOut {
+                return Ok(answer);
+            }
+            // Also when it left the line meanwhile: nobody knows how long ago.
+            let was_in_line = [status.replace(answer.session.status), status].contains(&Some(Status::Queued));
+            if was_in_line && matches!(wait.bound, Bound::OutOfLine(_)) {
+                deadline = wait.bound.deadline();
+            } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                // Not what was asked for counts, but what is left: a daemon that stops ends a wait early.
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Gets a resource of a daemon that was there and may be away for a while.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        deadline: Option<Instant>,
+    ) -> Result<T, ClientError> {
+        loop {
+            let error = match self.client.get(path).await {
+                Err(error) if error.may_pass() => error,
+                answer => {
+                    if self.away_since().take().is_some() {
+                        ui::talk("the daemon is back");
+                    }
+                    return answer;
+                }
+            };
+            let now = Instant::now();
+            let since = *self.away_since().get_or_insert_with(|| {
+                ui::talk(&format!("{error}; the wait goes on when it is back within {} s", self.patience.as_secs()));
+                now
+            });
+            if now.duration_since(since) >= self.patience || deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(error);
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    fn away_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.away_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None` when the state was reached, else why what was waited for did not come.
+    pub(super) async fn shortfall(&self, answer: &WaitAnswer, state: WaitFor) -> Option<CliError> {
+        let session = &answer.session;
+        let id = &session.id;
+        match answer.outcome {
+            WaitOutcome::Reached => None,
+            WaitOutcome::Ended => {
+                let ended = session.exit.as_ref().map(show::ended).unwrap_or_default();
+                let message = format!("{id} ended before it was {}: {ended}", in_words(state));
+                Some(CliError::failed(message).detail(output_tail(answer)).hint(format!("see: ao show {id}")))
+            }
+            WaitOutcome::TimedOut => Some(self.timed_out(answer, state).await),
+        }
+    }
+
+    /// The error for a state that was not reached in time, with the screen as it is.
+    pub(super) async fn timed_out(&self, answer: &WaitAnswer, state: WaitFor) -> CliError {
+        let session = &answer.session;
+        let id = &session.id;
+        let screen = self.client.get::<TerminalText>(&format!("/sessions/{id}/screen")).await;
+        let screen = screen.ok().map(|screen| ui::printable(&screen.text));
+        let message = match session.pid {
+            Some(_) => format!("{id} runs, but was not {} in time; its screen:", in_words(state)),
+            None if session.status == Status::Queued => format!("{id} still waits in line for a place"),
+            None => format!("{id} is still being built; it was not {} in time", in_words(state)),
+        };
+        let hint = format!("it was left as it is; see: ao show {id}, or end it: ao kill {id}");
+        CliError::new(ExitCode::TimedOut, message).detail(screen).hint(hint)
+    }
+}
+
+/// The end of what the agent printed, when it was kept.
+pub(super) fn output_tail(answer: &WaitAnswer) -> Option<String> {
+    answer.session.exit.as_ref().and_then(|exit| exit.output_tail.as_deref()).map(ui::printable)
+}
+
+/// A state in a sentence.
+pub(super) fn in_words(state: WaitFor) -> &'static str {
+    if state == WaitFor::Exit { "over" } else { state.as_str() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// Answers each request with the next of these, and hangs up.
+    async fn answer(listener: UnixListener, answers: &[&str]) {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    }
+
+    const BROKEN_OFF: &str = "";
+    const INTERNAL: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 76\r\n\r\n\
+                            {\"error\":{\"code\":\"internal\",\"message\":\"m\",\"hint\":null,\"request_id\":\"12345\"}}";
+    const UNKNOWN: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 76\r\n\r\n\
+                           {\"error\":{\"code\":\"internal\",\"message\":\"m\",\"hint\":null,\"request_id\":\"12345\"}}";
+    const FINE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"fine\":42}";
+
+    fn impatient(socket: &std::path::Path) -> PatientClient {
+        PatientClient { patience: Duration::from_millis(300), ..PatientClient::new(Client::new(socket)) }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_comes_back_answers_in_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s");
+        let client = PatientClient::new(Client::new(&socket));
+        let asked = client.get::<Value>("/x", None);
+        let serve = async {
+            // Nobody is there at first.
+            tokio::time::sleep(LOOK_INTERVAL * 2).await;
+            answer(UnixListener::bind(&socket).unwrap(), &[BROKEN_OFF, INTERNAL, FINE]).await;
+        };
+        let (answer, ()) = tokio::join!(asked, serve);
+        assert_eq!(answer.unwrap(), json!({"fine": 42}));
+        assert_eq!(*client.away_since(), None, "the next absence is a new one");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_stays_away_and_one_that_says_no_end_the_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s");
+        let before = Instant::now();
+        let away = impatient(&socket).get::<Value>("/x", None).await;
+        assert!(matches!(away, Err(ClientError::NotRunning { .. })), "{away:?}");
+        assert!(before.elapsed() >= Duration::from_millis(300), "it was given no time");
+        let client = PatientClient::new(Client::new(&socket));
+        let late = client.get::<Value>("/x", Some(Instant::now())).await;
+        assert!(matches!(late, Err(ClientError::NotRunning { .. })), "{late:?}");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let (refused, ()) = tokio::join!(client.get::<Value>("/x", None), answer(listener, &[UNKNOWN]));
+        assert!(matches!(refused, Err(ClientError::Refused { .. })), "{refused:?}");
+    }
+}
