@@ -8,10 +8,12 @@ mod daemon;
 mod doctor;
 #[path = "main/edge.rs"]
 mod edge;
+#[path = "main/signals.rs"]
+mod signals;
 
 use std::process::ExitCode;
 
-use ao::adapters::cli::args::{Cli, Command};
+use ao::adapters::cli::args::{Cli, Command, LsArgs};
 use ao::adapters::cli::error::{self, CliError};
 use ao::adapters::cli::{self, hook};
 use ao::adapters::clock::SystemClock;
@@ -68,6 +70,14 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         command @ Command::Spawn(_) => {
             let context = Edge::with_config(cli.data_dir)?.context()?;
             executor(false)?.block_on(cli::run(command, &context)).map(|()| ExitCode::SUCCESS)
+        }
+        command @ Command::Ls(LsArgs { watch: true, .. }) => {
+            let context = Edge::read(cli.data_dir)?.context()?;
+            signals::give_terminal_back_on_panic();
+            executor(false)?.block_on(async {
+                signals::hand_on(&context.attention)?;
+                cli::run(command, &context).await.map(|()| ExitCode::SUCCESS)
+            })
         }
         command => {
             let context = Edge::read(cli.data_dir)?.context()?;

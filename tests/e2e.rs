@@ -34,6 +34,8 @@ mod daemon;
 mod kill;
 #[path = "e2e/limits.rs"]
 mod limits;
+#[path = "e2e/live_table.rs"]
+mod live_table;
 #[path = "e2e/prompts.rs"]
 mod prompts;
 #[path = "e2e/restore.rs"]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ao::adapters::cli::config::Config;
-use ao::adapters::cli::context::Context;
+use ao::adapters::cli::context::{Attention, Context};
 use ao::adapters::cli::error::CliError;
 use ao::adapters::runtime::launch::LAUNCH_ID_VARIABLE;
 use ao::domain::layout::DataDir;
@@ -97,6 +97,7 @@ impl Edge {
             permission_mode: self.config.permission_mode,
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
+            attention: Attention::default(),
         })
     }
 }

@@ -233,6 +233,12 @@ impl From<WaitStateArg> for WaitFor {
 
 /// `ao ls`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ao ls -a -p app                 everything there ever was of one project
+  ao ls --watch                   a live table; Ctrl-C leaves it
+  ao ls --watch --json | jq -c .  each state on a line of its own, for programs
+
+With --watch and without a terminal, each state is printed after the one before.")]
 pub struct LsArgs {
     /// Also those that are over
     #[arg(long, short)]
@@ -240,6 +246,9 @@ pub struct LsArgs {
     /// Only this project's
     #[arg(long, short, value_name = "ID")]
     pub project: Option<ProjectId>,
+    /// Stay, and show what changes
+    #[arg(long, short)]
+    pub watch: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -1,12 +1,25 @@
 //! What the edge hands to the commands: where things are and how to talk.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::RuntimeChoice;
 use crate::domain::id::AgentKind;
 use crate::domain::layout::DataDir;
 use crate::domain::permission::PermissionMode;
+
+/// What the outside tells a command that goes on until it is stopped. Nothing, unless somebody hands signals on.
+#[derive(Debug, Clone, Default)]
+pub struct Attention {
+    /// Cancelled when the command shall end.
+    pub stop: CancellationToken,
+    /// Notified when the terminal has another size.
+    pub resized: Arc<Notify>,
+}
 
 /// Where a command runs.
 #[derive(Debug, Clone)]
@@ -35,6 +48,8 @@ pub struct Context {
     pub stdout_is_terminal: bool,
     /// Whether stderr is a terminal.
     pub stderr_is_terminal: bool,
+    /// What it is told while it runs.
+    pub attention: Attention,
 }
 
 impl Context {

@@ -9,6 +9,7 @@ pub mod config;
 pub mod context;
 pub mod error;
 pub mod hook;
+pub mod live;
 mod ui;
 mod waiting;
 

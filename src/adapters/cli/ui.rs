@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::error::CliError;
 
@@ -27,9 +28,12 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
 
 /// Writes a value to stdout as JSON on one line, for those who read one after the other.
 pub(super) fn json_line(value: &impl Serialize) -> Result<(), CliError> {
-    let text = serde_json::to_string(value)
-        .map_err(|error| CliError::failed(format!("cannot write this as JSON: {error}")))?;
-    data(&format!("{text}\n"))
+    data(&format!("{}\n", json_text(value)?))
+}
+
+/// A value as JSON, on one line without its end.
+pub(super) fn json_text(value: &impl Serialize) -> Result<String, CliError> {
+    serde_json::to_string(value).map_err(|error| CliError::failed(format!("cannot write this as JSON: {error}")))
 }
 
 /// Says a line on stderr.
@@ -41,8 +45,8 @@ pub(super) fn talk(line: &str) {
 /// Lays rows out in columns, two spaces apart; the last column runs free.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
+        let cells = rows.iter().map(|row| self::width(&row[column]));
+        cells.chain([self::width(header[column])]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let mut text = String::new();
@@ -50,7 +54,8 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     for row in std::iter::once(&header).chain(rows) {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(&format!("{cell:width$}  "));
+            line.push_str(cell);
+            line.push_str(&" ".repeat(width + 2 - self::width(cell)));
         }
         text.push_str(line.trim_end());
         text.push('\n');
@@ -65,13 +70,34 @@ pub(super) fn printable(text: &str) -> String {
         .collect()
 }
 
-/// The first line of a text, cut to `width` characters.
+/// How many columns of a terminal a text without control characters takes.
+pub(super) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The first line of a text, cut to `width` columns. What follows it shows as `…`.
 pub(super) fn first_line(text: &str, width: usize) -> String {
     let line = printable(text.trim_start().lines().next().unwrap_or_default());
-    if line.chars().count() <= width && text.trim().lines().count() <= 1 {
+    if text.trim().lines().count() <= 1 {
+        return cut(&line, width);
+    }
+    cut(&format!("{line}…"), width)
+}
+
+/// A line cut to `width` columns, with `…` at its end where something was left out. A tab is a blank.
+pub(super) fn cut(line: &str, width: usize) -> String {
+    let line = line.replace('\t', " ");
+    if self::width(&line) <= width {
         return line;
     }
-    let mut cut: String = line.chars().take(width.saturating_sub(1)).collect();
+    let mut cut = String::new();
+    for c in line.chars() {
+        // With room for the mark.
+        if self::width(&cut) + c.width().unwrap_or(0) >= width {
+            break;
+        }
+        cut.push(c);
+    }
     cut.push('…');
     cut
 }
@@ -82,8 +108,17 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_no_line_ends_in_blanks() {
-        let rows = vec![vec!["a".to_owned(), "long cell".to_owned()], vec!["grün".to_owned(), "x".to_owned()]];
-        assert_eq!(table(&["ID", "TEXT"], &rows), "ID    TEXT\na     long cell\ngrün  x\n");
+        let rows = [["a", "long cell"], ["grün", "x"], ["漢字", "y"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table(&["ID", "TEXT"], &rows), "ID    TEXT\na     long cell\ngrün  x\n漢字  y\n");
+    }
+
+    #[test]
+    fn a_cut_counts_columns() {
+        assert_eq!(cut("12345", 5), "12345");
+        assert_eq!(cut("123456", 5), "1234…");
+        assert_eq!(cut("漢字漢", 5), "漢字…");
+        assert_eq!(cut("漢字漢", 4), "漢…");
+        assert_eq!(cut("long", 1), "…");
     }
 
     #[test]
@@ -92,5 +127,6 @@ mod tests {
         assert_eq!(first_line("one two\nthree", 20), "one two…");
         assert_eq!(first_line("one two three", 6), "one t…");
         assert_eq!(first_line("short", 6), "short");
+        assert_eq!(first_line("a\tb", 6), "a b");
     }
 }

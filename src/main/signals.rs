@@ -1,0 +1,36 @@
+//! Signals and panics, handed on to a command that has taken the terminal over.
+
+use ao::adapters::cli::context::Attention;
+use ao::adapters::cli::error::CliError;
+use ao::adapters::cli::live;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Tells a command of the signals that ask it to end, and of another size of its terminal.
+pub(crate) fn hand_on(attention: &Attention) -> Result<(), CliError> {
+    let catch = |kind| signal(kind).map_err(|error| CliError::failed(format!("cannot catch signals: {error}")));
+    let (mut interrupt, mut terminate) = (catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?);
+    let (mut quit, mut hang_up) = (catch(SignalKind::quit())?, catch(SignalKind::hangup())?);
+    let mut resized = catch(SignalKind::window_change())?;
+    let attention = attention.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => attention.stop.cancel(),
+                _ = terminate.recv() => attention.stop.cancel(),
+                _ = quit.recv() => attention.stop.cancel(),
+                _ = hang_up.recv() => attention.stop.cancel(),
+                _ = resized.recv() => attention.resized.notify_one(),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Gives the terminal back before a panic is reported: on the screen that was taken over, nobody would read it.
+pub(crate) fn give_terminal_back_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        live::give_back();
+        report(panic);
+    }));
+}

@@ -1,0 +1,178 @@
+//! `ao ls --watch`, in a real terminal: a pane of a private tmux server.
+
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+
+use crate::sandbox::{Sandbox, signal};
+use crate::tools::has_runtime;
+
+/// A shell in a pane of 70 columns and 12 rows.
+struct Pane<'a>(&'a Sandbox);
+
+impl<'a> Pane<'a> {
+    async fn open(sandbox: &'a Sandbox) -> Self {
+        let pane = Self(sandbox);
+        pane.tmux(&["new-session", "-d", "-x", "70", "-y", "12", "env PS1='$ ' sh"]);
+        pane.until("the shell is there", |screen| screen.starts_with('$')).await;
+        pane
+    }
+
+    fn tmux(&self, args: &[&str]) -> String {
+        let mut command = Command::new("tmux");
+        command.arg("-S").arg(self.0.path("tmux.sock")).args(["-f", "/dev/null"]).args(args);
+        command.current_dir(self.0.repo()).env_clear().envs(&self.0.env).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "tmux {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn enter(&self, line: &str) {
+        self.tmux(&["send-keys", line, "Enter"]);
+    }
+
+    fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p"])
+    }
+
+    async fn until(&self, what: &str, condition: impl Fn(&str) -> bool) {
+        self.0.until(&format!("{what}: the screen"), || condition(&self.screen())).await;
+    }
+
+    fn ask(&self, what: &str) -> String {
+        self.tmux(&["display-message", "-p", what]).trim().to_owned()
+    }
+
+    /// Starts the table and waits until it is there.
+    async fn watch(&self) {
+        self.enter(&format!("{} ls --watch; echo left-$?", env!("CARGO_BIN_EXE_ao")));
+        self.0.until("the screen is taken over", || self.ask("#{alternate_on} #{cursor_flag}") == "1 0").await;
+    }
+
+    /// Waits until the shell has its terminal back, just as it was.
+    async fn given_back(&self, left: &str) {
+        self.until("the shell is back", |screen| screen.contains(left)).await;
+        assert_eq!(self.ask("#{alternate_on} #{cursor_flag} #{wrap_flag}"), "0 1 1", "{}", self.screen());
+        let screen = self.screen();
+        assert!(screen.contains("before") && !screen.contains("SESSION"), "{screen}");
+        // Modes too: the shell does not mend these, and what is typed shows.
+        self.enter(
+            "clear; stty -a | grep -ow -- -*echo; stty -a | grep -ow -- -*icanon; stty -a | grep -o 'susp = ..'",
+        );
+        self.until("the modes show", |screen| screen.contains("susp = ^Z")).await;
+        let screen = self.screen();
+        assert!(screen.lines().any(|line| line == "echo") && screen.lines().any(|line| line == "icanon"), "{screen}");
+        self.enter("clear; echo before");
+        self.until("it is cleared", |screen| screen.contains("before") && !screen.contains("susp")).await;
+    }
+}
+
+impl Drop for Pane<'_> {
+    fn drop(&mut self) {
+        let mut command = Command::new("tmux");
+        let _ = command.arg("-S").arg(self.0.path("tmux.sock")).arg("kill-server").stderr(Stdio::null()).status();
+    }
+}
+
+async fn spawn(sandbox: &Sandbox, name: &str) {
+    let args = ["spawn", "--agent", "command", "--runtime", "pty", "--name", name, "--", "sleep", "600"];
+    sandbox.ao(&args).await.ok();
+}
+
+#[tokio::test]
+async fn a_live_table_changes_in_place_and_gives_the_terminal_back() {
+    if !has_runtime("tmux") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["start"]).await.ok();
+    let pane = Pane::open(&sandbox).await;
+    pane.enter("echo before");
+    pane.until("it echoes", |screen| screen.matches("before").count() == 2).await;
+    pane.watch().await;
+    pane.until("an empty table says so", |screen| screen.contains("no live sessions")).await;
+    let long = "a name that is far too long for a pane of this size, so that it has to be cut somewhere";
+    spawn(&sandbox, long).await;
+    pane.until("a row comes", |screen| screen.contains("app-1") && screen.contains("working")).await;
+    let lines: Vec<String> = pane.screen().lines().map(str::to_owned).collect();
+    assert!(lines[0].starts_with("SESSION") && lines[1].starts_with("app-1") && lines[1].ends_with('…'), "{lines:#?}");
+    assert!(lines[2..].iter().all(String::is_empty), "one line, and nothing of what was there: {lines:#?}");
+    spawn(&sandbox, "second").await;
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    pane.until("a row goes", |screen| !screen.contains("app-1") && screen.contains("app-2")).await;
+    let lines: Vec<String> = pane.screen().lines().map(str::to_owned).collect();
+    assert!(lines[1].starts_with("app-2") && lines[2..].iter().all(String::is_empty), "{lines:#?}");
+    // What is typed is not for the screen.
+    pane.tmux(&["send-keys", "junk", "C-z"]);
+    for n in 3..=5 {
+        spawn(&sandbox, &format!("session {n}, whose name is long enough to wrap")).await;
+    }
+    pane.until("more rows come", |screen| screen.contains("app-5")).await;
+    assert!(!pane.screen().contains("junk"), "{}", pane.screen());
+    pane.tmux(&["set-option", "window-size", "manual"]);
+    pane.tmux(&["resize-window", "-x", "40", "-y", "4"]);
+    pane.until("it fits a smaller screen", |screen| {
+        let lines: Vec<&str> = screen.lines().collect();
+        lines.len() == 4 && lines[0].starts_with("SESSION") && lines[3] == "… 2 more" && lines[2].ends_with('…')
+    })
+    .await;
+    pane.tmux(&["resize-window", "-x", "70", "-y", "12"]);
+    pane.until("and a larger one", |screen| screen.contains("app-5") && !screen.contains("more")).await;
+    assert_eq!(pane.ask("#{history_size}"), "0", "something was scrolled away");
+    pane.tmux(&["send-keys", "C-c"]);
+    pane.given_back("left-0").await;
+}
+
+#[tokio::test]
+async fn the_terminal_is_given_back_however_the_table_ends() {
+    if !has_runtime("tmux") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["start"]).await.ok();
+    let pane = Pane::open(&sandbox).await;
+    pane.enter("echo before");
+    for end in [Signal::TERM, Signal::HUP, Signal::QUIT] {
+        pane.watch().await;
+        signal(sandbox.running("ao ls --watch")[0], end);
+        pane.given_back("left-0").await;
+    }
+    pane.watch().await;
+    sandbox.ao(&["stop"]).await.ok();
+    pane.until("it says why", |screen| screen.contains("no daemon answers")).await;
+    pane.given_back("left-3").await;
+    pane.enter(&format!("{} ls --watch; echo left-$?", env!("CARGO_BIN_EXE_ao")));
+    pane.until("it fails as any command", |screen| screen.contains("left-3") && screen.contains("ao start")).await;
+    assert_eq!(pane.ask("#{alternate_on}"), "0");
+}
+
+/// Without a terminal each state comes after the one before, and only when it is another.
+#[tokio::test]
+async fn without_a_terminal_each_state_is_printed() {
+    let sandbox = Sandbox::new();
+    spawn(&sandbox, "first").await;
+    let start = |args: &[&str], name: &str| {
+        let file = std::fs::File::create(sandbox.path(name)).unwrap();
+        tokio::process::Command::from(sandbox.command(args)).stdout(file).kill_on_drop(true).spawn().unwrap()
+    };
+    let mut table = start(&["ls", "--watch"], "table");
+    let mut json = start(&["ls", "--watch", "--json"], "json");
+    let read = |name: &str| std::fs::read_to_string(sandbox.path(name)).unwrap();
+    sandbox.until("both are there", || read("table").contains("app-1") && read("json").ends_with('\n')).await;
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    sandbox
+        .until("the table is empty", || read("table").ends_with("\n\nSESSION  STATUS  AGENT  RUNTIME  BRANCH  TASK\n"))
+        .await;
+    sandbox.until("the list is empty", || read("json").ends_with("\n[]\n")).await;
+    assert!(!read("table").contains('\u{1b}'), "{:?}", read("table"));
+    for line in read("json").lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    let states = read("table");
+    let states: Vec<&str> = states.split("\n\n").collect();
+    assert!(states.windows(2).all(|pair| pair[0] != pair[1]), "{states:#?}");
+    for child in [&mut table, &mut json] {
+        signal(child.id().unwrap(), Signal::INT);
+        assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    }
+}
