@@ -30,6 +30,8 @@ mod cleanup;
 mod command_line;
 #[path = "e2e/daemon.rs"]
 mod daemon;
+#[path = "e2e/ends.rs"]
+mod ends;
 #[path = "e2e/kill.rs"]
 mod kill;
 #[path = "e2e/limits.rs"]

@@ -10,6 +10,7 @@
 //! | [`observe`] | take in what hooks report |
 //! | [`reap`] | notice agents that ended |
 //! | [`reconcile`] | after a start: finish, adopt or undo what an earlier daemon left |
+//! | [`watch`] | be told of ends by the runtimes that can tell |
 //! | [`wait`] | wait for a session to reach a state |
 //! | [`query`] | what is shown: [`view`] is its shape |
 //! | [`projects`] | the register of projects |
@@ -34,6 +35,7 @@ pub mod spawn;
 mod teardown;
 pub mod view;
 pub mod wait;
+mod watch;
 pub mod writer;
 
 use std::collections::BTreeMap;
@@ -58,6 +60,7 @@ pub use settings::{RuntimeChoice, Settings};
 
 use admission::Admission;
 use running::Running;
+use watch::Watches;
 use writer::LifecycleWriter;
 
 /// The adapters an application is composed of. One instance each, shared by every use case.
@@ -108,6 +111,7 @@ struct Shared {
     writer: LifecycleWriter,
     running: Running,
     admission: Admission,
+    watches: Watches,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -134,6 +138,7 @@ impl Application {
             writer,
             running: Running::default(),
             admission: Admission::default(),
+            watches: Watches::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };

@@ -49,7 +49,7 @@ impl Application {
         };
         let settled = match built {
             // Not interrupted: a session is either live or undone, never both.
-            Ok(()) => self.shared.writer.go_live(id).await.map(|_| tracing::info!(session = %id, "live")),
+            Ok(()) => self.go_live(id).await.map(|()| tracing::info!(session = %id, "live")),
             Err(failure) => {
                 tracing::warn!(session = %id, cause = %failure.cause, "spawn failed");
                 self.undo(id, &failure.cause, failure.ended).await

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Application;
 use super::error::AppError;
+use super::running::Exclusive;
 use super::writer::Ending;
 use crate::domain::exit::Exit;
 use crate::domain::id::RuntimeKind;
@@ -19,11 +20,12 @@ impl Application {
     /// # Errors
     /// The store's failure.
     pub async fn reap(&self) -> Result<(), AppError> {
+        let mut live = self.shared.sessions.sessions(&SessionFilter::default()).await?;
+        live.retain(|session| session.phase == Phase::Live);
+        self.watch_only(&live);
         let mut by_runtime: BTreeMap<RuntimeKind, Vec<Session>> = BTreeMap::new();
-        for session in self.shared.sessions.sessions(&SessionFilter::default()).await? {
-            if session.phase == Phase::Live {
-                by_runtime.entry(session.spec.runtime.clone()).or_default().push(session);
-            }
+        for session in live {
+            by_runtime.entry(session.spec.runtime.clone()).or_default().push(session);
         }
         for (kind, sessions) in by_runtime {
             let Ok(runtime) = self.runtime(&kind) else {
@@ -34,7 +36,12 @@ impl Application {
             let mut answers = runtime.probe(&keys).await;
             for session in sessions {
                 match answers.remove(&session.id) {
-                    Some(Liveness::Dead(exit)) => self.bury(&session, exit).await?,
+                    Some(Liveness::Dead(exit)) => {
+                        // Somebody builds, kills or looks at it: it is theirs to record.
+                        if let Some(exclusive) = self.shared.running.try_exclusive(&session.id) {
+                            self.bury(&session, exit, &exclusive).await?;
+                        }
+                    }
                     Some(Liveness::Alive(process)) if session.facts.process != Some(process) => {
                         self.shared.writer.saw_process(&session.id, process).await?;
                     }
@@ -46,9 +53,8 @@ impl Application {
         Ok(())
     }
 
-    async fn bury(&self, session: &Session, exit: Exit) -> Result<(), AppError> {
-        // Somebody builds or kills it: it is theirs to record.
-        let Some(_exclusive) = self.shared.running.try_exclusive(&session.id) else { return Ok(()) };
+    /// Records the end of a live session whose agent was seen dead; the caller holds it.
+    pub(super) async fn bury(&self, session: &Session, exit: Exit, _held: &Exclusive) -> Result<(), AppError> {
         let current = self.shared.sessions.session(&session.id).await?;
         // A kill that was cut off is finished as a whole, workspace and all, by whoever settles it.
         if current.is_none_or(|session| session.phase != Phase::Live || session.facts.kill_requested_at.is_some()) {

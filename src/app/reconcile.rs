@@ -109,13 +109,13 @@ impl Application {
         match self.probe_one(session, &self.terminal_key(&session.id)).await {
             Some(Liveness::Alive(process)) => {
                 self.shared.writer.saw_process(&session.id, process).await?;
-                self.shared.writer.go_live(&session.id).await?;
+                self.go_live(&session.id).await?;
                 tracing::info!(session = %session.id, pid = process.pid, "adopted");
                 Ok(())
             }
             // A command came and went meanwhile, as it should: the next look records its end.
             Some(Liveness::Dead(exit)) if exit.is_success() && !session.spec.agent_reports => {
-                self.shared.writer.go_live(&session.id).await.map(drop)
+                self.go_live(&session.id).await
             }
             Some(Liveness::Dead(exit)) if exit != Exit::Unknown => {
                 let failure = self.died_at_once(session, exit).await;

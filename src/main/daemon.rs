@@ -21,8 +21,9 @@ use tracing_subscriber::EnvFilter;
 use crate::compose;
 use crate::edge::Edge;
 
-/// How often agents are looked at.
+/// How often agents are looked at. Tests make it long, by a variable, to see what does not need it.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(1);
+const RECONCILE_INTERVAL_VARIABLE: &str = "AO_TEST_RECONCILE_INTERVAL_MS";
 /// How long a lock without a holder is waited for, and how often it is tried.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
@@ -81,7 +82,7 @@ async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
     let signals = tokio::spawn(stop_on_signals(signals()?, stop.clone(), at_once.clone()));
     // Served from the first moment: agents' hooks and people must not wait for what an earlier daemon left half done.
     let reconciler = tokio::spawn({
-        let (application, ready) = (application.clone(), ready.clone());
+        let (application, ready, interval) = (application.clone(), ready.clone(), reconcile_interval(edge));
         async move {
             let reconciled = application.reconcile();
             tokio::pin!(reconciled);
@@ -91,7 +92,7 @@ async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
                 reconciled.await;
             }
             ready.cancel();
-            application.keep_reconciling(RECONCILE_INTERVAL).await;
+            application.keep_reconciling(interval).await;
         }
     });
     tracing::info!(pid = info.pid, socket = %info.socket.display(), version = info.version, "serving");
@@ -114,6 +115,11 @@ async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
         let _ = file::remove_if_there(&path);
     }
     Ok(())
+}
+
+fn reconcile_interval(edge: &Edge) -> Duration {
+    let given = edge.var(RECONCILE_INTERVAL_VARIABLE).and_then(|text| text.parse().ok());
+    given.map_or(RECONCILE_INTERVAL, Duration::from_millis)
 }
 
 /// The signals that stop a daemon. Caught before it says that it serves.

@@ -9,6 +9,7 @@
 //! | [`lock`] | one holder at a time, given up by the kernel |
 //! | [`machine`] | how much memory and how many cores there are (Linux: `/proc`) |
 //! | [`process`] | identity and liveness of processes (Linux: `/proc`) |
+//! | [`process_end`] | being told of a process's end (Linux: pidfd) |
 //! | [`socket`] | where Unix sockets go |
 //! | [`tree`] | finding and ending all processes that belong together |
 
@@ -18,5 +19,6 @@ pub mod file;
 pub mod lock;
 pub mod machine;
 pub mod process;
+pub mod process_end;
 pub mod socket;
 pub mod tree;

@@ -177,6 +177,14 @@ pub trait Runtime: Send + Sync {
     /// [`RuntimeError::NoTerminal`] when the agent does not run any more: nothing is ever typed for nobody.
     async fn input(&self, key: &TerminalKey, bytes: &[u8]) -> Result<(), RuntimeError>;
 
+    /// Returns as soon as the runtime learns that the agent of this terminal may have ended, without being asked again and again:
+    /// by then its exit is on record where it ever will be. It may return early, and the [`probe`](Runtime::probe) says what is
+    /// so. A runtime that cannot learn of an end by itself never returns. Dropping the call gives up what it holds.
+    async fn ended(&self, key: &TerminalKey) {
+        let _ = key;
+        std::future::pending().await
+    }
+
     /// Ends the agent's process tree and its terminal: asks, waits for `grace`, then insists. Gives how the agent ended, when
     /// that is known; `None` when there was nothing to stop.
     ///

@@ -27,6 +27,11 @@ pub trait RuntimeFixture: Send + Sync + 'static {
     /// An existing private directory for sessions and scratch files, which lasts as long as the fixture.
     fn root(&self) -> &Path;
 
+    /// Whether the adapter tells ends by itself ([`Runtime::ended`]).
+    fn tells_ends(&self) -> bool {
+        true
+    }
+
     /// The environment agents get; has a `PATH` on which `sh`, `cat`, `sleep` and `setsid` are found.
     fn base_env(&self) -> BTreeMap<String, String>;
 }
@@ -81,6 +86,11 @@ impl Bench {
     /// Another instance of the adapter.
     pub fn another_runtime(&self) -> Arc<dyn Runtime> {
         self.0.fixture.runtime()
+    }
+
+    /// Whether the adapter tells ends by itself.
+    pub fn tells_ends(&self) -> bool {
+        self.0.fixture.tells_ends()
     }
 
     /// A scratch file's path.

@@ -49,6 +49,44 @@ pub async fn what_an_agent_left_running_ends_with_it(bench: Bench) {
     }
 }
 
+/// Who waits for an end is told of it, whatever way it comes, by an adapter that did not make the terminal too; and is not told again and
+/// again while the agent runs.
+pub async fn an_end_is_told_without_being_asked_for(bench: Bench) {
+    if !bench.tells_ends() {
+        return;
+    }
+    for way in ["by itself", "killed", "stopped"] {
+        let (key, agent) = bench.run("read line; exit 5").await;
+        let runtime = bench.another_runtime();
+        let told = async {
+            let mut early = 0;
+            loop {
+                runtime.ended(&key).await;
+                if let Liveness::Dead(exit) = bench.probe(&key).await {
+                    return (exit, early);
+                }
+                early += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let end = async {
+            // Long enough for who tells at random to be caught.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            match way {
+                "by itself" => bench.runtime().input(&key, b"\r").await.unwrap(),
+                "killed" => crate::platform::tree::send(agent, rustix::process::Signal::KILL).unwrap(),
+                _ => drop(bench.runtime().stop(&key, Duration::ZERO).await.unwrap()),
+            }
+        };
+        let both = async { tokio::join!(told, end).0 };
+        let (exit, early) = tokio::time::timeout(Duration::from_secs(30), both).await.expect("the end is told");
+        assert!(way != "by itself" || exit == Exit::Code(5), "{way}: {exit:?}");
+        assert!(early < 3, "{way}: told {early} times before the end");
+        // What has ended already is told at once.
+        tokio::time::timeout(Duration::from_secs(30), runtime.ended(&key)).await.expect("told of an earlier end");
+    }
+}
+
 /// An agent that ends in order when asked is given the time, and its own exit is what is reported.
 pub async fn stop_asks_first(bench: Bench) {
     let script = "trap 'sleep 0.3; echo in order > farewell; exit 5' TERM; echo > ready; while :; do sleep 0.02; done";

@@ -44,6 +44,7 @@ macro_rules! runtime_contract_tests {
             probe_answers_for_every_key
             exit_codes_and_signals_are_on_record
             what_an_agent_left_running_ends_with_it
+            an_end_is_told_without_being_asked_for
             stop_asks_first
             stop_insists_after_the_grace
             stop_is_idempotent

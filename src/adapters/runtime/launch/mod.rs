@@ -20,6 +20,7 @@
 //! before the agent starts. The file is named after its launch, so that whoever cleans up after a crash never removes another's.
 
 mod end;
+mod push;
 mod record;
 mod start;
 
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::end::stop;
+pub(super) use self::push::ended;
 pub use self::record::{
     Claim, Failure, Started, call_off, claim, exit, exit_of, failure, is_claimed_by_this_process, probe, started,
 };

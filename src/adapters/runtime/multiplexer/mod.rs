@@ -202,6 +202,10 @@ impl<M: Multiplexer> Runtime for Multiplexed<M> {
         typed.map_err(|cause| self.failed("type into the terminal", cause))
     }
 
+    async fn ended(&self, key: &TerminalKey) {
+        launch::ended(&key.session_dir).await;
+    }
+
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {
         let server = self.multiplexer.server(key);
         let _turn = self.turns.of(server.directory()).lock_owned().await;

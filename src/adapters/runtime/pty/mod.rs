@@ -337,6 +337,10 @@ impl Runtime for PtyRuntime {
         }
     }
 
+    async fn ended(&self, key: &TerminalKey) {
+        launch::ended(&key.session_dir).await;
+    }
+
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {
         let stopped = launch::stop(&key.session_dir, grace).await;
         stopped

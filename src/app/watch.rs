@@ -1,0 +1,86 @@
+//! Watch: be told of an agent's end by its runtime, at once, where the runtime can tell. [`super::reap`] notices the others, and whatever
+//! is missed here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::Application;
+use super::error::AppError;
+use crate::domain::id::SessionId;
+use crate::domain::phase::Phase;
+use crate::domain::session::Session;
+use crate::ports::runtime::Liveness;
+
+/// The live sessions whose ends are waited for, each by a task of its own. Taking one out ends its task.
+#[derive(Default)]
+pub(super) struct Watches {
+    tasks: Mutex<HashMap<SessionId, DropGuard>>,
+}
+
+impl Watches {
+    fn tasks(&self) -> MutexGuard<'_, HashMap<SessionId, DropGuard>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Application {
+    /// Records that the agent was seen running, and watches it from now on.
+    pub(super) async fn go_live(&self, id: &SessionId) -> Result<(), AppError> {
+        let session = self.shared.writer.go_live(id).await?;
+        self.watch(&session);
+        Ok(())
+    }
+
+    /// Watches these sessions, which are all that are live, and no other any more. Those that are watched already stay so.
+    pub(super) fn watch_only(&self, live: &[Session]) {
+        self.shared.watches.tasks().retain(|id, _| live.iter().any(|session| session.id == *id));
+        for session in live {
+            self.watch(session);
+        }
+    }
+
+    /// Watches a live session until its end was looked at once, or it is not live any more, or the daemon stops.
+    pub(super) fn watch(&self, session: &Session) {
+        let Ok(runtime) = self.runtime(&session.spec.runtime) else { return };
+        let mut tasks = self.shared.watches.tasks();
+        if tasks.contains_key(&session.id) || self.shared.stop.is_cancelled() {
+            return;
+        }
+        let given_up = CancellationToken::new();
+        tasks.insert(session.id.clone(), given_up.clone().drop_guard());
+        drop(tasks);
+        let (runtime, key, stop) = (runtime.clone(), self.terminal_key(&session.id), self.shared.stop.clone());
+        // Waiting must not keep the application: one that is dropped gives its watches up.
+        let (shared, id) = (Arc::downgrade(&self.shared), session.id.clone());
+        self.shared.tasks.spawn(async move {
+            tokio::select! {
+                () = runtime.ended(&key) => {}
+                () = given_up.cancelled() => return,
+                () = stop.cancelled() => return,
+            }
+            let Some(shared) = shared.upgrade() else { return };
+            let application = Application { shared };
+            if let Err(error) = application.look_at(&id).await {
+                tracing::error!(session = %id, %error, "an agent that may have ended could not be looked at; the next look at all does");
+            }
+            // Where it is live still, that look watches it again: a runtime that tells too early costs a task a tick, not a busy loop.
+            application.shared.watches.tasks().remove(&id);
+        });
+    }
+
+    /// Ends a session if its agent is dead.
+    async fn look_at(&self, id: &SessionId) -> Result<(), AppError> {
+        // Waits for whoever spawns, kills or restores it, and then finds it as they left it.
+        let exclusive = self.shared.running.exclusive(id).await;
+        let Some(session) = self.shared.sessions.session(id).await? else { return Ok(()) };
+        if session.phase != Phase::Live {
+            return Ok(());
+        }
+        match self.probe_one(&session, &self.terminal_key(id)).await {
+            Some(Liveness::Dead(exit)) => self.bury(&session, exit, &exclusive).await,
+            Some(Liveness::Alive(_) | Liveness::Unknown(_)) | None => Ok(()),
+        }
+    }
+}
