@@ -44,5 +44,7 @@ mod prompts;
 mod restore;
 #[path = "e2e/spawn.rs"]
 mod spawn;
+#[path = "e2e/upgrade.rs"]
+mod upgrade;
 #[path = "e2e/wait.rs"]
 mod wait;

@@ -4,8 +4,19 @@
 //! [`Reply`], told apart by `"type"`), and the body (raw bytes). A header has at most 4 KiB, a body at most 8 MiB; a longer one is refused
 //! before it is read and the connection ends.
 //!
-//! The client begins with `hello` and its version; the holder answers `hello`, or `error` and hangs up when it does not speak that
-//! version. Then each request gets one reply, in order:
+//! # Versions
+//!
+//! A holder lives as long as its agent, so a new ao meets the holders of older ones, and after a step back an older ao those of a
+//! newer one. The client begins with `hello` and the newest version it speaks. The holder answers `hello` with that version, or `error`
+//! with code `version`, and hangs up, when it does not speak it: then the client connects again and offers the next older one it speaks.
+//! Where both have none in common the agent goes on, is still seen and can be stopped, for these go by its records; what needs the
+//! holder fails and says why. What no version ever changes: the layout of frames, `hello`, and `error` with code `version`.
+//!
+//! `tests/data/holder-v1/` has the frames of version 1, frozen: they must be spoken for as long as such a holder may run.
+//!
+//! # Requests
+//!
+//! After `hello` each request gets one reply, in order:
 //!
 //! | Request | Body | Reply | Body |
 //! | --- | --- | --- | --- |
@@ -36,8 +47,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::domain::exit::Exit;
 
-/// The version this code speaks.
+/// The version holders speak.
 pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The versions clients speak, newest first.
+pub const CLIENT_VERSIONS: [u32; 1] = [PROTOCOL_VERSION];
 
 /// The longest header, in bytes.
 const MAX_HEADER_BYTES: u32 = 4 * 1024;
