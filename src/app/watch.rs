@@ -2,6 +2,7 @@
 //! is missed here.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -20,6 +21,27 @@ pub(super) struct Watches {
 }
 
 impl Watches {
+    /// Begins a watch: what it gives is cancelled when the watch shall end. `None` when this session is watched already.
+    fn begin(&self, id: &SessionId) -> Option<CancellationToken> {
+        match self.tasks().entry(id.clone()) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(free) => {
+                let given_up = CancellationToken::new();
+                free.insert(given_up.clone().drop_guard());
+                Some(given_up)
+            }
+        }
+    }
+
+    fn end(&self, id: &SessionId) {
+        self.tasks().remove(id);
+    }
+
+    /// Ends the watches of all other sessions.
+    fn keep_only(&self, watched: &[Session]) {
+        self.tasks().retain(|id, _| watched.iter().any(|session| session.id == *id));
+    }
+
     fn tasks(&self) -> MutexGuard<'_, HashMap<SessionId, DropGuard>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -35,7 +57,7 @@ impl Application {
 
     /// Watches these sessions, which are all that are live, and no other any more. Those that are watched already stay so.
     pub(super) fn watch_only(&self, live: &[Session]) {
-        self.shared.watches.tasks().retain(|id, _| live.iter().any(|session| session.id == *id));
+        self.shared.watches.keep_only(live);
         for session in live {
             self.watch(session);
         }
@@ -44,13 +66,7 @@ impl Application {
     /// Watches a live session until its end was looked at once, or it is not live any more, or the daemon stops.
     pub(super) fn watch(&self, session: &Session) {
         let Ok(runtime) = self.runtime(&session.spec.runtime) else { return };
-        let mut tasks = self.shared.watches.tasks();
-        if tasks.contains_key(&session.id) || self.shared.stop.is_cancelled() {
-            return;
-        }
-        let given_up = CancellationToken::new();
-        tasks.insert(session.id.clone(), given_up.clone().drop_guard());
-        drop(tasks);
+        let Some(given_up) = self.shared.watches.begin(&session.id) else { return };
         let (runtime, key, stop) = (runtime.clone(), self.terminal_key(&session.id), self.shared.stop.clone());
         // Waiting must not keep the application: one that is dropped gives its watches up.
         let (shared, id) = (Arc::downgrade(&self.shared), session.id.clone());
@@ -66,7 +82,7 @@ impl Application {
                 tracing::error!(session = %id, %error, "an agent that may have ended could not be looked at; the next look at all does");
             }
             // Where it is live still, that look watches it again: a runtime that tells too early costs a task a tick, not a busy loop.
-            application.shared.watches.tasks().remove(&id);
+            application.shared.watches.end(&id);
         });
     }
 
@@ -82,5 +98,27 @@ impl Application {
             Some(Liveness::Dead(exit)) => self.bury(&session, exit, &exclusive).await,
             Some(Liveness::Alive(_) | Liveness::Unknown(_)) | None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::session::tests::session;
+
+    #[test]
+    fn a_session_is_watched_once_and_not_after_its_end() {
+        let watches = Watches::default();
+        let live = session();
+        let other: SessionId = "other-1".parse().unwrap();
+        let (first, second) = (watches.begin(&live.id).unwrap(), watches.begin(&other).unwrap());
+        assert!(watches.begin(&live.id).is_none(), "watched twice");
+        watches.keep_only(std::slice::from_ref(&live));
+        assert!(!first.is_cancelled() && second.is_cancelled(), "what is over is waited for");
+        watches.end(&live.id);
+        assert!(watches.begin(&live.id).is_some(), "after its end was looked at it can be watched again");
+        let last = watches.begin(&other).unwrap();
+        drop(watches);
+        assert!(last.is_cancelled(), "the application is gone, and somebody waits on");
     }
 }

@@ -182,7 +182,7 @@ pub trait Runtime: Send + Sync {
     /// so. A runtime that cannot learn of an end by itself never returns. Dropping the call gives up what it holds.
     async fn ended(&self, key: &TerminalKey) {
         let _ = key;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Ends the agent's process tree and its terminal: asks, waits for `grace`, then insists. Gives how the agent ended, when

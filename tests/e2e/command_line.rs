@@ -49,6 +49,37 @@ async fn projects_are_registered_listed_shown_and_forgotten() {
 }
 
 #[tokio::test]
+async fn a_project_is_not_forgotten_while_a_session_of_it_is_built_or_lives() {
+    let sandbox = Sandbox::new();
+    // The checkout takes until it is told to go on.
+    let hook = sandbox.repo().join(".git/hooks/post-checkout");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    crate::executable::write(
+        &hook,
+        "#!/bin/sh\ntouch \"$HOME/checking-out\"\nuntil test -e \"$HOME/go\"; do sleep 0.05; done\n",
+    );
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "sleep", "600"]).await.ok();
+    sandbox.until("git checks out", || sandbox.path("home/checking-out").exists()).await;
+    let refused = async || {
+        let run = sandbox.ao(&["project", "rm", "app"]).await.fails(5, &["still has live sessions", "ao kill"]);
+        assert_eq!(run.stdout, "");
+        sandbox.ao(&["project", "show", "app"]).await.ok();
+    };
+    refused().await;
+    std::fs::write(sandbox.path("home/go"), "").unwrap();
+    sandbox.wait_for("app-1", "status", "working").await;
+    refused().await;
+    // Another project's sessions are no reason.
+    sandbox.make_repository("other");
+    sandbox.ao(&["project", "add", "../other"]).await.ok();
+    sandbox.ao(&["project", "rm", "other", "--json"]).await.ok();
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    sandbox.ao(&["project", "rm", "app"]).await.ok();
+    sandbox.ao(&["project", "rm", "app"]).await.fails(4, &["app"]);
+    assert_eq!(sandbox.git(&sandbox.repo(), &["status", "--porcelain"]), "", "nothing in it was touched");
+}
+
+#[tokio::test]
 async fn a_moved_repository_is_told_apart_from_an_unknown_project() {
     let sandbox = Sandbox::new();
     sandbox.ao(&["project", "add", "."]).await.ok();

@@ -363,7 +363,7 @@ pub enum ProjectCommand {
     Ls(JsonArgs),
     /// Show a project
     Show(ProjectArgs),
-    /// Forget a repository; nothing in it is touched
+    /// Forget a repository, unless sessions of it live; nothing in it is touched
     Rm(ProjectArgs),
 }
 

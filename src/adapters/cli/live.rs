@@ -22,8 +22,13 @@ const CLEAR_REST_OF_LINE: &str = "\u{1b}[K";
 /// What a terminal that does not tell its size is taken for.
 const USUAL_SIZE: Size = Size { rows: 24, cols: 80 };
 
-/// How the terminal was before it was taken over; the process has one. `None` inside where its modes are not known.
-static TAKEN: Mutex<Option<Option<Termios>>> = Mutex::new(None);
+/// How the terminal was before it was taken over; the process has one.
+static BEFORE: Mutex<Option<Before>> = Mutex::new(None);
+
+struct Before {
+    /// `None` where they cannot be told.
+    modes: Option<Termios>,
+}
 
 /// The terminal on stdout, taken over until this is dropped.
 pub(super) struct LiveScreen {
@@ -34,7 +39,7 @@ impl LiveScreen {
     /// Takes the terminal over.
     pub(super) fn take() -> Result<Self, CliError> {
         let modes = termios::tcgetattr(io::stdout()).ok();
-        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) = Some(modes.clone());
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(Before { modes: modes.clone() });
         let screen = Self { painter: Painter::default() };
         if let Some(mut modes) = modes {
             // What is typed must not show between the rows, and a stopped program could not give the terminal back.
@@ -62,11 +67,11 @@ impl Drop for LiveScreen {
 
 /// Gives the terminal back if it was taken over, once. Also for whoever handles a panic, before anything is said about it.
 pub fn give_back() {
-    let Some(modes) = TAKEN.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
     let mut stdout = io::stdout().lock();
     // There is nobody left to tell when the terminal is gone.
     let _ = stdout.write_all(LEAVE.as_bytes()).and_then(|()| stdout.flush());
-    if let Some(modes) = modes {
+    if let Some(modes) = before.modes {
         // What was typed meanwhile was not meant for the shell.
         let _ = termios::tcsetattr(&stdout, OptionalActions::Flush, &modes);
     }
