@@ -173,3 +173,21 @@ async fn i06_a_moved_worktree_and_a_planted_link_are_untouched() {
     assert!(matches!(outcome, Err(WorkspaceError::NotOurs { .. })), "{outcome:?}");
     assert!(moved.join("file.txt").is_file());
 }
+
+#[tokio::test]
+async fn i05_a_reopening_that_was_cut_off_after_the_work_was_put_back_still_has_it() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    std::fs::write(workspace.path.join("new.txt"), "work").unwrap();
+    let Removal::Removed { preserved: Some(work), .. } = place.save(&workspace).await else { panic!("it is saved") };
+    place.reopen(&workspace).await;
+    let admin = path.join(".git/worktrees/app-1");
+    assert_eq!(std::fs::read_to_string(admin.join("ao-put-back")).unwrap().trim(), work.commit);
+    std::fs::remove_file(admin.join("ao-session")).unwrap();
+    std::fs::write(admin.join("locked"), "ao: app-1").unwrap();
+    let removal = place.remove(&workspace).await;
+    assert!(matches!(&removal, Removal::Removed { preserved: Some(held), .. } if *held == work), "{removal:?}");
+    place.reopen(&workspace).await;
+    assert_eq!(place.fixture.status(&workspace.path).await, "?? new.txt");
+}

@@ -151,6 +151,7 @@ async fn i05_what_cannot_be_saved_whole_is_kept() {
 
     place.git(&workspace.path, &["update-index", "--assume-unchanged", "file.txt"]).await;
     write("file.txt");
+    write("seen.txt");
     assert_not_saved(&place, &workspace, "assume-unchanged").await;
     place.git(&workspace.path, &["update-index", "--no-assume-unchanged", "file.txt"]).await;
 
@@ -247,6 +248,25 @@ async fn i05_what_is_written_while_it_is_saved_is_saved_too() {
 }
 
 #[tokio::test]
+async fn i05_what_is_written_after_it_was_saved_is_saved_too() {
+    let (place, path, workspace) = place().await;
+    std::fs::write(workspace.path.join("new.txt"), "first\n").unwrap();
+    let (hooks, done) = (place.scratch().path("hooks"), place.scratch().path("done"));
+    let hook = format!(
+        "#!/bin/sh\ngrep -q refs/ao/preserved || exit 0\n[ -e '{0}' ] || {{ touch '{0}'; echo more >>'{1}'; }}\n",
+        text(&done),
+        text(&workspace.path.join("new.txt"))
+    );
+    script(&hooks.join("reference-transaction"), &hook);
+    place.git(&path, &["config", "core.hooksPath", text(&hooks)]).await;
+    saved(&place, &workspace).await;
+    assert!(done.exists());
+    let reopened = place.reopen(&workspace).await;
+    assert_eq!(std::fs::read_to_string(workspace.path.join("new.txt")).unwrap(), "first\nmore\n");
+    assert!(!reopened.notes.iter().any(|note| note.contains("saved before")), "its own first try is no earlier work");
+}
+
+#[tokio::test]
 async fn i05_a_workspace_that_never_stands_still_is_left_alone() {
     let (place, path, workspace) = place().await;
     written_while_saved(&place, &path, &workspace, "echo more >>0-early.txt").await;
@@ -280,9 +300,14 @@ async fn i05_what_a_directory_deleted_by_hand_leaves_is_saved_in_any_case() {
         let removal = place.fixture.workspace().remove(&workspace, on_work).await.unwrap();
         assert!(matches!(&removal, Removal::Missing { preserved: Some(_), .. }), "{removal:?}");
         place.git(&path, &["gc", "-q", "--prune=now"]).await;
-        place.reopen(&workspace).await;
-        assert_eq!(place.git(&workspace.path, &["rev-parse", "HEAD"]).await, commit);
-        assert_eq!(place.fixture.status(&workspace.path).await, "A  staged.txt");
+        // Also when nobody removed it in between.
+        for _ in 0..2 {
+            place.reopen(&workspace).await;
+            assert_eq!(place.git(&workspace.path, &["rev-parse", "HEAD"]).await, commit);
+            assert_eq!(place.fixture.status(&workspace.path).await, "A  staged.txt");
+            place.git(&path, &["update-ref", "-d", REFERENCE]).await;
+            std::fs::remove_dir_all(&workspace.path).unwrap();
+        }
     }
 }
 

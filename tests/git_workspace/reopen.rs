@@ -52,7 +52,10 @@ async fn i05_a_branch_that_is_gone_is_made_again_where_the_work_was_and_then_sur
     assert!(reopened.notes.iter().any(|note| note.contains("made again")), "{reopened:?}");
     assert_eq!(place.git(&path, &["rev-parse", "ao/app-1"]).await, commit);
     assert_eq!(place.fixture.status(&workspace.path).await, "?? more.txt");
-    // Nothing else than the saved work, which goes, holds the commit.
+    // Saved work holds the commit too; but that is not for ever.
+    let removal = place.save(&workspace).await;
+    assert!(matches!(removal, Removal::Removed { branch_deleted: false, preserved: Some(_) }), "{removal:?}");
+    place.reopen(&workspace).await;
     std::fs::remove_file(workspace.path.join("more.txt")).unwrap();
     assert_eq!(place.remove(&workspace).await, removed(false));
     assert_eq!(place.git(&path, &["rev-parse", "ao/app-1"]).await, commit);
@@ -97,8 +100,10 @@ async fn i05_a_reopen_that_fails_leaves_everything_as_it_was() {
     let Removal::Removed { preserved: Some(work), .. } = place.save(&workspace).await else { panic!("it is saved") };
     place.git(&path, &["config", "filter.late.smudge", "ao-no-such-program"]).await;
     place.git(&path, &["config", "filter.late.required", "true"]).await;
+    place.git(&path, &["branch", "-q", "-D", "ao/app-1"]).await;
     let outcome = place.fixture.workspace().reopen(&again(&workspace)).await;
     let Err(WorkspaceError::Failed { cause, .. }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(place.fixture.branches().await, ["main"]);
     assert!(cause.contains("saved work cannot be put back") && !cause.contains("This is left"), "{cause}");
     assert!(!workspace.path.exists() && !path.join(".git/worktrees/app-1").exists());
     assert_eq!(place.git(&path, &["rev-parse", &work.reference]).await, work.commit);
