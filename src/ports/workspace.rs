@@ -215,10 +215,18 @@ pub struct OwnedWorkspace {
 ///   to run any number at once in one repository.
 /// - The repository and the workspace look the same to `git status` as without ao: `/.ao/` is in the repository's
 ///   `info/exclude`.
-/// - [`remove`](Workspace::remove) never destroys uncommitted or untracked work (it keeps the workspace), never deletes a
-///   branch that holds commits of its own, and removes only what carries this session's ownership marker. It is
-///   idempotent: a missing directory, branch or repository is success. Something that cannot be determined is never
-///   taken for absence.
+/// - [`remove`](Workspace::remove) never destroys uncommitted or untracked work: it keeps the workspace, or saves the work
+///   first, as asked ([`OnWork`]), and never deletes anything before what was saved is held and was read back. It never
+///   deletes a branch that holds commits of its own, and removes only what carries this session's ownership marker. It is
+///   idempotent: a missing directory, branch or repository is success, and what was saved is told again. Something that
+///   cannot be determined is never taken for absence.
+/// - Where the directory is gone there is nothing to keep work in: what the repository still has of it is saved, whatever
+///   was asked.
+/// - Saved work is held until it is in a workspace again, exactly, and that workspace is removed in turn; work that was
+///   saved before and not put back is held by what is saved later.
+/// - [`reopen`](Workspace::reopen) gives what [`create`](Workspace::create) gives, on the branch the session was on
+///   (renamed or not), with the saved work in it; on `Err`, and when its future is dropped, nothing of it is lost. It never
+///   takes a branch that somebody else is on, nor puts work onto another commit than it was made on.
 /// - Files that the repository tells git to ignore are no work: they go with the workspace, whoever wrote them. What is
 ///   to survive is committed, or not ignored.
 /// - A commit is a branch's own when what the branch was started from does not reach it. Other branches that reach it
@@ -292,4 +300,19 @@ pub trait Workspace: Send + Sync {
         copy: &[PathBuf],
         link: &[PathBuf],
     ) -> Result<Vec<String>, WorkspaceError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i17_removals_recorded_before_work_could_be_saved_are_read() {
+        let old = r#"{"outcome":"removed","branch_deleted":true}"#;
+        let read: Removal = serde_json::from_str(old).unwrap();
+        assert_eq!(read, Removal::Removed { branch_deleted: true, preserved: None });
+        assert_eq!(serde_json::to_string(&read).unwrap(), old);
+        let read: Removal = serde_json::from_str(r#"{"outcome":"missing","branch_deleted":false}"#).unwrap();
+        assert_eq!(read, Removal::Missing { branch_deleted: false, preserved: None });
+    }
 }

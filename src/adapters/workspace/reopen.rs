@@ -13,10 +13,11 @@
 //! was made on, else where it started. Work is put back only onto the commit it was made on; where the branch has moved
 //! on, it stays where it is held and a note says how to get it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::checkout::{Site, Target};
-use super::entry::{Entry, Ownership};
+use super::entry::{Entry, Ownership, resolved};
 use super::git::{Git, GitError};
 use super::preserve::{Saved, Store};
 use super::remove::{check_link, is_there, not_ours, take_away, wait_for_orphans};
@@ -87,7 +88,8 @@ fn check_place(site: &Site<'_>, entry: &Entry, there: bool) -> Result<(), Worksp
 /// Uses the worktree that is there. One that lost the way to its repository, which was moved, gets it back.
 async fn still_there(git: &GitWorkspace, request: &ReopenRequest, entry: &Entry) -> Result<Reopened, WorkspaceError> {
     let mut notes = Vec::new();
-    if git.git.at(&request.path).args(["rev-parse", "--git-dir"]).text().await.is_err() {
+    let bound_to = git.git.at(&request.path).args(["rev-parse", "--absolute-git-dir"]).text().await;
+    if !bound_to.is_ok_and(|admin| resolved(Path::new(&admin)) == resolved(&entry.admin)) {
         let repair = git.git.at(&request.repository.path).args(["worktree", "repair", "--"]).arg(&request.path);
         repair.change().await.map_err(|error| failed("reopen", &error))?;
         notes.push(format!(
@@ -183,7 +185,7 @@ async fn check_free(git: &GitWorkspace, request: &ReopenRequest, target: &Target
     let place = branch::find(&git.git, &request.repository, branch).await;
     let place = place.map_err(|error| failed("reopen", &error))?;
     match place.and_then(|place| place.checkout) {
-        Some(checkout) if super::entry::resolved(&checkout) != super::entry::resolved(&request.path) => {
+        Some(checkout) if resolved(&checkout) != resolved(&request.path) => {
             Err(WorkspaceError::BranchInUse { branch: branch.clone(), checkout })
         }
         _ => Ok(()),
