@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ao::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef};
-use ao::testing::workspace::{WorkspaceFixture, missing, recorded, removed};
+use ao::testing::workspace::{WorkspaceFixture, again, missing, recorded, removed};
 
 use super::support::{Place, text};
 
@@ -190,4 +190,34 @@ async fn i05_a_reopening_that_was_cut_off_after_the_work_was_put_back_still_has_
     assert!(matches!(&removal, Removal::Removed { preserved: Some(held), .. } if *held == work), "{removal:?}");
     place.reopen(&workspace).await;
     assert_eq!(place.fixture.status(&workspace.path).await, "?? new.txt");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i06_files_that_a_git_whose_ao_was_killed_still_puts_back_are_waited_for() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    place.scratch().commit(&path, ".gitattributes", "*.slow filter=slow\n").await;
+    let (workspace, _) = place.create(&path).await;
+    std::fs::write(workspace.path.join("a.slow"), "work").unwrap();
+    let Removal::Removed { preserved: Some(work), .. } = place.save(&workspace).await else { panic!("it is saved") };
+    // What that leaves: a half-made worktree, and the git.
+    make_branch(&place, &path).await;
+    add(&place, &path, &[]).await;
+    let (begun, gate) = (place.scratch().path("begun"), place.scratch().path("gate"));
+    let wait = format!("touch '{}'; until [ -e '{}' ]; do sleep 0.05; done; cat", text(&begun), text(&gate));
+    place.git(&path, &["config", "filter.slow.smudge", &wait]).await;
+    let admin = format!("--git-dir={}", text(&path.join(".git/worktrees/app-1")));
+    let tree = format!("--work-tree={}", text(&workspace.path));
+    let args = [&admin, &tree, "read-tree", "--reset", "-u", &work.commit];
+    let reopening = async {
+        until_there(&begun).await;
+        let adapter = place.fixture.workspace();
+        let first = tokio::time::timeout(Duration::from_secs(20), adapter.reopen(&again(&workspace))).await;
+        std::fs::write(&gate, "").unwrap();
+        first
+    };
+    let (_, outcome) = tokio::join!(place.git(&workspace.path, &args), reopening);
+    assert!(matches!(outcome, Ok(Err(WorkspaceError::Busy { .. }))), "{outcome:?}");
+    place.reopen(&workspace).await;
+    assert_eq!(place.fixture.status(&workspace.path).await, "?? a.slow");
 }

@@ -69,7 +69,7 @@ impl Site<'_> {
         let mut notes = Vec::new();
         let entry = self.add(git, target, &mut notes, turn).await?;
         if let Some(work) = work {
-            notes.extend(put_back(&git.git, &entry, self.path, work).await?);
+            notes.extend(put_back(&git.git, &entry, self.path, work, turn).await?);
         }
         entry.mark_owned(self.session).map_err(|error| format!("cannot mark the worktree as ao's: {error}"))?;
         let unlock = git.git.at(&self.repository.path).args(["worktree", "unlock", "--"]).arg(self.path);

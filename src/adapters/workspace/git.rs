@@ -201,10 +201,15 @@ impl Git {
     /// A call about a linked worktree, named by its administrative directory: whatever its `.git` file says by now.
     pub(super) fn worktree(&self, admin: &Path, checkout: &Path) -> Call {
         let mut call = self.at(checkout);
-        call.before.extend([option("--git-dir=", admin), option("--work-tree=", checkout)]);
+        call.before.extend([option("--git-dir=", admin), work_tree(checkout)]);
         // The configuration in reach of an agent must not blind git to changes.
         call.config("core.fsmonitor=false").config("core.untrackedCache=false")
     }
+}
+
+/// The argument that tells git the checkout of a [`worktree`](Git::worktree) call.
+pub(super) fn work_tree(checkout: &Path) -> OsString {
+    option("--work-tree=", checkout)
 }
 
 fn option(name: &str, path: &Path) -> OsString {

@@ -25,6 +25,7 @@ use std::time::Duration;
 use super::entry::{self, Entry, Ownership};
 use super::keep::{self, Work};
 use super::preserve::{Store, Unsaved};
+use super::put_back::READ_TREE;
 use super::{GitWorkspace, blocking, branch, failed, git, tree};
 use crate::domain::id::SessionId;
 use crate::domain::preserved::PreservedWork;
@@ -176,12 +177,14 @@ pub(super) async fn look(
 /// A git that outlived the ao that started it may still be checking out, and would go on writing into what is taken
 /// away. It is given a moment to finish; more is for the caller to wait, who may have other sessions to look after.
 pub(super) async fn wait_for_orphans(session: &SessionId, path: &Path) -> Result<(), WorkspaceError> {
-    let (reason, path) = (entry::lock_reason(session), path.to_owned());
+    let (reason, work_tree, path) = (entry::lock_reason(session), git::work_tree(path), path.to_owned());
     let finished = async {
         loop {
-            let (reason, path) = (reason.clone(), path.clone());
-            let running =
-                blocking(move || process::any_with_arguments(&[reason.as_bytes(), path.as_os_str().as_bytes()]));
+            let (reason, work_tree, path) = (reason.clone(), work_tree.clone(), path.clone());
+            let running = blocking(move || {
+                let checks_out = process::any_with_arguments(&[reason.as_bytes(), path.as_os_str().as_bytes()])?;
+                Ok(checks_out || process::any_with_arguments(&[work_tree.as_bytes(), READ_TREE.as_bytes()])?)
+            });
             match running.await {
                 Ok(false) => return Ok(()),
                 Ok(true) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -189,7 +192,7 @@ pub(super) async fn wait_for_orphans(session: &SessionId, path: &Path) -> Result
             }
         }
     };
-    let late = || Err(busy(&path, "a git that was started earlier checks it out"));
+    let late = || Err(busy(&path, "a git that was started earlier writes files into it"));
     tokio::time::timeout(ORPHAN_WAIT, finished).await.unwrap_or_else(|_elapsed| late())
 }
 
