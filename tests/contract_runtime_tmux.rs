@@ -104,9 +104,9 @@ async fn the_configuration_is_understood_and_leaves_one_key() {
     ask(&other.0, &["-f", "/dev/null", "new-session", "-d", "sleep", "600"]);
     ask(&other.0, &["source-file", spec.key.session_dir.join("terminal/tmux.conf").to_str().unwrap()]);
     drop(other);
+    // 3.7 does not list any key when there is no prefix.
     let keys = ask(&own, &["list-keys"]);
-    assert_eq!(keys.lines().count(), 1, "{keys}");
-    assert!(keys.contains("root") && keys.contains("detach-client"), "{keys}");
+    assert!(keys.lines().count() <= 1 && keys.lines().all(|key| key.contains("detach-client")), "{keys}");
     for name in ["prefix", "prefix2"] {
         assert_eq!(ask(&own, &["show-options", "-gv", name]), "None\n");
     }

@@ -19,6 +19,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The most text that is read of a terminal, in bytes.
 const MAX_TEXT_BYTES: usize = 64 * 1024 * 1024;
 
+/// What is printed last.
+const DONE: &str = "ao-done";
+
 /// The one pane of a server.
 const PANE: &str = "%0";
 
@@ -60,7 +63,8 @@ impl Tmux {
         let what = [ao_program.as_os_str(), OsStr::new("supervise"), OsStr::new("--session-dir")];
         let where_ = [OsStr::new("-f"), config.as_os_str(), OsStr::new("-S"), socket.as_os_str()];
         let words = what.into_iter().chain([spec.key.session_dir.as_os_str()]).map(word);
-        let args = where_.into_iter().chain(how).map(OsStr::to_owned).chain(words);
+        let then = [";"].into_iter().chain(config::AFTER_START).map(OsString::from);
+        let args = where_.into_iter().chain(how).map(OsStr::to_owned).chain(words).chain(then);
         // A server keeps its working directory, so it must be none that anybody wants to remove.
         text_of(self.run(args, env).cwd(Path::new("/"))).await.map(drop)
     }
@@ -68,16 +72,15 @@ impl Tmux {
     /// What the terminal shows, wrapped lines joined in everything.
     pub(super) async fn capture(&self, place: &Place, shown: Shown) -> Result<String, String> {
         let (screen, everything) = (["capture-pane", "-p", "-t", PANE], ["-J", "-S", "-"]);
-        let asked = match shown {
-            Shown::Screen => self.ask(place, screen),
-            Shown::Everything => self.ask(place, screen.into_iter().chain(everything)),
-        };
-        text_of(asked.max_output_bytes(MAX_TEXT_BYTES)).await
+        match shown {
+            Shown::Screen => self.ask(place, screen, &[]).await,
+            Shown::Everything => self.ask(place, screen.into_iter().chain(everything), &[]).await,
+        }
     }
 
     /// The title of the terminal, which programs in it can set.
     pub(super) async fn title(&self, place: &Place) -> Result<String, String> {
-        let title = text_of(self.ask(place, ["display-message", "-p", "-t", PANE, "#{pane_title}"])).await?;
+        let title = self.ask(place, ["display-message", "-p", "-t", PANE, "#{pane_title}"], &[]).await?;
         Ok(title.trim_end().to_owned())
     }
 
@@ -89,16 +92,31 @@ impl Tmux {
         let buffer = format!("ao-{}", uuid::Uuid::new_v4().simple());
         let as_it_is = if is_cleaned { "-drS" } else { "-dr" };
         let args = ["load-buffer", "-b", &buffer, "-", ";", "paste-buffer", as_it_is, "-b", &buffer, "-t", PANE];
-        text_of(self.ask(place, args).stdin(bytes)).await.map(drop)
+        self.ask(place, args, bytes).await.map(drop)
     }
 
     /// Asks the server to end.
     pub(super) async fn end(&self, place: &Place) -> Result<(), String> {
-        text_of(self.ask(place, ["kill-server"])).await.map(drop)
+        text_of(self.to(place, ["kill-server"])).await.map(drop)
+    }
+
+    /// What a command says to a server that runs, done to its end: one whose server ends meanwhile exits with 0 and has
+    /// printed nothing, or a part.
+    async fn ask<'a>(
+        &self,
+        place: &Place,
+        command: impl IntoIterator<Item = &'a str>,
+        stdin: &[u8],
+    ) -> Result<String, String> {
+        let then = [";", "display-message", "-p", "-t", PANE, DONE];
+        let asked = self.to(place, command.into_iter().chain(then)).stdin(stdin).max_output_bytes(MAX_TEXT_BYTES);
+        let text = text_of(asked).await?;
+        let whole = text.trim_end_matches('\n').strip_suffix(DONE);
+        whole.map(str::to_owned).ok_or_else(|| "its server ended before it had answered".to_owned())
     }
 
     /// A command to a server that runs. None of these starts one.
-    fn ask<'a>(&self, place: &Place, command: impl IntoIterator<Item = &'a str>) -> Program {
+    fn to<'a>(&self, place: &Place, command: impl IntoIterator<Item = &'a str>) -> Program {
         let socket = place.socket();
         // Whatever the locale: letters come out as they are.
         let args = [OsStr::new("-u"), OsStr::new("-S"), socket.as_os_str()].map(OsStr::to_owned);

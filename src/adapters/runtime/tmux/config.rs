@@ -7,11 +7,15 @@ use crate::adapters::runtime::launch;
 /// What differs from tmux's defaults, and what a terminal's life depends on.
 ///
 /// No key but Ctrl-\ (detach) is taken from the agent: there is no prefix, and no key table holds anything. The agent has the
-/// whole terminal, without a status line. The size is that of the person who used it last, and stays when they leave, as with
-/// zellij: an agent draws for who looks, and `manual` would show them a cut-off or a small picture.
+/// whole terminal, without a status line.
 ///
-/// The history is as long as that of the `pty` runtime; a full one of 120 columns takes 4 MB, in the worst case 15 MB.
-pub(super) const CONFIG: &str = r"set-option -s exit-empty on
+/// The size is the asked one at the start and then that of the person who used it last (`latest`), and stays when they leave,
+/// as with zellij: an agent draws for who looks, and what is `manual` is shown to them cut off or small. 3.2a starts with
+/// 80 × 24 unless it is `manual` (hence [`AFTER_START`]), with which 3.3a crashes at the start.
+///
+/// The history is as long as that of the `pty` runtime; a full one of 120 columns takes 3 MB, with every cell in a
+/// colour of its own 15 MB.
+pub(super) const CONFIG: &str = r##"set-option -s exit-empty on
 set-option -s escape-time 10
 set-option -s set-clipboard off
 set-option -g status off
@@ -22,13 +26,19 @@ set-option -g default-shell /bin/sh
 set-option -g destroy-unattached off
 set-option -wg remain-on-exit off
 set-option -wg window-size latest
+%if "#{||:#{==:#{version},3.2},#{==:#{version},3.2a}}"
+set-option -wg window-size manual
+%endif
 set-option -wg automatic-rename off
 unbind-key -a -T prefix
 unbind-key -a -T root
 unbind-key -a -T copy-mode
 unbind-key -a -T copy-mode-vi
 bind-key -T root C-\\ detach-client
-";
+"##;
+
+/// What follows the start of the session.
+pub(super) const AFTER_START: [&str; 4] = ["set-option", "-wg", "window-size", "latest"];
 
 /// Where the configuration of a session's server is.
 pub(super) fn file(session_dir: &Path) -> PathBuf {
