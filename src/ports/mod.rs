@@ -4,7 +4,7 @@
 //! | Port | The question it answers | Adapters |
 //! | --- | --- | --- |
 //! | [`Agent`](agent::Agent) | what starts, resumes and reports for this kind of agent? | `claude_code`, `command` |
-//! | [`Runtime`](runtime::Runtime) | where does the agent's terminal live, and does its process? | `pty`, `zellij` |
+//! | [`Runtime`](runtime::Runtime) | where does the agent's terminal live, and does its process? | `pty`, `tmux`, `zellij` |
 //! | [`Workspace`](workspace::Workspace) | how does a session get its isolated checkout, and lose it without losing work? | `git` |
 //! | [`AgentMessenger`](messenger::AgentMessenger) | how does text reach a running agent? | `inbox` |
 //! | [`RepoResolver`](repo::RepoResolver) | is this project's repository usable, and where is it? | `gix` |

@@ -24,7 +24,7 @@ async fn a_wrong_command_line_is_a_usage_error() {
     }
     let args = ["spawn", "--agent", "nobody", "x"];
     sandbox.ao(&args).await.fails(2, &["there is no agent nobody", "claude-code, command", "config.toml"]);
-    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "screen", "--", "true"]).await.fails(2, &["zellij, pty"]);
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "screen", "--", "true"]).await.fails(2, &["zellij, tmux, pty"]);
     sandbox.ao(&["spawn", "--agent", "command"]).await.fails(2, &["was given no command", "-- make -k"]);
 }
 
@@ -171,7 +171,7 @@ async fn doctor_names_what_is_missing_and_what_to_do() {
     sandbox.env.insert("PATH".into(), "/nowhere".into());
     let run = sandbox.ao(&["doctor"]).await;
     assert_eq!(run.code, 1, "{run:#?}");
-    for words in ["BAD  git", "no   runtime zellij", "ok   runtime pty", "→"] {
+    for words in ["BAD  git", "no   runtime zellij", "no   runtime tmux", "ok   runtime pty", "→"] {
         assert!(run.stdout.contains(words), "{words:?} is missing: {run:#?}");
     }
     assert!(!sandbox.path("data").exists(), "doctor changes nothing");

@@ -96,13 +96,32 @@ async fn an_agent_that_ended_while_no_daemon_ran_is_recorded_with_its_code() {
         std::fs::write(sandbox.worktree("app-1").join("go"), "").unwrap();
         sandbox.until("everything has ended", || sandbox.processes().is_empty()).await;
         sandbox.ao(&["start"]).await.ok();
-        let session = sandbox.show("app-1").await;
-        assert_eq!(
-            (&session["status"], &session["exit"]["code"]),
-            (&json!("failed"), &json!(5)),
-            "{runtime}: {session:#}"
-        );
+        // The process that records it may still be at that: of a multiplexer's, this sandbox sees the agent only.
+        let session = sandbox.wait_for("app-1", "status", "failed").await;
+        assert_eq!(session["exit"]["code"], 5, "{runtime}: {session:#}");
         assert_eq!(sandbox.ao(&["output", "app-1"]).await.ok(), "last words", "{runtime}");
+    }
+}
+
+#[tokio::test]
+async fn what_holds_a_terminal_takes_its_own_session_only_when_it_dies() {
+    for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
+        let sandbox = Sandbox::new();
+        let (agent, other) = (spawn_sleeper(&sandbox, runtime).await, spawn_sleeper(&sandbox, runtime).await);
+        let parent = |pid| ao::platform::process::stat(pid).unwrap().unwrap().parent;
+        // The holder, or the server of the supervisor's pane.
+        let server = if runtime == "pty" { parent(agent) } else { parent(parent(agent)) };
+        signal(server, Signal::KILL);
+        let session = sandbox.wait_for("app-1", "status", "failed").await;
+        assert_eq!(session["exit"]["reason"], "lost", "{runtime}: {session:#}");
+        assert!(!Sandbox::is_running(agent), "{runtime}: it goes on without a terminal");
+        let unharmed = sandbox.show("app-2").await;
+        assert_eq!((&unharmed["status"], &unharmed["pid"]), (&json!("working"), &json!(other)), "{runtime}");
+        for session in ["app-1", "app-2"] {
+            sandbox.ao(&["kill", session]).await.ok();
+        }
+        let daemon = sandbox.daemon_pid().await;
+        sandbox.until("only the daemon runs", || sandbox.processes().iter().all(|(pid, _)| *pid == daemon)).await;
     }
 }
 

@@ -121,7 +121,7 @@ async fn arguments_and_environment_reach_the_agent_unchanged() {
 }
 
 #[tokio::test]
-async fn auto_takes_zellij_where_it_is_usable_and_else_the_built_in_runtime() {
+async fn auto_takes_zellij_where_it_is_usable_then_tmux_and_else_the_built_in_runtime() {
     let mut sandbox = Sandbox::new();
     let args = ["spawn", "--agent", "command", "--json", "--", "sleep", "600"];
     if has_runtime("zellij") {
@@ -131,11 +131,20 @@ async fn auto_takes_zellij_where_it_is_usable_and_else_the_built_in_runtime() {
         sandbox.ao(&["stop"]).await.ok();
     }
     sandbox.install("zellij", "#!/bin/sh\necho zellij 0.43.1\n");
+    if has_runtime("tmux") {
+        let run = sandbox.ao(&args).await;
+        run.ok();
+        assert_eq!(run.json()["runtime"], "tmux");
+        sandbox.ao(&["stop"]).await.ok();
+    }
+    sandbox.install("tmux", "#!/bin/sh\necho tmux 3.1c\n");
     let run = sandbox.ao(&args).await;
     run.ok();
     assert_eq!(run.json()["runtime"], "pty");
     let named = ["spawn", "--agent", "command", "--runtime", "zellij", "--", "true"];
     sandbox.ao(&named).await.fails(1, &["0.43.1", "0.44.3"]);
+    let named = ["spawn", "--agent", "command", "--runtime", "tmux", "--", "true"];
+    sandbox.ao(&named).await.fails(1, &["3.1c", "3.2 or newer", "package manager"]);
 }
 
 #[tokio::test]

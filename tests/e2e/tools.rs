@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 /// A runtime that tests run on.
-pub(crate) const RUNTIMES: [&str; 2] = ["pty", "zellij"];
+pub(crate) const RUNTIMES: [&str; 3] = ["pty", "tmux", "zellij"];
 
 /// The real Claude Code: `AO_TEST_CLAUDE`, else `claude` on `PATH`. `None` (said on stderr) when it is not there; in CI that
 /// is a failure.

@@ -119,7 +119,7 @@ pub struct SpawnArgs {
     /// default, accept-edits, auto, plan or bypass-permissions
     #[arg(long, value_name = "MODE")]
     pub permission_mode: Option<PermissionMode>,
-    /// zellij, pty, or auto for the best one there is
+    /// zellij, tmux, pty, or auto for the best one there is
     #[arg(long)]
     pub runtime: Option<String>,
     /// The issue it works on
