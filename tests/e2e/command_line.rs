@@ -24,7 +24,10 @@ async fn a_wrong_command_line_is_a_usage_error() {
     }
     let args = ["spawn", "--agent", "nobody", "x"];
     sandbox.ao(&args).await.fails(2, &["there is no agent nobody", "claude-code, command", "config.toml"]);
-    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "screen", "--", "true"]).await.fails(2, &["zellij, tmux, pty"]);
+    sandbox
+        .ao(&["spawn", "--agent", "command", "--runtime", "screen", "--", "true"])
+        .await
+        .fails(2, &["zellij, tmux, pty"]);
     sandbox.ao(&["spawn", "--agent", "command"]).await.fails(2, &["was given no command", "-- make -k"]);
 }
 
