@@ -289,6 +289,7 @@ pub struct KillArgs {
   ao restore --all     bring back all that were cut short, for example by a reboot
 
 An agent that knows no conversations begins its task again. A restore that fails leaves the session as it was.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct RestoreArgs {
     /// The sessions, for example app-1
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "SESSION")]
