@@ -17,6 +17,8 @@ mod inherited;
 mod model_server;
 #[path = "e2e/sandbox.rs"]
 mod sandbox;
+#[path = "support/test_group.rs"]
+mod test_group;
 #[path = "e2e/tools.rs"]
 mod tools;
 
@@ -32,6 +34,8 @@ mod command_line;
 mod daemon;
 #[path = "e2e/ends.rs"]
 mod ends;
+#[path = "e2e/groups.rs"]
+mod groups;
 #[path = "e2e/kill.rs"]
 mod kill;
 #[path = "e2e/limits.rs"]

@@ -148,6 +148,7 @@ impl Application {
             base_env: self.agent_env(session),
             cwd: session.spec.workspace.clone(),
             size: TerminalSize::default(),
+            confinement: self.shared.settings.confinement.clone(),
         };
         let runtime = self.runtime(&session.spec.runtime)?;
         let process = runtime.create(&spec).await.map_err(|error| match error {
@@ -158,6 +159,7 @@ impl Application {
             error => error.into(),
         })?;
         self.shared.writer.saw_process(&session.id, process).await?;
+        self.note_remarks(session).await?;
         let watched = self.watch_start(session, &spec.key).await;
         match watched {
             Some(exit) if session.spec.agent_reports || !exit.is_success() => {

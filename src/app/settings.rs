@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::domain::id::{AgentKind, InvalidId, RuntimeKind};
 use crate::domain::layout::DataDir;
 use crate::domain::permission::PermissionMode;
+use crate::ports::runtime::Confinement;
 
 /// Which runtime to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Settings {
     pub default_permission_mode: PermissionMode,
     /// How many agents may be live, or being built, at once.
     pub max_live_agents: NonZeroUsize,
+    /// What bounds each agent's process tree, where anything does.
+    pub confinement: Option<Confinement>,
     /// How long fetching the base may take.
     pub fetch_timeout: Duration,
     /// How long an agent that reports by hooks may take to its first report before the spawn is called done without it. An

@@ -22,7 +22,18 @@ impl Application {
             return Ok(None);
         }
         let runtime = self.runtime(&session.spec.runtime)?;
-        Ok(runtime.stop(&self.terminal_key(&session.id), self.shared.settings.stop_grace).await?)
+        let stopped = runtime.stop(&self.terminal_key(&session.id), self.shared.settings.stop_grace).await;
+        self.note_remarks(session).await?;
+        Ok(stopped?)
+    }
+
+    /// Records what the runtime remarks on how the agent ran.
+    pub(super) async fn note_remarks(&self, session: &Session) -> Result<(), AppError> {
+        let runtime = self.runtime(&session.spec.runtime)?;
+        for remark in runtime.remarks(&self.terminal_key(&session.id)).await {
+            self.shared.writer.note(&session.id, &remark).await?;
+        }
+        Ok(())
     }
 
     /// The end of what the agent printed; `None` when there is nothing.

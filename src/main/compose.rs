@@ -22,7 +22,7 @@ use ao::adapters::workspace::{GitSettings, GitWorkspace};
 use ao::app::{Application, Ports, Settings};
 use ao::domain::id::AgentKind;
 use ao::ports::agent::Agent;
-use ao::ports::runtime::Runtime;
+use ao::ports::runtime::{Confinement, Runtime};
 
 use crate::edge::Edge;
 
@@ -37,8 +37,12 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// it was started in are left out by every runtime.)
 const OWN_VARIABLES: [&str; 5] = ["AO_SESSION_ID", "AO_PROJECT_ID", "AO_ISSUE_ID", "AO_PROGRAM", "AO_PROMPT_FILE"];
 
-/// The application over a store.
-pub(crate) fn application(edge: &Edge, store: Arc<SqliteStore>) -> Result<Application, CliError> {
+/// The application over a store, whose agents are bounded by `confinement`.
+pub(crate) fn application(
+    edge: &Edge,
+    store: Arc<SqliteStore>,
+    confinement: Option<Confinement>,
+) -> Result<Application, CliError> {
     let clock = Arc::new(SystemClock);
     let ports = Ports {
         projects: store.clone(),
@@ -62,6 +66,7 @@ pub(crate) fn application(edge: &Edge, store: Arc<SqliteStore>) -> Result<Applic
         default_runtime: config.runtime.clone(),
         default_permission_mode: config.permission_mode,
         max_live_agents: edge.max_live_agents(),
+        confinement,
         fetch_timeout: Duration::from_secs(config.fetch_timeout_s),
         start_watch: START_WATCH,
         settle: SETTLE,

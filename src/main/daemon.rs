@@ -11,9 +11,11 @@ use ao::adapters::http::listener::{self, OwnerOnly};
 use ao::adapters::http::wire::DaemonInfo;
 use ao::adapters::store::SqliteStore;
 use ao::app::Application;
+use ao::platform::cgroup::place::{self, Absent, Place};
 use ao::platform::lock::{Lock, LockError};
 use ao::platform::{detached, file, socket};
 use ao::ports::clock::Clock;
+use ao::ports::runtime::Confinement;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -47,10 +49,29 @@ pub(crate) async fn run(edge: &Edge, args: &DaemonArgs) -> Result<(), CliError> 
     }
     let store = SqliteStore::open(&edge.data_dir.db()).await;
     let store = Arc::new(store.map_err(|error| failed("open the database", error))?);
-    let application = compose::application(edge, store.clone())?;
+    let application = compose::application(edge, store.clone(), confinement(edge).await)?;
     let outcome = serve(edge, &application).await;
     store.close().await;
     outcome
+}
+
+/// What bounds each agent. Moves this process to where it can make groups for them.
+async fn confinement(edge: &Edge) -> Option<Confinement> {
+    let settled = match place::plan(&edge.config.cgroup, &edge.env).await {
+        Ok(plan) => place::settle(plan, &edge.env).await,
+        Err(absent) => Err(absent),
+    };
+    match settled {
+        Ok(Place { parent, bounds_memory }) => {
+            let memory_max_bytes = edge.agent_memory_max_bytes().filter(|_| bounds_memory);
+            tracing::info!(parent = %parent.display(), bounds_memory, memory_max_bytes, "each agent gets a control group");
+            Some(Confinement { parent, memory_max_bytes })
+        }
+        Err(Absent { why, advice }) => {
+            tracing::info!(why, advice, "agents get no control groups");
+            None
+        }
+    }
 }
 
 /// The lock on the data directory. A daemon that was killed while it started a child leaves the lock with that child until

@@ -6,6 +6,8 @@ use ao::adapters::cli::client::Client;
 use ao::adapters::cli::error::CliError;
 use ao::adapters::http::wire::DaemonInfo;
 use ao::app::doctor::{self, Check, Verdict};
+use ao::platform::cgroup::place::{self, Absent};
+use ao::platform::machine;
 use rustix::fs::{Access, access};
 
 use crate::compose;
@@ -20,6 +22,8 @@ pub(crate) async fn examine(edge: &Edge) -> Result<Vec<Check>, CliError> {
     let mut checks = doctor::examine(&workspace, &runtimes, &agents).await;
     checks.push(directory("data directory", edge.data_dir.root()));
     checks.push(directory("socket directory", &edge.socket_dir()));
+    checks.push(live_agents(edge));
+    checks.push(memory_limits(edge).await);
     checks.push(daemon(edge).await);
     Ok(checks)
 }
@@ -35,6 +39,43 @@ fn directory(name: &str, path: &Path) -> Check {
         return Check { name: name.to_owned(), verdict: Verdict::Broken, found, advice };
     }
     Check::ok(name, if nearest == path { shown } else { format!("{shown} (will be made)") })
+}
+
+fn live_agents(edge: &Edge) -> Check {
+    let why = if edge.config.max_live_agents.is_some() {
+        "set by max_live_agents".to_owned()
+    } else {
+        let memory = machine::memory_bytes().map_or_else(|_| "unknown".to_owned(), gibibytes);
+        format!("for {memory} of memory and {} cores; another number: max_live_agents", machine::cores())
+    };
+    Check::ok("live agents", format!("{} at once, {why}", edge.max_live_agents()))
+}
+
+/// What a daemon would find that was started from here.
+async fn memory_limits(edge: &Edge) -> Check {
+    let absent = |found: String, advice: String| Check {
+        name: "memory limits".to_owned(),
+        verdict: Verdict::Absent,
+        found: format!("{found}; an agent that eats all memory may take others along"),
+        advice: Some(advice),
+    };
+    let plan = match place::plan(&edge.config.cgroup, &edge.env).await {
+        Ok(plan) => plan,
+        Err(Absent { why, advice }) => return absent(why, advice),
+    };
+    if !plan.bounds_memory() {
+        let found = format!("each agent gets a control group ({plan}), but memory cannot be bounded there");
+        return absent(found, "boot Linux with cgroup_no_v1=memory, so that version 2 has that controller".to_owned());
+    }
+    let most = edge
+        .agent_memory_max_bytes()
+        .map_or_else(|| "without limit".to_owned(), |b| format!("at most {}", gibibytes(b)));
+    Check::ok("memory limits", format!("each agent in a control group of its own ({plan}), {most}"))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "one decimal of it is shown")]
+fn gibibytes(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 async fn daemon(edge: &Edge) -> Check {

@@ -80,6 +80,11 @@ impl Edge {
         self.config.max_live_agents.unwrap_or_else(|| bearable(machine::memory_bytes().ok(), machine::cores()))
     }
 
+    /// How much memory an agent may use; `None` for as much as there is.
+    pub(crate) fn agent_memory_max_bytes(&self) -> Option<u64> {
+        self.config.agent_memory_max.bytes(machine::memory_bytes().ok())
+    }
+
     /// What the commands are handed.
     pub(crate) fn context(&self) -> Result<Context, CliError> {
         let cwd = std::env::current_dir()

@@ -3,6 +3,7 @@
 //!
 //! | Module | Holds |
 //! | --- | --- |
+//! | [`cgroup`] | groups of processes that the kernel knows and bounds (Linux: cgroupfs, systemd) |
 //! | [`child`] | running a program to its end, bounded in time and output |
 //! | [`detached`] | starting a process that outlives this one |
 //! | [`mod@file`] | writing a file as a whole or not at all |
@@ -13,6 +14,7 @@
 //! | [`socket`] | where Unix sockets go |
 //! | [`tree`] | finding and ending all processes that belong together |
 
+pub mod cgroup;
 pub mod child;
 pub mod detached;
 pub mod file;

@@ -1,10 +1,11 @@
 //! Finding and ending every process that belongs to one program, also those that changed their parent. Linux only: `/proc`,
 //! pidfds.
 //!
-//! A process belongs to a [`Family`] when it is one of its roots, when it is in a kernel session the family owns, when its
-//! environment holds the family's marker, or when its parent belongs and it did not step out on purpose. Stepping out takes
-//! both a kernel session of its own and an environment without the marker: that is how a service started from inside (for
-//! example a daemon, which other families depend on) stays alive.
+//! A process belongs to a [`Family`] when it is one of its roots, when it is in a kernel session or a control group the family
+//! owns, when its environment holds the family's marker, or when its parent belongs and it did not step out on purpose.
+//! Stepping out takes both a kernel session of its own and an environment without the marker, and where the family has a
+//! control group, leaving that: that is how a service started from inside (for example a daemon, which other families depend
+//! on) stays alive.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::Instant;
 
+use super::cgroup::Group;
 use super::process::{self, ProcessStat};
 use crate::domain::session::ProcessIdentity;
 
@@ -33,6 +35,8 @@ pub struct Family {
     pub sessions: Vec<u32>,
     /// An entry `NAME=value` in the environment of every process that belongs, unique to this family.
     pub marker: Option<String>,
+    /// A control group that belongs as a whole: nothing steps out of it by accident, and it can be killed at once.
+    pub group: Option<Group>,
     /// A process that is never counted, for example the one that supervises.
     pub except: Option<ProcessIdentity>,
 }
@@ -48,8 +52,13 @@ impl Family {
         for stat in &all {
             children.entry(stat.parent).or_default().push(stat);
         }
+        let grouped: HashSet<u32> = match &self.group {
+            Some(group) => group.members()?.into_iter().collect(),
+            None => HashSet::new(),
+        };
         let is_seed = |stat: &ProcessStat| {
             self.roots.contains(&stat.identity)
+                || grouped.contains(&stat.identity.pid)
                 || self.sessions.contains(&stat.session)
                 || self.is_marked(stat.identity.pid)
         };
@@ -120,11 +129,21 @@ impl Family {
                 let pids: Vec<String> = left.iter().map(|process| process.pid.to_string()).collect();
                 return Err(io::Error::other(format!("still there after being killed: process {}", pids.join(", "))));
             }
+            if let Some(group) = self.group.as_ref().filter(|_| !self.spares_one_in_its_group()) {
+                // At once, so that nothing that starts others faster than it is found goes on for ever.
+                group.kill()?;
+            }
             for process in left {
                 send(process, Signal::KILL)?;
             }
             pause.wait().await;
         }
+    }
+
+    /// Whether the process that is never counted is in the group.
+    fn spares_one_in_its_group(&self) -> bool {
+        let Some((group, except)) = self.group.as_ref().zip(self.except) else { return false };
+        group.members().is_ok_and(|members| members.contains(&except.pid))
     }
 
     /// The members now, kept as roots: one found once is still known when what tied it to the family is gone.
@@ -165,7 +184,8 @@ pub fn send(process: ProcessIdentity, signal: Signal) -> io::Result<()> {
         if matches!(process::is_running(process), Ok(true)) { pidfd_send_signal(handle, signal) } else { Ok(()) }
     });
     match sent {
-        Err(rustix::io::Errno::SRCH) | Ok(()) => Ok(()),
+        // Before Linux 6.9 a process that is just being collected is no valid argument for a handle.
+        Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) | Ok(()) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

@@ -90,6 +90,17 @@ pub struct TerminalSpec {
     pub cwd: PathBuf,
     /// The size the terminal starts with, where the runtime lets one choose.
     pub size: TerminalSize,
+    /// What bounds the agent's process tree; `None` for nothing.
+    pub confinement: Option<Confinement>,
+}
+
+/// What bounds an agent's process tree: a control group of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
+    /// The group (a directory) in which the agent's is made.
+    pub parent: PathBuf,
+    /// How much memory the agent may use, with everything it starts; `None` for as much as there is.
+    pub memory_max_bytes: Option<u64>,
 }
 
 /// The size of a terminal in character cells.
@@ -184,6 +195,10 @@ pub trait Runtime: Send + Sync {
         let _ = key;
         std::future::pending::<()>().await;
     }
+
+    /// What a person should know of how the agent of the last launch ran, beside its exit: that it ran out of memory, or
+    /// without the bounds it should have had.
+    async fn remarks(&self, key: &TerminalKey) -> Vec<String>;
 
     /// Ends the agent's process tree and its terminal: asks, waits for `grace`, then insists. Gives how the agent ended, when
     /// that is known; `None` when there was nothing to stop.

@@ -67,6 +67,8 @@ impl Sandbox {
         env.insert("TERM".into(), "xterm-256color".into());
         // Whatever machine this is: the tests of the limit set their own.
         env.insert("AO_MAX_LIVE_AGENTS".into(), "100".into());
+        // A killed sandbox would leave groups on the machine: the tests of groups remove their own.
+        env.insert("AO_CGROUP".into(), "off".into());
         env.extend(more);
         let sandbox = Self { root, env };
         std::fs::create_dir_all(sandbox.path("home")).unwrap();

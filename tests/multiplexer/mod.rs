@@ -109,6 +109,7 @@ impl Fixture {
             base_env: environment(),
             cwd: self.root.clone(),
             size: TerminalSize { rows: 40, cols: 120 },
+            confinement: None,
         }
     }
 

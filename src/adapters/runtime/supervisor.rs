@@ -37,7 +37,7 @@ pub fn run(session_dir: &Path, ready: impl AsyncFnOnce(&LaunchSpec) -> io::Resul
     runtime.block_on(async {
         // Before the start: a signal in between must not end this process and leave the agent alone.
         let mut signals = Signals::listen()?;
-        let mut child = match ready(&spec).await.and_then(|()| start(&spec)) {
+        let mut child = match ready(&spec).await.and_then(|()| launch::start(session_dir, &spec, || start(&spec))) {
             Ok(child) => child,
             Err(error) => {
                 launch::record_failure(session_dir, &error.to_string())?;
@@ -56,7 +56,7 @@ pub fn run(session_dir: &Path, ready: impl AsyncFnOnce(&LaunchSpec) -> io::Resul
                 }
             }
         };
-        end_rest(&spec, agent, me).await;
+        end_rest(session_dir, &spec, agent, me).await;
         launch::record_exit(session_dir, exit)?;
         Ok(exit)
     })
@@ -182,14 +182,16 @@ fn identify(child: &Child) -> io::Result<Agent> {
     Ok(Agent { process: stat.identity, leads_session: stat.session == pid })
 }
 
-/// Ends what the agent left behind (background jobs, waiters): nothing of a session works on after its end is on record.
-pub(super) async fn end_rest(spec: &LaunchSpec, agent: Agent, me: ProcessIdentity) {
+/// Ends what the agent left behind (background jobs, waiters), its control group too: nothing of a session works on after its
+/// end is on record.
+pub(super) async fn end_rest(session_dir: &Path, spec: &LaunchSpec, agent: Agent, me: ProcessIdentity) {
     let leads = |pid: u32| matches!(process::stat(pid), Ok(Some(stat)) if stat.session == pid);
     let sessions = agent.session().into_iter().chain(leads(me.pid).then_some(me.pid)).collect();
     // The agent itself only counts where it could not be waited for.
-    let family = Family { roots: vec![agent.process], sessions, marker: Some(spec.marker()), except: Some(me) };
+    let family = Family { roots: vec![agent.process], sessions, except: Some(me), ..spec.family() };
     // What cannot be ended (it hangs in the kernel) must not keep the agent's end from being recorded.
     let _ = family.end(None, REST_GRACE).await;
+    launch::settle(session_dir, spec).await;
 }
 
 /// How long what the agent left behind may take to end in order.

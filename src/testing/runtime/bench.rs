@@ -122,6 +122,7 @@ impl Bench {
             base_env: self.0.fixture.base_env(),
             cwd: self.0.fixture.root().to_owned(),
             size: TerminalSize::default(),
+            confinement: None,
         }
     }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_path_to_error::Segment;
 use toml::Spanned;
 
-use super::value::{CommandWords, Count, ProgramName, Seconds, runtime};
+use super::value::{Cgroup, CommandWords, Count, Memory, ProgramName, Seconds, runtime};
 use super::{AgentConfig, ConfigError};
 use crate::app::RuntimeChoice;
 use crate::domain::id::AgentKind;
@@ -24,6 +24,8 @@ pub(super) struct Settings {
     pub(super) fetch_timeout_s: Option<Seconds>,
     pub(super) ready_timeout_s: Option<Seconds>,
     pub(super) max_live_agents: Option<Count>,
+    pub(super) agent_memory_max: Option<Memory>,
+    pub(super) cgroup: Option<Cgroup>,
     pub(super) agents: BTreeMap<AgentKind, AgentConfig>,
 }
 
@@ -38,6 +40,8 @@ struct Document {
     fetch_timeout_s: Option<Seconds>,
     ready_timeout_s: Option<Seconds>,
     max_live_agents: Option<Count>,
+    agent_memory_max: Option<Memory>,
+    cgroup: Option<Cgroup>,
     #[serde(default)]
     agents: BTreeMap<AgentKind, AgentTable>,
 }
@@ -103,6 +107,8 @@ fn parse(content: &[u8]) -> Result<Settings, Mistake> {
         fetch_timeout_s: document.fetch_timeout_s,
         ready_timeout_s: document.ready_timeout_s,
         max_live_agents: document.max_live_agents,
+        agent_memory_max: document.agent_memory_max,
+        cgroup: document.cgroup,
         agents: agents.collect::<Result<_, Mistake>>()?,
     })
 }

@@ -20,7 +20,8 @@ use std::str::FromStr;
 use crate::app::RuntimeChoice;
 use crate::domain::id::AgentKind;
 use crate::domain::permission::PermissionMode;
-use value::{Count, Seconds};
+use crate::platform::cgroup::place;
+use value::{Cgroup, Count, Memory, Seconds};
 
 /// What the user has set, and the defaults of the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +38,39 @@ pub struct Config {
     pub ready_timeout_s: u64,
     /// How many agents may be live at once. Default: none set; then the machine's memory and cores decide.
     pub max_live_agents: Option<NonZeroUsize>,
+    /// How much memory an agent may use, with everything it starts. Default: three quarters of the machine's.
+    pub agent_memory_max: AgentMemory,
+    /// Whether and where agents get control groups of their own. Default: where there can be some.
+    pub cgroup: place::Choice,
     /// Agents by name. Default: none; the built-in ones need no entry.
     pub agents: BTreeMap<AgentKind, AgentConfig>,
+}
+
+/// How much memory an agent may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AgentMemory {
+    /// A share of the machine's: so much that big work fits, and that one agent leaves something to the others.
+    #[default]
+    Share,
+    /// As much as there is.
+    Unbounded,
+    /// So much.
+    AtMost {
+        /// The bound.
+        bytes: u64,
+    },
+}
+
+impl AgentMemory {
+    /// The bound on a machine with this much memory; `None` for none, also where a share is wanted of nobody knows what.
+    #[must_use]
+    pub fn bytes(self, machine_bytes: Option<u64>) -> Option<u64> {
+        match self {
+            Self::Share => machine_bytes.map(|bytes| bytes / 4 * 3),
+            Self::Unbounded => None,
+            Self::AtMost { bytes } => Some(bytes),
+        }
+    }
 }
 
 /// An agent of the configuration.
@@ -103,6 +135,8 @@ impl Default for Config {
             fetch_timeout_s: 10,
             ready_timeout_s: 60,
             max_live_agents: None,
+            agent_memory_max: AgentMemory::default(),
+            cgroup: place::Choice::default(),
             agents: BTreeMap::new(),
         }
     }
@@ -129,6 +163,10 @@ impl Config {
             fetch_timeout_s: seconds("fetch_timeout_s", file.fetch_timeout_s, default.fetch_timeout_s)?,
             ready_timeout_s: seconds("ready_timeout_s", file.ready_timeout_s, default.ready_timeout_s)?,
             max_live_agents: variable(env, "max_live_agents")?.or(file.max_live_agents).map(|Count(count)| count),
+            agent_memory_max: variable(env, "agent_memory_max")?
+                .or(file.agent_memory_max)
+                .map_or(default.agent_memory_max, |Memory(memory)| memory),
+            cgroup: variable(env, "cgroup")?.or(file.cgroup).map_or(default.cgroup, |Cgroup(choice)| choice),
             agents: file.agents,
         })
     }

@@ -22,6 +22,7 @@ fn nothing_set_gives_the_defaults() {
     assert_eq!((defaults.permission_mode, defaults.agents.len()), (PermissionMode::Default, 0));
     assert_eq!((defaults.fetch_timeout_s, defaults.ready_timeout_s), (10, 60));
     assert_eq!(defaults.max_live_agents, None);
+    assert_eq!((defaults.agent_memory_max, &defaults.cgroup), (AgentMemory::Share, &place::Choice::Auto));
     assert_eq!(Config::load(Path::new("/nonexistent/config.toml"), &env(&[])).unwrap(), defaults);
     assert_eq!(load("", &[]).unwrap(), defaults);
     assert_eq!(load("# nothing\n", &[("AO_AGENT", "")]).unwrap(), defaults);
@@ -44,6 +45,8 @@ fn i17_a_configuration_of_version_1_still_loads() {
         fetch_timeout_s: 5,
         ready_timeout_s: 120,
         max_live_agents: None,
+        agent_memory_max: AgentMemory::Share,
+        cgroup: place::Choice::Auto,
         agents: agents.into_iter().map(|(name, agent)| (name.parse().unwrap(), agent)).collect(),
     };
     assert_eq!(config, expected);
@@ -52,7 +55,7 @@ fn i17_a_configuration_of_version_1_still_loads() {
 #[test]
 fn a_variable_wins_over_the_file() {
     let file = "agent = 'a'\nruntime = 'pty'\npermission_mode = 'plan'\nfetch_timeout_s = 1\nready_timeout_s = 2\n\
-                max_live_agents = 7\n";
+                max_live_agents = 7\nagent_memory_max = 1073741824\ncgroup = 'off'\n";
     let pairs = [
         ("AO_AGENT", "b"),
         ("AO_RUNTIME", "zellij"),
@@ -60,6 +63,8 @@ fn a_variable_wins_over_the_file() {
         ("AO_FETCH_TIMEOUT_S", "3"),
         ("AO_READY_TIMEOUT_S", "4"),
         ("AO_MAX_LIVE_AGENTS", "5"),
+        ("AO_AGENT_MEMORY_MAX", "none"),
+        ("AO_CGROUP", "/sys/fs/cgroup/mine"),
     ];
     let config = load(file, &pairs).unwrap();
     let expected = Config {
@@ -69,6 +74,8 @@ fn a_variable_wins_over_the_file() {
         fetch_timeout_s: 3,
         ready_timeout_s: 4,
         max_live_agents: NonZeroUsize::new(5),
+        agent_memory_max: AgentMemory::Unbounded,
+        cgroup: place::Choice::Below("/sys/fs/cgroup/mine".into()),
         agents: BTreeMap::new(),
     };
     assert_eq!(config, expected);
@@ -76,6 +83,8 @@ fn a_variable_wins_over_the_file() {
     let file_only = load(file, &[]).unwrap();
     assert_eq!((file_only.fetch_timeout_s, file_only.permission_mode), (1, PermissionMode::Plan));
     assert_eq!(file_only.max_live_agents, NonZeroUsize::new(7));
+    assert_eq!(file_only.agent_memory_max, AgentMemory::AtMost { bytes: 1 << 30 });
+    assert_eq!(file_only.cgroup, place::Choice::Off);
 }
 
 #[test]
@@ -101,6 +110,10 @@ fn a_wrong_variable_is_named() {
         ("AO_FETCH_TIMEOUT_S", "0", "\"0\" is not a number of seconds from 1 to 86400"),
         ("AO_READY_TIMEOUT_S", "1m", "\"1m\" is not a number of seconds"),
         ("AO_MAX_LIVE_AGENTS", "0", "\"0\" is not a number from 1 on"),
+        ("AO_AGENT_MEMORY_MAX", "4GB", "\"4GB\" is not an amount of memory from 64M on"),
+        ("AO_AGENT_MEMORY_MAX", "1K", "\"1K\" is not an amount of memory"),
+        ("AO_AGENT_MEMORY_MAX", "99999999999T", "\"99999999999T\" is not an amount of memory"),
+        ("AO_CGROUP", "on", "\"on\" is not \"auto\", \"off\" or the absolute path"),
         ("AO_MAX_LIVE_AGENTS", "many", "\"many\" is not a number from 1 on"),
     ];
     for (variable, value, cause) in cases {
@@ -151,6 +164,13 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_key() {
             "line 1: permission_mode: unknown value `yolo`, expected one of `default`, `accept-edits`",
         ),
         ("\n\n\nready_timeout_s = 0\n", "line 4: ready_timeout_s: 0 is not a number of seconds from 1 to 86400"),
+        ("agent_memory_max = 4\n", "line 1: agent_memory_max: 4 is not an amount of memory from 64M on"),
+        ("agent_memory_max = '4 G'\n", "line 1: agent_memory_max: \"4 G\" is not an amount of memory"),
+        (
+            "\nagent_memory_max = true\n",
+            "line 2: agent_memory_max: invalid type: boolean `true`, expected an amount of memory",
+        ),
+        ("cgroup = 'mine'\n", "line 1: cgroup: \"mine\" is not \"auto\", \"off\""),
         ("max_live_agents = 0\n", "line 1: max_live_agents: 0 is not a number from 1 on"),
         ("max_live_agents = -3\n", "line 1: max_live_agents: -3 is not a number from 1 on"),
         ("max_live_agents = '4'\n", "line 1: max_live_agents: invalid type: string \"4\", expected a whole number"),
@@ -206,4 +226,17 @@ fn a_file_that_cannot_be_read_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let said = Config::load(dir.path(), &env(&[])).unwrap_err().to_string();
     assert!(said.starts_with(&format!("cannot read {}: ", dir.path().display())), "{said}");
+}
+
+#[test]
+fn memory_has_units_of_1024_and_is_a_share_unless_set() {
+    let bytes = |text: &str| load(format!("agent_memory_max = '{text}'"), &[]).unwrap().agent_memory_max.bytes(None);
+    assert_eq!(bytes("64M"), Some(64 << 20));
+    assert_eq!(bytes("4G"), Some(4 << 30));
+    assert_eq!(bytes("1T"), Some(1 << 40));
+    assert_eq!(bytes("131072K"), Some(128 << 20));
+    assert_eq!(bytes("134217728"), Some(128 << 20));
+    assert_eq!(bytes("none"), None);
+    assert_eq!(AgentMemory::Share.bytes(Some(16 << 30)), Some(12 << 30));
+    assert_eq!(AgentMemory::Share.bytes(None), None);
 }

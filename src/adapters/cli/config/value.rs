@@ -8,7 +8,9 @@ use std::str::FromStr;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
+use super::AgentMemory;
 use crate::app::RuntimeChoice;
+use crate::platform::cgroup::place;
 
 /// A bound of 1 second to a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,92 @@ impl<'de> Deserialize<'de> for Count {
         let number = i64::deserialize(from)?;
         let count = usize::try_from(number).ok().and_then(NonZeroUsize::new);
         count.map(Self).ok_or_else(|| Error::custom(no_count(&number)))
+    }
+}
+
+/// An amount of memory: a number of bytes, or one with a unit of 1024; or as much as there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Memory(pub(super) AgentMemory);
+
+/// Less than this starts no agent.
+const LEAST_MEMORY_BYTES: u64 = 64 << 20;
+
+impl Memory {
+    fn of_bytes(bytes: u64) -> Option<Self> {
+        (bytes >= LEAST_MEMORY_BYTES).then_some(Self(AgentMemory::AtMost { bytes }))
+    }
+}
+
+fn no_memory(given: &dyn fmt::Display) -> String {
+    format!("{given} is not an amount of memory from 64M on, for example \"4G\", or \"none\"")
+}
+
+impl FromStr for Memory {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(AgentMemory::Unbounded));
+        }
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let shift = match unit {
+            "" => Some(0),
+            "K" => Some(10),
+            "M" => Some(20),
+            "G" => Some(30),
+            "T" => Some(40),
+            _ => None,
+        };
+        let bytes = shift.and_then(|shift| number.parse::<u64>().ok()?.checked_mul(1 << shift));
+        bytes.and_then(Self::of_bytes).ok_or_else(|| no_memory(&format_args!("{text:?}")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Memory {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(MemoryVisitor)
+    }
+}
+
+struct MemoryVisitor;
+
+impl Visitor<'_> for MemoryVisitor {
+    type Value = Memory;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an amount of memory, for example \"4G\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Memory, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Memory, E> {
+        u64::try_from(bytes).ok().and_then(Memory::of_bytes).ok_or_else(|| E::custom(no_memory(&bytes)))
+    }
+}
+
+/// Whether and where agents get control groups of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cgroup(pub(super) place::Choice);
+
+impl FromStr for Cgroup {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self(place::Choice::Auto)),
+            "off" => Ok(Self(place::Choice::Off)),
+            path if Path::new(path).is_absolute() => Ok(Self(place::Choice::Below(path.into()))),
+            other => Err(format!("{other:?} is not \"auto\", \"off\" or the absolute path of a control group")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Cgroup {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(Error::custom)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Claim, LaunchSpec, record};
+use super::{Claim, LaunchSpec, record, settle};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
 use crate::platform::process;
@@ -35,7 +35,7 @@ pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit
         None => None,
     };
     let agent = started.as_ref().map(|started| started.agent);
-    let mut family = Family { marker: Some(spec.marker()), except: supervisor, ..Family::default() };
+    let mut family = Family { except: supervisor, ..spec.family() };
     let mut ran = false;
     for process in [agent, supervisor].into_iter().flatten() {
         if process::is_running(process)? {
@@ -49,6 +49,7 @@ pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit
     if let Some(supervisor) = supervisor {
         dismiss(supervisor).await?;
     }
+    settle(session_dir, &spec).await;
     // When its supervisor was killed before it did this itself.
     spec.forget_environment(session_dir)?;
     if !ran {

@@ -11,6 +11,7 @@
 //! | `started.json` | the supervisor | the agent's process and the supervisor's |
 //! | `failed.json` | the supervisor | why the agent could not be started |
 //! | `exit.json` | the supervisor | how the agent ended |
+//! | `remarks.json` | the supervisor | what a person should know of it, when there is anything |
 //!
 //! "Supervisor" is whatever process is the agent's parent: [`super::supervisor`] in a multiplexer's pane, the holder of the
 //! `pty` runtime. It takes a launch by making `claim.json`; because that can be done once, no launch ever runs twice, and a
@@ -19,6 +20,7 @@
 //! An environment holds secrets. Only who takes the launch needs it, so it has a file of its own, which goes when its supervisor has read it,
 //! before the agent starts. The file is named after its launch, so that whoever cleans up after a crash never removes another's.
 
+mod confine;
 mod end;
 mod push;
 mod record;
@@ -30,6 +32,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::confine::remarks;
+pub(super) use self::confine::{settle, start};
 pub use self::end::stop;
 pub(super) use self::push::ended;
 pub use self::record::{
@@ -38,6 +42,8 @@ pub use self::record::{
 pub(crate) use self::record::{record_exit, record_failure, record_start};
 pub use self::start::{StartError, await_start};
 use crate::domain::session::ProcessIdentity;
+use crate::platform::cgroup::Group;
+use crate::platform::tree::Family;
 use crate::platform::{file, process};
 use crate::ports::agent::AgentCommand;
 use crate::ports::runtime::{TerminalSize, TerminalSpec};
@@ -91,6 +97,19 @@ pub struct LaunchSpec {
     pub cwd: PathBuf,
     /// The terminal's first size.
     pub size: TerminalSize,
+    /// The control group that is made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
+}
+
+/// The control group of one launch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// Its directory, of this launch alone.
+    pub group: PathBuf,
+    /// How much memory its processes may use together.
+    pub memory_max_bytes: Option<u64>,
 }
 
 impl LaunchSpec {
@@ -119,6 +138,13 @@ impl LaunchSpec {
             env,
             cwd: spec.cwd.clone(),
             size: spec.size,
+            bounds: spec.confinement.as_ref().map(|confinement| {
+                let name = format!("{}-{}", spec.key.session, &id.simple().to_string()[..8]);
+                Bounds {
+                    group: Group::of_agent(&confinement.parent, &name).path().to_owned(),
+                    memory_max_bytes: confinement.memory_max_bytes,
+                }
+            }),
         })
     }
 
@@ -163,8 +189,17 @@ impl LaunchSpec {
     }
 
     /// The entry in the environment of every process of this launch.
-    pub(super) fn marker(&self) -> String {
+    fn marker(&self) -> String {
         format!("{LAUNCH_ID_VARIABLE}={}", self.id)
+    }
+
+    /// Every process of this launch that can be told by its marks.
+    pub(super) fn family(&self) -> Family {
+        Family { marker: Some(self.marker()), group: self.group(), ..Family::default() }
+    }
+
+    fn group(&self) -> Option<Group> {
+        self.bounds.as_ref().map(|bounds| Group::at(&bounds.group))
     }
 
     /// Whether the machine still runs as it did when this was written.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{FORMAT_VERSION, LaunchSpec, directory};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
-use crate::platform::{file, process, tree};
+use crate::platform::{file, process};
 use crate::ports::runtime::Liveness;
 
 /// The agent's process was started.
@@ -246,7 +246,7 @@ fn look_at_abandoned(session_dir: &Path, spec: &LaunchSpec) -> io::Result<Livene
     if let Some(started) = started(session_dir)? {
         return look_at_started(session_dir, &started);
     }
-    let left = tree::Family { marker: Some(spec.marker()), ..tree::Family::default() }.members()?;
+    let left = spec.family().members()?;
     Ok(match left.first() {
         None => Liveness::Dead(Exit::Unknown),
         Some(process) => Liveness::Unknown(format!(

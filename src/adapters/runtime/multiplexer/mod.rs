@@ -206,6 +206,10 @@ impl<M: Multiplexer> Runtime for Multiplexed<M> {
         launch::ended(&key.session_dir).await;
     }
 
+    async fn remarks(&self, key: &TerminalKey) -> Vec<String> {
+        launch::remarks(&key.session_dir)
+    }
+
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {
         let server = self.multiplexer.server(key);
         let _turn = self.turns.of(server.directory()).lock_owned().await;

@@ -122,7 +122,7 @@ impl<'a> Holder<'a> {
         let TerminalSize { rows, cols } = bounded(spec.size);
         pty.resize(Size::new(rows, cols)).map_err(io::Error::other)?;
         let terminal = std::os::fd::AsFd::as_fd(&pty).try_clone_to_owned()?;
-        let mut child = start_agent(&spec, pts)?;
+        let mut child = launch::start(session_dir, &spec, || start_agent(&spec, pts))?;
         let agent = supervisor::started(session_dir, &mut child, me).await?;
         let (output, input) = pty.into_split();
         let keyboard = tokio::spawn(type_keys(input, typed));
@@ -145,7 +145,7 @@ impl<'a> Holder<'a> {
             }
         };
         channels.keyboard.abort();
-        supervisor::end_rest(&self.spec, self.agent, self.me).await;
+        supervisor::end_rest(self.session_dir, &self.spec, self.agent, self.me).await;
         self.drain(&mut chunk).await;
         self.keep_last_screen();
         let exit = supervisor::known_exit(status);
@@ -207,8 +207,8 @@ impl<'a> Holder<'a> {
         let family = Family {
             roots: vec![self.agent.process],
             sessions: self.agent.session().into_iter().collect(),
-            marker: Some(self.spec.marker()),
             except: Some(self.me),
+            ..self.spec.family()
         };
         let agent = self.agent.process;
         tokio::spawn(async move {

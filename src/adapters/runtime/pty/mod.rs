@@ -341,6 +341,10 @@ impl Runtime for PtyRuntime {
         launch::ended(&key.session_dir).await;
     }
 
+    async fn remarks(&self, key: &TerminalKey) -> Vec<String> {
+        launch::remarks(&key.session_dir)
+    }
+
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {
         let stopped = launch::stop(&key.session_dir, grace).await;
         stopped

@@ -1,0 +1,73 @@
+//! Control groups: where a daemon makes them, and who ends with an agent and who does not.
+
+use std::process::Stdio;
+
+use serde_json::json;
+
+use crate::sandbox::Sandbox;
+use crate::test_group::{TestGroup, group_of};
+
+fn pid(session: &serde_json::Value) -> u32 {
+    u32::try_from(session["pid"].as_u64().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_daemon_that_was_handed_a_group_divides_it_among_its_agents() {
+    let Some(group) = TestGroup::make() else { return };
+    let mut sandbox = Sandbox::new();
+    sandbox.env.insert("AO_CGROUP".into(), "auto".into());
+    // A shell moves itself, and then is the daemon.
+    let mut daemon = std::process::Command::new("sh");
+    daemon.args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""]).arg(group.path());
+    daemon.args([env!("CARGO_BIN_EXE_ao"), "daemon"]).env_clear().envs(&sandbox.env).stdin(Stdio::null());
+    let log = std::fs::File::create(sandbox.path("foreground.log")).unwrap();
+    let mut daemon = daemon.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    sandbox.until("the daemon serves", || sandbox.command(&["status"]).output().unwrap().status.success()).await;
+    let args = ["spawn", "--agent", "command", "--runtime", "pty", "--json", "--", "sleep", "600"];
+    let run = sandbox.ao(&args).await;
+    run.ok();
+    let (home, agents) = (group_of(daemon.id()), group_of(pid(&run.json())));
+    let (parent, leaf) = home.rsplit_once('/').unwrap();
+    assert_eq!(leaf, "daemon", "{home}");
+    assert!(agents.starts_with(&format!("{parent}/ao-app-1-")), "{agents} is not beside {home}");
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    assert!(group.agents().is_empty());
+    sandbox.ao(&["stop"]).await.ok();
+    daemon.wait().unwrap();
+}
+
+#[tokio::test]
+async fn i03_a_daemon_that_an_agent_started_does_not_end_with_that_agent() {
+    let Some(group) = TestGroup::make() else { return };
+    let mut sandbox = Sandbox::new();
+    sandbox.env.insert("AO_CGROUP".into(), group.path().to_str().unwrap().into());
+    let inner = sandbox.path("inner").to_str().unwrap().to_owned();
+    let script = format!("\"$AO_PROGRAM\" --data-dir {inner} start && exit 0");
+    let args = ["spawn", "--agent", "command", "--runtime", "pty", "--wait", "exit", "--", "sh", "-c", &script];
+    sandbox.ao(&args).await.ok();
+    assert!(group.agents().is_empty(), "its group is gone, so everything in it is");
+    sandbox.ao(&["--data-dir", &inner, "status"]).await.ok();
+    sandbox.make_repository("other");
+    let args =
+        ["--data-dir", &inner, "spawn", "--agent", "command", "--runtime", "pty", "--json", "--", "sleep", "600"];
+    let mut spawn = sandbox.command(&args);
+    spawn.current_dir(sandbox.path("other"));
+    let run = sandbox.run(spawn).await;
+    run.ok();
+    assert_eq!(run.json()["status"], json!("working"));
+    assert!(group_of(pid(&run.json())).contains("/ao-other-1-"));
+    sandbox.ao(&["--data-dir", &inner, "kill", "other-1"]).await.ok();
+}
+
+#[tokio::test]
+async fn doctor_says_how_agents_are_bounded_or_why_not() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.ao(&["doctor", "--json"]).await;
+    let checks = run.json();
+    let check = checks.as_array().unwrap().iter().find(|check| check["name"] == "memory limits").unwrap();
+    assert_eq!(check["verdict"], "absent");
+    assert!(check["found"].as_str().unwrap().contains("turned off"), "{check}");
+    assert!(check["advice"].as_str().unwrap().contains("auto"), "{check}");
+    let limit = checks.as_array().unwrap().iter().find(|check| check["name"] == "live agents").unwrap();
+    assert!(limit["found"].as_str().unwrap().contains("100 at once"), "{limit}");
+}
