@@ -259,3 +259,24 @@ async fn what_cannot_be_built_when_its_turn_comes_is_a_failed_spawn_and_holds_no
     assert!(sandbox.branches().contains(&"wanted".to_owned()));
     assert!(!sandbox.session_dir("app-2").exists());
 }
+
+#[tokio::test]
+async fn i14_a_restore_needs_a_place_like_a_spawn() {
+    let sandbox = sandbox(1);
+    spawn(&sandbox, &[]).await.ok();
+    let_go(&sandbox, "app-1");
+    sandbox.wait_for("app-1", "status", "terminated").await;
+    std::fs::remove_file(sandbox.path("limits/go-app-1")).unwrap();
+    spawn(&sandbox, &[]).await.ok();
+    let before = sandbox.show("app-1").await;
+    sandbox.ao(&["restore", "app-1"]).await.fails(5, &["the limit of 1 live agent is reached", "--queue"]);
+    assert_eq!(sandbox.show("app-1").await, before, "a refused restore changes nothing");
+
+    sandbox.ao(&["restore", "app-1", "--queue", "--no-wait"]).await.ok();
+    queue(&sandbox).await.ok();
+    assert_eq!(line(&sandbox).await, ["app-1", "app-3"]);
+    let_go(&sandbox, "app-2");
+    sandbox.wait_for("app-1", "status", "working").await;
+    assert_eq!(agents(&sandbox.env["HOME"]).into_iter().collect::<Vec<_>>(), ["app-1"]);
+    assert_eq!(line(&sandbox).await, ["app-3"]);
+}
