@@ -166,7 +166,13 @@ fn decide(seen: &Seen) -> Result<Plan, Absent> {
     }
     if !seen.has_systemd {
         let why = format!("this user may not divide the control group {}", own.display());
-        return Err(Absent::new(why, format!("hand it over: chown -R {} {}", whoami(), own.display())));
+        let user = rustix::process::geteuid();
+        let advice = if user.is_root() {
+            "mount it writable (a container may need to be started so)".to_owned()
+        } else {
+            format!("hand it over: chown -R {} {}", user.as_raw(), own.display())
+        };
+        return Err(Absent::new(why, advice));
     }
     if let Some(service) = system_service(&own) {
         return Err(Absent::new(format!("it runs in the service {service}"), format!("set Delegate=yes in {service}")));
@@ -290,10 +296,6 @@ fn is_delegated(group: &Path) -> bool {
     })
 }
 
-fn whoami() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
-
 /// The directory of the group this process is in; `None` when it cannot be seen from here.
 ///
 /// # Errors
@@ -347,7 +349,8 @@ mod tests {
         let said = |seen: Seen| decide(&seen).unwrap_err();
         assert!(said(Seen { own: None, ..seen("") }).advice.contains("mount -t cgroup2"));
         let foreign = said(Seen { is_writable: false, has_systemd: false, ..seen("/c/x") });
-        assert!(foreign.why.contains("/c/x") && foreign.advice.contains("chown"), "{foreign:?}");
+        let what_to_do = if rustix::process::geteuid().is_root() { "writable" } else { "chown" };
+        assert!(foreign.why.contains("/c/x") && foreign.advice.contains(what_to_do), "{foreign:?}");
         let service = said(Seen { is_writable: false, ..seen("/c/system.slice/ao.service") });
         assert!(service.advice.contains("Delegate=yes in ao.service"), "{service:?}");
     }
