@@ -22,13 +22,12 @@ impl Application {
     pub async fn reap(&self) -> Result<(), AppError> {
         let mut live = self.shared.sessions.sessions(&SessionFilter::default()).await?;
         live.retain(|session| session.phase == Phase::Live);
-        self.watch_only(&live);
-        let mut by_runtime: BTreeMap<RuntimeKind, Vec<Session>> = BTreeMap::new();
-        for session in live {
-            by_runtime.entry(session.spec.runtime.clone()).or_default().push(session);
+        let mut by_runtime: BTreeMap<&RuntimeKind, Vec<&Session>> = BTreeMap::new();
+        for session in &live {
+            by_runtime.entry(&session.spec.runtime).or_default().push(session);
         }
         for (kind, sessions) in by_runtime {
-            let Ok(runtime) = self.runtime(&kind) else {
+            let Ok(runtime) = self.runtime(kind) else {
                 tracing::warn!(runtime = %kind, "sessions of a runtime that this ao does not have stay as they are");
                 continue;
             };
@@ -39,7 +38,7 @@ impl Application {
                     Some(Liveness::Dead(exit)) => {
                         // Somebody builds, kills or looks at it: it is theirs to record.
                         if let Some(exclusive) = self.shared.running.try_exclusive(&session.id) {
-                            self.bury(&session, exit, &exclusive).await?;
+                            self.bury(session, exit, &exclusive).await?;
                         }
                     }
                     Some(Liveness::Alive(process)) if session.facts.process != Some(process) => {
@@ -50,6 +49,9 @@ impl Application {
                 }
             }
         }
+        // Last: a watch of an agent that is dead already would take the session away from this look, which could not say then that
+        // what ended is on record.
+        self.watch_only(&live);
         Ok(())
     }
 
