@@ -20,6 +20,7 @@ impl Application {
     /// # Errors
     /// The store's failure.
     pub async fn reap(&self) -> Result<(), AppError> {
+        let watched = self.watched();
         let mut live = self.shared.sessions.sessions(&SessionFilter::default()).await?;
         live.retain(|session| session.phase == Phase::Live);
         let mut by_runtime: BTreeMap<&RuntimeKind, Vec<&Session>> = BTreeMap::new();
@@ -51,7 +52,7 @@ impl Application {
         }
         // Last: a watch of an agent that is dead already would take the session away from this look, which could not say then that
         // what ended is on record.
-        self.watch_only(&live);
+        self.watch_only(&live, &watched);
         Ok(())
     }
 

@@ -37,9 +37,10 @@ impl Watches {
         self.tasks().remove(id);
     }
 
-    /// Ends the watches of all other sessions.
-    fn keep_only(&self, watched: &[Session]) {
-        self.tasks().retain(|id, _| watched.iter().any(|session| session.id == *id));
+    /// Ends these watches where the session is not among those that may live.
+    fn end_unless(&self, watched: &[SessionId], live: &[Session]) {
+        let is_over = |id: &SessionId| watched.contains(id) && !live.iter().any(|session| session.id == *id);
+        self.tasks().retain(|id, _| !is_over(id));
     }
 
     fn tasks(&self) -> MutexGuard<'_, HashMap<SessionId, DropGuard>> {
@@ -55,9 +56,15 @@ impl Application {
         Ok(())
     }
 
-    /// Watches these sessions, which are all that are live, and no other any more. Those that are watched already stay so.
-    pub(super) fn watch_only(&self, live: &[Session]) {
-        self.shared.watches.keep_only(live);
+    /// The sessions that are watched now, for [`watch_only`](Self::watch_only).
+    pub(super) fn watched(&self) -> Vec<SessionId> {
+        self.shared.watches.tasks().keys().cloned().collect()
+    }
+
+    /// Watches these sessions, which are all that may live of those that did when `watched` was asked for, and of those watched then
+    /// no other any more.
+    pub(super) fn watch_only(&self, live: &[Session], watched: &[SessionId]) {
+        self.shared.watches.end_unless(watched, live);
         for session in live {
             self.watch(session);
         }
@@ -113,7 +120,9 @@ mod tests {
         let other: SessionId = "other-1".parse().unwrap();
         let (first, second) = (watches.begin(&live.id).unwrap(), watches.begin(&other).unwrap());
         assert!(watches.begin(&live.id).is_none(), "watched twice");
-        watches.keep_only(std::slice::from_ref(&live));
+        let later = watches.begin(&"later-1".parse().unwrap()).unwrap();
+        watches.end_unless(&[live.id.clone(), other.clone()], std::slice::from_ref(&live));
+        assert!(!later.is_cancelled(), "what went live after the look is not known to be over");
         assert!(!first.is_cancelled() && second.is_cancelled(), "what is over is waited for");
         watches.end(&live.id);
         assert!(watches.begin(&live.id).is_some(), "after its end was looked at it can be watched again");
