@@ -204,7 +204,8 @@ mod tests {
             tokio::time::sleep(LOOK_INTERVAL * 2).await;
             answer(UnixListener::bind(&socket).unwrap(), &[BROKEN_OFF, INTERNAL, FINE]).await;
         };
-        let (answer, ()) = tokio::join!(asked, serve);
+        let both = async { tokio::join!(asked, serve).0 };
+        let answer = tokio::time::timeout(Duration::from_secs(30), both).await.expect("it asked until it was answered");
         assert_eq!(answer.unwrap(), json!({"fine": 42}));
         assert_eq!(*client.away_since(), None, "the next absence is a new one");
     }
