@@ -136,7 +136,8 @@ pub trait SessionStore: Send + Sync {
     /// the version grows by one. Written durably before it answers.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the record's version is not the one given: read again. [`StoreError::Missing`].
+    /// [`StoreError::Conflict`] when the record's version is not the one given: read again. [`StoreError::Missing`], also for the
+    /// project of a session that is not over: one whose project was removed cannot begin again.
     async fn update_session(&self, session: &mut Session, changes: &[NewChange]) -> Result<(), StoreError>;
 }
 

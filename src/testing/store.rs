@@ -262,7 +262,12 @@ pub async fn a_removed_project_keeps_its_ended_sessions(fixture: &impl StoreFixt
     one.facts.notes.push("workspace removed".to_owned());
     store.update_session(&mut one, &[note("y")]).await.expect("updated");
     let filter = SessionFilter { project: Some(id("app")), include_terminated: true };
-    assert_eq!(store.sessions(&filter).await.expect("listed"), [one]);
+    assert_eq!(store.sessions(&filter).await.expect("listed"), [one.clone()]);
+    let mut again = one.clone();
+    again.phase = Phase::recorded();
+    let answer = store.update_session(&mut again, &[note("z")]).await;
+    assert!(matches!(answer, Err(StoreError::Missing { what: "project", .. })), "{answer:?}");
+    assert_eq!(store.session(&one.id).await.expect("read"), Some(one));
     let answer = store.insert_session(&mut session("app-2"), &[]).await;
     assert!(matches!(answer, Err(StoreError::Missing { what: "project", .. })), "{answer:?}");
 }

@@ -162,15 +162,7 @@ impl Writing {
     }
 
     async fn trust(&mut self, id: &ProjectId, digest: &str, at: Timestamp) -> Result<(), StoreError> {
-        let registered: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM projects WHERE id = ? AND removed_at_ms IS NULL)")
-                .bind(id.as_str())
-                .fetch_one(&mut *self.transaction)
-                .await
-                .map_err(failed(self.action))?;
-        if !registered {
-            return Err(missing(id));
-        }
+        self.insist_on_project(id).await?;
         let done = sqlx::query(
             "INSERT INTO trusted_files (project_id, digest, accepted_at_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         )
@@ -184,6 +176,17 @@ impl Writing {
             return Ok(());
         }
         self.log(at, id, None, &[NewChange::new(ChangeKind::ProjectTrusted, json!({ "digest": digest }))]).await
+    }
+
+    /// Refuses a project that is not registered.
+    pub(super) async fn insist_on_project(&mut self, id: &ProjectId) -> Result<(), StoreError> {
+        let registered: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM projects WHERE id = ? AND removed_at_ms IS NULL)")
+                .bind(id.as_str())
+                .fetch_one(&mut *self.transaction)
+                .await
+                .map_err(failed(self.action))?;
+        if registered { Ok(()) } else { Err(missing(id)) }
     }
 
     async fn reserve_session_number(&mut self, id: &ProjectId) -> Result<u32, StoreError> {

@@ -91,6 +91,10 @@ impl Writing {
             }
             Some(_) => {}
         }
+        if !session.phase.is_terminated() {
+            // An ended session that is built again: its project may have been removed since that was checked.
+            self.insist_on_project(&id.project()).await?;
+        }
         update(session, self.action)?.execute(&mut *self.transaction).await.map_err(failed(self.action))?;
         self.log(session.updated_at, &id.project(), Some(id), changes).await
     }
