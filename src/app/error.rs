@@ -20,6 +20,11 @@ pub enum ErrorKind {
     NotFound,
     /// There is such a thing, and its state does not allow it.
     Refused,
+    /// Changes that were asked for were trimmed. Who asks for those after `oldest - 1` gets all there are.
+    Gone {
+        /// The oldest change on record, or the next one to come.
+        oldest: u64,
+    },
     /// It could not be done, for a reason the user can understand and mend.
     Failed,
     /// It could not be done, for a reason inside ao. Details go to the log.
@@ -75,6 +80,8 @@ impl From<StoreError> for AppError {
             StoreError::Exists { .. } => (ErrorKind::Refused, "exists"),
             StoreError::Missing { .. } => (ErrorKind::NotFound, "not_found"),
             StoreError::InUse(_) => (ErrorKind::Refused, "in_use"),
+            StoreError::NotOver(_) => (ErrorKind::Refused, "not_over"),
+            StoreError::ChangesGone { oldest, .. } => (ErrorKind::Gone { oldest: *oldest }, "changes_gone"),
             StoreError::Conflict(_) | StoreError::Corrupt { .. } | StoreError::Failed { .. } => {
                 (ErrorKind::Internal, "internal")
             }
@@ -82,6 +89,9 @@ impl From<StoreError> for AppError {
         let hint = match &error {
             StoreError::InUse(_) => Some("end its sessions first: ao ls, ao kill"),
             StoreError::Missing { what: "project", .. } => Some("list the projects there are with: ao project ls"),
+            StoreError::ChangesGone { .. } => {
+                Some("read the sessions anew, and go on from the oldest change; keep_changes says how many are kept")
+            }
             _ => None,
         };
         Self::new(kind, code, error.to_string()).hint_opt(hint)

@@ -72,7 +72,7 @@ impl Application {
     /// Changes after a sequence number; when there are none, waits up to `wait` for one, or until the daemon stops.
     ///
     /// # Errors
-    /// The store's failure.
+    /// `changes_gone` when the next one was trimmed, or the store's failure.
     pub async fn changes(&self, filter: &ChangeFilter, wait: Duration) -> Result<Vec<Change>, AppError> {
         // Only waiting is bounded: what is there is given also to those who do not wait.
         let time_is_up = tokio::time::sleep(wait);

@@ -99,7 +99,7 @@ impl NewChange {
 /// One entry of the change log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// The entry's number: strictly growing, without gaps, never reused.
+    /// The entry's number: growing by one, never reused.
     pub seq: u64,
     /// When it was recorded.
     pub at: Timestamp,

@@ -34,6 +34,18 @@ pub enum StoreError {
     /// The project still has sessions that are not over.
     #[error("project {0} still has live sessions")]
     InUse(ProjectId),
+    /// The session is not over.
+    #[error("session {0} is not over")]
+    NotOver(SessionId),
+    /// Entries of the change log that were asked for were trimmed.
+    #[error("changes {} to {} are not on record any more", since + 1, oldest - 1)]
+    ChangesGone {
+        /// The number after which they were asked for.
+        since: u64,
+        /// The oldest entry that is on record, or the next one to come when there is none: who has read what the trimmed
+        /// ones told goes on from here.
+        oldest: u64,
+    },
     /// What is on record makes no sense to this version of ao.
     #[error("the record of {id} cannot be read: {cause}")]
     Corrupt {
@@ -139,6 +151,21 @@ pub trait SessionStore: Send + Sync {
     /// [`StoreError::Conflict`] when the record's version is not the one given: read again. [`StoreError::Missing`], also for the
     /// project of a session that is not over: one whose project was removed cannot begin again.
     async fn update_session(&self, session: &mut Session, changes: &[NewChange]) -> Result<(), StoreError>;
+
+    /// The sessions that are over and whose records last changed before `before`, of removed projects too; the one that
+    /// changed longest ago first.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
+    async fn over_since(&self, before: Timestamp) -> Result<Vec<SessionId>, StoreError>;
+
+    /// Removes the record of a session that is over, and logs `session.removed` at `at`. Its number is not given out
+    /// again, and what the log tells of it stays there.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`]; [`StoreError::NotOver`]; [`StoreError::Conflict`] when the record's version is not
+    /// `version`.
+    async fn remove_session(&self, id: &SessionId, version: u64, at: Timestamp) -> Result<(), StoreError>;
 }
 
 /// Which changes to read.
@@ -153,15 +180,28 @@ pub struct ChangeFilter {
 }
 
 /// What happened, in order. Entries are written by the other stores, in the transaction of what they tell.
+///
+/// # Contract
+/// - Numbers grow by one from 1 and are never reused, also when the entries that bore them were trimmed.
+/// - None is ever missing between the oldest entry on record and the newest: only the oldest ones are trimmed.
+/// - Who asks for entries of which some were trimmed is told so, and never given the rest in their place.
 #[async_trait]
 pub trait ChangeLog: Send + Sync {
-    /// Changes by number. Numbers grow by one from 1; none is ever missing or reused.
+    /// Changes by number.
     ///
     /// # Errors
+    /// [`StoreError::ChangesGone`] when the entry after `filter.since` was trimmed, whatever else the filter says.
     /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
     async fn changes(&self, filter: &ChangeFilter) -> Result<Vec<Change>, StoreError>;
 
-    /// The newest entry's number, 0 when there is none.
+    /// Trims the oldest entries, so that the newest `keep` stay, but at most `at_most` of them: a long backlog is worked
+    /// off in parts, between which others write. Gives how many went.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    async fn trim_changes(&self, keep: u64, at_most: u32) -> Result<u64, StoreError>;
+
+    /// The number of the newest entry there ever was, 0 when there was none.
     ///
     /// # Errors
     /// [`StoreError::Failed`].

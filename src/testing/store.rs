@@ -24,6 +24,9 @@ use crate::domain::session::{
 use crate::domain::setup::ProjectSetup;
 use crate::ports::store::{ChangeFilter, ChangeLog, ProjectStore, SessionFilter, SessionStore, StoreError};
 
+mod retention;
+pub use retention::*;
+
 /// What the suite needs of an adapter. One fixture is made for each test; it holds what the store is kept in.
 #[async_trait]
 pub trait StoreFixture: Send + Sync {
@@ -64,6 +67,13 @@ macro_rules! store_contract {
             a_waiter_is_woken_by_a_change
             a_change_before_the_wait_is_not_missed
             an_abandoned_write_is_whole_or_not_at_all
+            i16_trimming_takes_the_oldest_changes_and_leaves_no_gap
+            i16_who_asks_for_trimmed_changes_is_told_so
+            numbers_of_changes_go_on_when_all_were_trimmed
+            trimming_and_writing_at_once_lose_nothing
+            sessions_that_are_over_are_listed_by_their_last_change
+            the_record_of_a_session_that_is_over_can_be_removed
+            a_record_that_is_needed_is_not_removed
         );
     };
     (@tests $fixture:expr; $($name:ident)+) => {

@@ -33,6 +33,7 @@ impl IntoResponse for ApiError {
             ErrorKind::Invalid => StatusCode::BAD_REQUEST,
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
             ErrorKind::Refused => StatusCode::CONFLICT,
+            ErrorKind::Gone { .. } => StatusCode::GONE,
             ErrorKind::Failed => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -46,7 +47,8 @@ impl IntoResponse for ApiError {
             tracing::info!(request_id, code = error.code, message = error.message, "refused");
             (error.message, error.hint)
         };
-        let detail = ErrorDetail { code: error.code.to_owned(), message, hint, request_id };
+        let oldest = if let ErrorKind::Gone { oldest } = error.kind { Some(oldest) } else { None };
+        let detail = ErrorDetail { code: error.code.to_owned(), message, hint, request_id, oldest };
         (status, Json(ErrorBody { error: detail })).into_response()
     }
 }

@@ -94,7 +94,8 @@ pub struct WaitAnswer {
 /// A run of changes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Changes {
-    /// By number, without gaps unless a filter was given.
+    /// By number, without gaps unless a filter was given: where the next one asked for was trimmed, the answer is the error
+    /// `changes_gone`.
     pub changes: Vec<Change>,
     /// The newest change's number when it was looked, whatever the filter.
     #[serde(default)]
@@ -136,4 +137,7 @@ pub struct ErrorDetail {
     pub hint: Option<String>,
     /// Finds this request in the daemon's log.
     pub request_id: String,
+    /// With `changes_gone`: the oldest change on record, or the next one to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<u64>,
 }

@@ -1,12 +1,14 @@
 //! The records of sessions.
 
 use async_trait::async_trait;
+use serde_json::json;
 use sqlx::QueryBuilder;
 
 use super::column::{Columns, integer};
 use super::session_row::{insert, read, update};
 use super::{SqliteStore, Writing, failed, to_its_end};
-use crate::domain::change::NewChange;
+use crate::domain::Timestamp;
+use crate::domain::change::{ChangeKind, NewChange};
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::ports::store::{SessionFilter, SessionStore, StoreError};
@@ -64,6 +66,26 @@ impl SessionStore for SqliteStore {
         session.version += 1;
         Ok(())
     }
+
+    async fn over_since(&self, before: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+        let ended = "SELECT id FROM sessions WHERE phase = 'terminated' AND updated_at_ms < ?
+                     ORDER BY updated_at_ms, project_id, number";
+        let rows = sqlx::query(ended).bind(before.as_millisecond()).fetch_all(&self.readers).await;
+        let id = |row| Columns(row).word("id");
+        let ids: Result<_, String> = rows.map_err(failed(READ))?.iter().map(id).collect();
+        ids.map_err(|cause| StoreError::Corrupt { id: "a session".to_owned(), cause })
+    }
+
+    async fn remove_session(&self, id: &SessionId, version: u64, at: Timestamp) -> Result<(), StoreError> {
+        const ACTION: &str = "remove a session";
+        let (writer, id) = (self.writer.clone(), id.clone());
+        to_its_end(ACTION, async move {
+            let mut writing = writer.begin(ACTION).await?;
+            writing.remove_session(&id, version, at).await?;
+            writing.commit().await
+        })
+        .await
+    }
 }
 
 impl Writing {
@@ -84,19 +106,35 @@ impl Writing {
         changes: &[NewChange],
     ) -> Result<(), StoreError> {
         let id = &session.id;
-        match self.version(id).await? {
-            None => return Err(StoreError::Missing { what: "session", id: id.to_string() }),
-            Some(version) if version != integer(expected, self.action)? => {
-                return Err(StoreError::Conflict(id.clone()));
-            }
-            Some(_) => {}
-        }
+        self.expect_version(id, expected).await?;
         if !session.phase.is_terminated() {
             // An ended session that is built again: its project may have been removed since that was checked.
             self.insist_on_project(&id.project()).await?;
         }
         update(session, self.action)?.execute(&mut *self.transaction).await.map_err(failed(self.action))?;
         self.log(session.updated_at, &id.project(), Some(id), changes).await
+    }
+
+    async fn remove_session(&mut self, id: &SessionId, expected: u64, at: Timestamp) -> Result<(), StoreError> {
+        self.expect_version(id, expected).await?;
+        let removed = sqlx::query("DELETE FROM sessions WHERE id = ? AND phase = 'terminated'")
+            .bind(id.as_str())
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(failed(self.action))?;
+        if removed.rows_affected() == 0 {
+            return Err(StoreError::NotOver(id.clone()));
+        }
+        let removed = NewChange::new(ChangeKind::SessionRemoved, json!({}));
+        self.log(at, &id.project(), Some(id), &[removed]).await
+    }
+
+    async fn expect_version(&mut self, id: &SessionId, expected: u64) -> Result<(), StoreError> {
+        match self.version(id).await? {
+            None => Err(StoreError::Missing { what: "session", id: id.to_string() }),
+            Some(version) if version != integer(expected, self.action)? => Err(StoreError::Conflict(id.clone())),
+            Some(_) => Ok(()),
+        }
     }
 
     async fn version(&mut self, id: &SessionId) -> Result<Option<i64>, StoreError> {

@@ -9,7 +9,9 @@ use super::super::error::{CliError, ExitCode};
 use super::super::ui;
 use super::super::waiting::{self, Bound, PatientClient, Wait};
 use super::{show, start};
-use crate::adapters::http::wire::{Accepted, AddProject, Changes, MAX_WAIT_MS, WaitAnswer};
+use crate::adapters::http::wire::{
+    Accepted, AddProject, Changes, ErrorBody, ErrorDetail, MAX_WAIT_MS, WaitAnswer,
+};
 use crate::app::projects::Registered;
 use crate::app::spawn::SpawnRequest;
 use crate::app::view::SessionView;
@@ -128,8 +130,18 @@ pub(super) async fn follow(
 
 /// Tells the changes after `seq`, waiting up to `wait_ms` for one. Gives the last one's number.
 async fn tell(client: &PatientClient, id: &SessionId, seq: u64, wait_ms: u64) -> Result<u64, ClientError> {
-    let path = format!("/events?session={id}&since={seq}&wait_ms={wait_ms}");
-    let Changes { changes, .. } = client.get(&path, None).await?;
+    let mut seq = seq;
+    let changes = loop {
+        let path = format!("/events?session={id}&since={seq}&wait_ms={wait_ms}");
+        match client.get(&path, None).await {
+            Ok(Changes { changes, .. }) => break changes,
+            // Much happened elsewhere, and the log is short: what is left of it is told.
+            Err(ClientError::Refused {
+                body: ErrorBody { error: ErrorDetail { oldest: Some(oldest), .. } }, ..
+            }) if oldest > seq + 1 => seq = oldest - 1,
+            Err(error) => return Err(error),
+        }
+    };
     for line in changes.iter().filter_map(line) {
         ui::talk(&format!("{id}  {line}"));
     }
