@@ -47,7 +47,8 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Holder(args) => {
             // Its stderr is the log file of its terminal.
             tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
-            pty::holder::run(&args.session_dir, &args.socket)
+            let scrollback_bytes = args.scrollback_bytes.unwrap_or(pty::scrollback::SCROLLBACK_BYTES);
+            pty::holder::run(&args.session_dir, &args.socket, scrollback_bytes)
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(|error| CliError::failed(format!("cannot hold a terminal: {error}")))
         }

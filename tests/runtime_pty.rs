@@ -17,7 +17,7 @@ use std::time::Duration;
 use ao::adapters::runtime::launch::{self, Claim};
 use ao::adapters::runtime::pty::PtyRuntime;
 use ao::adapters::runtime::pty::protocol::{self, ErrorCode, Reply, Request};
-use ao::adapters::runtime::pty::scrollback::MAX_SCROLLBACK_BYTES;
+use ao::adapters::runtime::pty::scrollback::SCROLLBACK_BYTES;
 use ao::domain::exit::Exit;
 use ao::domain::session::ProcessIdentity;
 use ao::platform::{process, tree};
@@ -376,7 +376,7 @@ async fn a_follower_that_does_not_read_holds_nobody_up() {
             .iter()
             .map(|name| launch::directory(&key.session_dir).join(name).metadata().unwrap().len())
             .sum();
-        assert!(kept <= MAX_SCROLLBACK_BYTES, "{kept} bytes of 30 MB are kept");
+        assert!(kept <= SCROLLBACK_BYTES, "{kept} bytes of 30 MB are kept");
     })
     .await;
 }

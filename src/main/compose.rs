@@ -33,6 +33,9 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// How long an agent gets to end by itself.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+/// In bytes.
+pub(crate) const MEGABYTE: u64 = 1024 * 1024;
+
 /// Variables of the ao session that the daemon was started from, if it was: an agent is in another one. (Those of the terminal
 /// it was started in are left out by every runtime.)
 const OWN_VARIABLES: [&str; 5] = ["AO_SESSION_ID", "AO_PROJECT_ID", "AO_ISSUE_ID", "AO_PROGRAM", "AO_PROMPT_FILE"];
@@ -94,7 +97,9 @@ pub(crate) fn runtimes(edge: &Edge) -> Vec<Arc<dyn Runtime>> {
         env: edge.env.clone(),
         socket_dir: edge.socket_dir(),
     });
-    vec![Arc::new(zellij), Arc::new(tmux), Arc::new(PtyRuntime::new(edge.ao_program.clone(), edge.socket_dir()))]
+    let scrollback_bytes = edge.config.kept.scrollback_mb * MEGABYTE;
+    let pty = PtyRuntime::new(edge.ao_program.clone(), edge.socket_dir()).keeping(scrollback_bytes);
+    vec![Arc::new(zellij), Arc::new(tmux), Arc::new(pty)]
 }
 
 pub(crate) fn zellij_dir(edge: &Edge) -> PathBuf {

@@ -409,6 +409,9 @@ pub struct HolderArgs {
     /// Where to listen.
     #[arg(long)]
     pub socket: PathBuf,
+    /// How much raw output is kept on disk. A daemon of before there was a choice does not say.
+    #[arg(long)]
+    pub scrollback_bytes: Option<u64>,
 }
 
 /// `ao supervise`.

@@ -9,9 +9,7 @@ use super::super::error::{CliError, ExitCode};
 use super::super::ui;
 use super::super::waiting::{self, Bound, PatientClient, Wait};
 use super::{show, start};
-use crate::adapters::http::wire::{
-    Accepted, AddProject, Changes, ErrorBody, ErrorDetail, MAX_WAIT_MS, WaitAnswer,
-};
+use crate::adapters::http::wire::{Accepted, AddProject, Changes, ErrorBody, ErrorDetail, MAX_WAIT_MS, WaitAnswer};
 use crate::app::projects::Registered;
 use crate::app::spawn::SpawnRequest;
 use crate::app::view::SessionView;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_path_to_error::Segment;
 use toml::Spanned;
 
+use super::kept::{Changes, Days, KeptInFile, Megabytes};
 use super::value::{Cgroup, CommandWords, Count, Memory, ProgramName, Seconds, runtime};
 use super::{AgentConfig, ConfigError};
 use crate::app::RuntimeChoice;
@@ -26,6 +27,7 @@ pub(super) struct Settings {
     pub(super) max_live_agents: Option<Count>,
     pub(super) agent_memory_max: Option<Memory>,
     pub(super) cgroup: Option<Cgroup>,
+    pub(super) kept: KeptInFile,
     pub(super) agents: BTreeMap<AgentKind, AgentConfig>,
 }
 
@@ -42,6 +44,11 @@ struct Document {
     max_live_agents: Option<Count>,
     agent_memory_max: Option<Memory>,
     cgroup: Option<Cgroup>,
+    keep_changes: Option<Changes>,
+    keep_ended_days: Option<Days>,
+    spool_max_mb: Option<Megabytes>,
+    scrollback_mb: Option<Megabytes>,
+    daemon_log_mb: Option<Megabytes>,
     #[serde(default)]
     agents: BTreeMap<AgentKind, AgentTable>,
 }
@@ -109,6 +116,13 @@ fn parse(content: &[u8]) -> Result<Settings, Mistake> {
         max_live_agents: document.max_live_agents,
         agent_memory_max: document.agent_memory_max,
         cgroup: document.cgroup,
+        kept: KeptInFile {
+            keep_changes: document.keep_changes,
+            keep_ended_days: document.keep_ended_days,
+            spool_max_mb: document.spool_max_mb,
+            scrollback_mb: document.scrollback_mb,
+            daemon_log_mb: document.daemon_log_mb,
+        },
         agents: agents.collect::<Result<_, Mistake>>()?,
     })
 }

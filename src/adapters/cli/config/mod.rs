@@ -4,9 +4,11 @@
 //! | Module | Holds |
 //! | --- | --- |
 //! | `file` | reading the file, and finding the line and key of a mistake |
+//! | `kept` | the settings that say how much is kept |
 //! | `value` | the values that have rules of their own |
 
 mod file;
+mod kept;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -21,6 +23,7 @@ use crate::app::RuntimeChoice;
 use crate::domain::id::AgentKind;
 use crate::domain::permission::PermissionMode;
 use crate::platform::cgroup::place;
+pub use kept::Kept;
 use value::{Cgroup, Count, Memory, Seconds};
 
 /// What the user has set, and the defaults of the rest.
@@ -42,6 +45,8 @@ pub struct Config {
     pub agent_memory_max: AgentMemory,
     /// Whether and where agents get control groups of their own. Default: where there can be some.
     pub cgroup: place::Choice,
+    /// How much is kept of what would grow without end.
+    pub kept: Kept,
     /// Agents by name. Default: none; the built-in ones need no entry.
     pub agents: BTreeMap<AgentKind, AgentConfig>,
 }
@@ -137,6 +142,7 @@ impl Default for Config {
             max_live_agents: None,
             agent_memory_max: AgentMemory::default(),
             cgroup: place::Choice::default(),
+            kept: Kept::default(),
             agents: BTreeMap::new(),
         }
     }
@@ -167,6 +173,7 @@ impl Config {
                 .or(file.agent_memory_max)
                 .map_or(default.agent_memory_max, |Memory(memory)| memory),
             cgroup: variable(env, "cgroup")?.or(file.cgroup).map_or(default.cgroup, |Cgroup(choice)| choice),
+            kept: Kept::load(&file.kept, env)?,
             agents: file.agents,
         })
     }

@@ -23,6 +23,8 @@ fn nothing_set_gives_the_defaults() {
     assert_eq!((defaults.fetch_timeout_s, defaults.ready_timeout_s), (10, 60));
     assert_eq!(defaults.max_live_agents, None);
     assert_eq!((defaults.agent_memory_max, &defaults.cgroup), (AgentMemory::Share, &place::Choice::Auto));
+    let kept = Kept { changes: 100_000, ended_days: 30, spool_mb: 64, scrollback_mb: 4, daemon_log_mb: 10 };
+    assert_eq!(defaults.kept, kept);
     assert_eq!(Config::load(Path::new("/nonexistent/config.toml"), &env(&[])).unwrap(), defaults);
     assert_eq!(load("", &[]).unwrap(), defaults);
     assert_eq!(load("# nothing\n", &[("AO_AGENT", "")]).unwrap(), defaults);
@@ -47,6 +49,7 @@ fn i17_a_configuration_of_version_1_still_loads() {
         max_live_agents: None,
         agent_memory_max: AgentMemory::Share,
         cgroup: place::Choice::Auto,
+        kept: Kept::default(),
         agents: agents.into_iter().map(|(name, agent)| (name.parse().unwrap(), agent)).collect(),
     };
     assert_eq!(config, expected);
@@ -55,7 +58,8 @@ fn i17_a_configuration_of_version_1_still_loads() {
 #[test]
 fn a_variable_wins_over_the_file() {
     let file = "agent = 'a'\nruntime = 'pty'\npermission_mode = 'plan'\nfetch_timeout_s = 1\nready_timeout_s = 2\n\
-                max_live_agents = 7\nagent_memory_max = 1073741824\ncgroup = 'off'\n";
+                max_live_agents = 7\nagent_memory_max = 1073741824\ncgroup = 'off'\n\
+                keep_changes = 1\nkeep_ended_days = 2\nspool_max_mb = 3\nscrollback_mb = 4\ndaemon_log_mb = 5\n";
     let pairs = [
         ("AO_AGENT", "b"),
         ("AO_RUNTIME", "zellij"),
@@ -65,6 +69,11 @@ fn a_variable_wins_over_the_file() {
         ("AO_MAX_LIVE_AGENTS", "5"),
         ("AO_AGENT_MEMORY_MAX", "none"),
         ("AO_CGROUP", "/sys/fs/cgroup/mine"),
+        ("AO_KEEP_CHANGES", "11"),
+        ("AO_KEEP_ENDED_DAYS", "0"),
+        ("AO_SPOOL_MAX_MB", "13"),
+        ("AO_SCROLLBACK_MB", "14"),
+        ("AO_DAEMON_LOG_MB", "15"),
     ];
     let config = load(file, &pairs).unwrap();
     let expected = Config {
@@ -76,6 +85,7 @@ fn a_variable_wins_over_the_file() {
         max_live_agents: NonZeroUsize::new(5),
         agent_memory_max: AgentMemory::Unbounded,
         cgroup: place::Choice::Below("/sys/fs/cgroup/mine".into()),
+        kept: Kept { changes: 11, ended_days: 0, spool_mb: 13, scrollback_mb: 14, daemon_log_mb: 15 },
         agents: BTreeMap::new(),
     };
     assert_eq!(config, expected);
@@ -85,6 +95,8 @@ fn a_variable_wins_over_the_file() {
     assert_eq!(file_only.max_live_agents, NonZeroUsize::new(7));
     assert_eq!(file_only.agent_memory_max, AgentMemory::AtMost { bytes: 1 << 30 });
     assert_eq!(file_only.cgroup, place::Choice::Off);
+    let kept = Kept { changes: 1, ended_days: 2, spool_mb: 3, scrollback_mb: 4, daemon_log_mb: 5 };
+    assert_eq!(file_only.kept, kept);
 }
 
 #[test]
@@ -114,6 +126,9 @@ fn a_wrong_variable_is_named() {
         ("AO_AGENT_MEMORY_MAX", "1K", "\"1K\" is not an amount of memory"),
         ("AO_AGENT_MEMORY_MAX", "99999999999T", "\"99999999999T\" is not an amount of memory"),
         ("AO_CGROUP", "on", "\"on\" is not \"auto\", \"off\" or the absolute path"),
+        ("AO_KEEP_CHANGES", "0", "\"0\" is not a number from 1 to 100000000"),
+        ("AO_KEEP_ENDED_DAYS", "-1", "\"-1\" is not a number from 0 to 36500"),
+        ("AO_SCROLLBACK_MB", "4M", "\"4M\" is not a number from 1 to 10000"),
         ("AO_MAX_LIVE_AGENTS", "many", "\"many\" is not a number from 1 on"),
     ];
     for (variable, value, cause) in cases {
@@ -171,6 +186,11 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_key() {
             "line 2: agent_memory_max: invalid type: boolean `true`, expected an amount of memory",
         ),
         ("cgroup = 'mine'\n", "line 1: cgroup: \"mine\" is not \"auto\", \"off\""),
+        ("keep_changes = 0\n", "line 1: keep_changes: 0 is not a number from 1 to 100000000"),
+        ("\nkeep_ended_days = -1\n", "line 2: keep_ended_days: -1 is not a number from 0 to 36500"),
+        ("spool_max_mb = '1'\n", "line 1: spool_max_mb: invalid type: string \"1\", expected a whole number"),
+        ("scrollback_mb = 10001\n", "line 1: scrollback_mb: 10001 is not a number from 1 to 10000"),
+        ("daemon_log_mb = 0\n", "line 1: daemon_log_mb: 0 is not a number from 1 to 10000"),
         ("max_live_agents = 0\n", "line 1: max_live_agents: 0 is not a number from 1 on"),
         ("max_live_agents = -3\n", "line 1: max_live_agents: -3 is not a number from 1 on"),
         ("max_live_agents = '4'\n", "line 1: max_live_agents: invalid type: string \"4\", expected a whole number"),

@@ -153,6 +153,35 @@ impl<'de> Deserialize<'de> for Cgroup {
     }
 }
 
+/// A whole number within bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bounded<const LEAST: u64, const MOST: u64>(pub(super) u64);
+
+impl<const LEAST: u64, const MOST: u64> Bounded<LEAST, MOST> {
+    fn new(number: u64) -> Option<Self> {
+        (LEAST..=MOST).contains(&number).then_some(Self(number))
+    }
+
+    fn out_of_bounds(given: &dyn fmt::Display) -> String {
+        format!("{given} is not a number from {LEAST} to {MOST}")
+    }
+}
+
+impl<const LEAST: u64, const MOST: u64> FromStr for Bounded<LEAST, MOST> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().ok().and_then(Self::new).ok_or_else(|| Self::out_of_bounds(&format_args!("{text:?}")))
+    }
+}
+
+impl<'de, const LEAST: u64, const MOST: u64> Deserialize<'de> for Bounded<LEAST, MOST> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let number = i64::deserialize(from)?;
+        u64::try_from(number).ok().and_then(Self::new).ok_or_else(|| Error::custom(Self::out_of_bounds(&number)))
+    }
+}
+
 /// Reads a value that parses from a string.
 pub(super) fn runtime<'de, D: Deserializer<'de>>(from: D) -> Result<Option<RuntimeChoice>, D::Error> {
     String::deserialize(from)?.parse().map(Some).map_err(Error::custom)

@@ -1,4 +1,4 @@
-//! The holder: `ao holder --session-dir DIR --socket PATH`, one process per session of the `pty` runtime.
+//! The holder: `ao holder --session-dir DIR --socket PATH --scrollback-bytes N`, one process per session of the `pty` runtime.
 //!
 //! It takes the launch on record, owns the pseudo-terminal the agent runs in, and is that terminal as long as nobody is attached: it
 //! reads everything the agent prints into the scrollback and the screen model, and answers what programs ask their terminal.
@@ -39,7 +39,7 @@ use crate::ports::runtime::TerminalSize;
 /// How long the agent gets to end in order when the holder is told to with `SIGTERM`.
 const TERMINATE_GRACE: Duration = Duration::from_secs(5);
 /// How much raw output a new follower is given, in bytes.
-const REPLAY_BYTES: usize = 256 * 1024;
+const REPLAY_BYTES: u64 = 256 * 1024;
 /// How many chunks of output a follower may be behind before it misses some.
 const FOLLOW_CHUNKS: usize = 256;
 /// How long followers get to receive the end.
@@ -49,17 +49,18 @@ const DRAIN_BOUND: Duration = Duration::from_secs(2);
 /// A terminal that says nothing for so long after the agent's end has nothing more to say.
 const DRAIN_SILENCE: Duration = Duration::from_millis(100);
 
-/// Holds the launch on record in `session_dir` and serves `socket`, until the agent has ended. Must be the only thing the process does: it
+/// Holds the launch on record in `session_dir` and serves `socket`, until the agent has ended; at most `scrollback_bytes` of
+/// what it prints are kept on disk. Must be the only thing the process does: it
 /// makes the process the leader of a new kernel session and takes over its signals.
 ///
 /// # Errors
 /// When there is no launch to take, the agent cannot be started (which is on record then), or its end cannot be recorded.
-pub fn run(session_dir: &Path, socket: &Path) -> io::Result<()> {
+pub fn run(session_dir: &Path, socket: &Path, scrollback_bytes: u64) -> io::Result<()> {
     detached::leave_session()?;
     let (spec, me) = supervisor::take(session_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        match Holder::start(session_dir, socket, spec, me).await {
+        match Holder::start(session_dir, socket, spec, me, scrollback_bytes).await {
             Ok((holder, mut channels)) => holder.hold(&mut channels).await,
             Err(error) => {
                 let _ = file::remove_if_there(socket);
@@ -104,6 +105,7 @@ impl<'a> Holder<'a> {
         socket: &'a Path,
         spec: LaunchSpec,
         me: ProcessIdentity,
+        scrollback_bytes: u64,
     ) -> io::Result<(Self, Channels)> {
         // Before the agent runs, so that no signal can take the holder away from it unseen.
         let terminate = signal(SignalKind::terminate())?;
@@ -116,7 +118,7 @@ impl<'a> Holder<'a> {
         let (ended, ended_seen) = watch::channel(None);
         let hub = Hub { commands: commands_in, keys: keys.clone(), ended: ended_seen };
         let server = server::Server::listen(socket, hub)?;
-        let scrollback = Scrollback::create(&launch::directory(session_dir))?;
+        let scrollback = Scrollback::create(&launch::directory(session_dir), scrollback_bytes)?;
 
         let (pty, pts) = pty_process::open().map_err(io::Error::other)?;
         let TerminalSize { rows, cols } = bounded(spec.size);
@@ -184,8 +186,8 @@ impl<'a> Holder<'a> {
             Command::Output { lines, answer } => drop(answer.send(self.screen.output(lines))),
             Command::Resize { size, answer } => drop(answer.send(self.resize(size))),
             Command::Follow(answer) => {
-                let mut replay = scrollback::read(&launch::directory(self.session_dir)).unwrap_or_default();
-                replay.drain(..replay.len().saturating_sub(REPLAY_BYTES));
+                let replay = scrollback::read_last(&launch::directory(self.session_dir), REPLAY_BYTES);
+                let replay = replay.unwrap_or_default();
                 drop(answer.send((replay, self.followers.subscribe())));
             }
             Command::Stop(grace) => self.stop(grace),

@@ -10,7 +10,7 @@
 //! | [`scrollback`] | the raw output on disk |
 //!
 //! Beside the records of every launch ([`super::launch`]) a session's `terminal/` directory holds: `socket` (the path of the holder's
-//! socket), `scrollback.log` and `scrollback.old.log` (raw output, at most 4 MiB together), `holder.log` (what the holder complained about),
+//! socket), `scrollback.log` and `scrollback.old.log` (raw output, by default at most 4 MiB together), `holder.log` (what the holder complained about),
 //! and after the end `screen.txt` and `output.txt`.
 
 mod client;
@@ -36,6 +36,7 @@ use tokio::task::JoinHandle;
 use self::client::AskError;
 use self::protocol::Request;
 use self::screen::{Screen, last_lines};
+use self::scrollback::SCROLLBACK_BYTES;
 use super::launch::{self, LaunchSpec};
 use crate::domain::exit::Exit;
 use crate::domain::id::{RuntimeKind, SessionId};
@@ -53,6 +54,9 @@ const PROBE_BOUND: Duration = Duration::from_secs(2);
 /// The longest path a socket can have everywhere (macOS: 103 bytes), with room for the unfinished name.
 const MAX_SOCKET_PATH_BYTES: usize = 100;
 
+/// How much raw output a screen is made of again, in bytes: more than its lines can hold, as a rule.
+const REREAD_BYTES: u64 = 4 * 1024 * 1024;
+
 const SCREEN_FILE: &str = "screen.txt";
 const OUTPUT_FILE: &str = "output.txt";
 const SOCKET_FILE: &str = "socket";
@@ -64,6 +68,7 @@ pub struct PtyRuntime {
     kind: RuntimeKind,
     ao_program: PathBuf,
     socket_dir: PathBuf,
+    scrollback_bytes: u64,
 }
 
 impl PtyRuntime {
@@ -77,7 +82,13 @@ impl PtyRuntime {
     pub fn new(ao_program: PathBuf, socket_dir: PathBuf) -> Self {
         #[expect(clippy::expect_used, reason = "`pty` is a valid name")]
         let kind = RuntimeKind::new("pty").expect("a lower-case word");
-        Self { kind, ao_program, socket_dir }
+        Self { kind, ao_program, socket_dir, scrollback_bytes: SCROLLBACK_BYTES }
+    }
+
+    /// Keeps so many bytes of each new terminal's raw output on disk, instead of [`SCROLLBACK_BYTES`].
+    #[must_use]
+    pub fn keeping(self, scrollback_bytes: u64) -> Self {
+        Self { scrollback_bytes, ..self }
     }
 
     fn unusable(&self, cause: String, hint: &str) -> RuntimeError {
@@ -142,8 +153,16 @@ impl PtyRuntime {
         session_dir: &Path,
         socket: &Path,
     ) -> io::Result<JoinHandle<io::Result<ExitStatus>>> {
-        let args: [OsString; 5] =
-            ["holder".into(), "--session-dir".into(), session_dir.into(), "--socket".into(), socket.into()];
+        let bytes = self.scrollback_bytes.to_string();
+        let args: [OsString; 7] = [
+            "holder".into(),
+            "--session-dir".into(),
+            session_dir.into(),
+            "--socket".into(),
+            socket.into(),
+            "--scrollback-bytes".into(),
+            bytes.into(),
+        ];
         let mut env = spec.base_env.clone();
         // The holder belongs to no launch, also when ao itself runs inside of one.
         env.remove(launch::LAUNCH_ID_VARIABLE);
@@ -254,7 +273,7 @@ fn kept_text(session_dir: &Path, name: &str) -> io::Result<String> {
     }
     let Some(spec) = LaunchSpec::read(session_dir)? else { return Ok(String::new()) };
     let mut screen = Screen::new(spec.size);
-    screen.feed(&scrollback::read(&directory)?);
+    screen.feed(&scrollback::read_last(&directory, REREAD_BYTES)?);
     Ok(if name == SCREEN_FILE { screen.text() } else { screen.output(usize::MAX) })
 }
 
