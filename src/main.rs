@@ -18,7 +18,6 @@ use ao::adapters::cli::error::{self, CliError};
 use ao::adapters::cli::{self, hook};
 use ao::adapters::clock::SystemClock;
 use ao::adapters::runtime::{self, pty};
-use ao::adapters::spool::FileSpool;
 use ao::domain::exit::Exit;
 use ao::ports::clock::Clock;
 use clap::Parser;
@@ -94,11 +93,12 @@ fn is_hook_call() -> bool {
 /// A hook is never an error for the agent, whatever is wrong here.
 fn call_hook(data_dir: Option<std::path::PathBuf>, args: ao::adapters::cli::args::HookArgs) {
     let at = SystemClock.now();
-    let Ok(edge) = Edge::read(data_dir) else { return };
+    // A configuration that cannot be read leaves the defaults.
+    let Ok(edge) = Edge::with_config(data_dir.clone()).or_else(|_| Edge::read(data_dir)) else { return };
     let Some(session) = edge.var("AO_SESSION_ID").and_then(|id| id.parse().ok()) else { return };
     let Ok(executor) = executor(false) else { return };
     let call = hook::HookCall { session, agent: args.agent, event: args.event, at };
-    let spool = FileSpool::new(edge.data_dir.spool());
+    let spool = compose::spool(&edge);
     let input = hook::read_input(std::io::stdin());
     executor.block_on(hook::run(call, &input, &edge.socket(), &spool));
 }

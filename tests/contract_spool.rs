@@ -13,6 +13,10 @@ impl SpoolFixture for FileFixture {
     fn open(&self) -> Arc<dyn ReportSpool> {
         Arc::new(FileSpool::new(self.0.path().join("data/größe spool")))
     }
+
+    fn open_bounded(&self, bytes: u64) -> Arc<dyn ReportSpool> {
+        Arc::new(FileSpool::new(self.0.path().join("data/größe spool")).keeping(bytes))
+    }
 }
 
 #[expect(clippy::unwrap_used, reason = "a test panics when it fails")]

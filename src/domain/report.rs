@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::Timestamp;
 use super::id::{AgentKind, SessionId};
 
+/// Hooks that run at every tool call, in all agents that ao knows.
+const ROUTINE: [&str; 4] = ["PreToolUse", "PostToolUse", "PostToolUseFailure", "PostToolBatch"];
+
 /// What one call of an agent's hook told, as it travels from `ao hook` to the daemon, by socket or spool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HookReport {
@@ -18,4 +21,13 @@ pub struct HookReport {
     pub at: Timestamp,
     /// What the hook was given.
     pub payload: serde_json::Value,
+}
+
+impl HookReport {
+    /// Whether it tells no more than that the agent is at work: the next one of its session says as much. Starts, prompts, the
+    /// ends of turns and conversations, and what a person is asked are not routine.
+    #[must_use]
+    pub fn is_routine(&self) -> bool {
+        ROUTINE.contains(&self.event.as_str())
+    }
 }

@@ -57,7 +57,7 @@ pub(crate) fn application(
         messenger: Arc::new(InboxMessenger::new(clock.clone())),
         repos: Arc::new(GixRepoResolver::new(store)),
         session_dirs: Arc::new(FileSessionDirs::new(edge.data_dir.sessions())),
-        spool: Arc::new(FileSpool::new(edge.data_dir.spool())),
+        spool: Arc::new(spool(edge)),
         clock,
     };
     let config = &edge.config;
@@ -76,6 +76,11 @@ pub(crate) fn application(
         stop_grace: STOP_GRACE,
     };
     Ok(Application::new(ports, settings))
+}
+
+/// Where reports wait for a daemon.
+pub(crate) fn spool(edge: &Edge) -> FileSpool {
+    FileSpool::new(edge.data_dir.spool()).keeping(edge.config.kept.spool_mb * MEGABYTE)
 }
 
 pub(crate) fn workspace(edge: &Edge) -> GitWorkspace {

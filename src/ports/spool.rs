@@ -39,6 +39,12 @@ pub struct Spooled {
 /// - Order is that of the reports' times. Among reports of the same time, those that one process put are in the order in
 ///   which it did so; between processes none is kept.
 /// - Something in the spool that cannot be read never keeps the other reports from being taken.
+/// - It is bounded, about: when it is full, [`put`](ReportSpool::put) makes room by dropping reports that are
+///   [routine](HookReport::is_routine), the oldest first, but keeps the newest of each session; where that is not enough, the
+///   oldest of all. What comes last decides what is known of an agent, so the newest is never refused. How many went is
+///   logged by [`pending`](ReportSpool::pending), for the process that put them has nobody to tell.
+/// - [`put`](ReportSpool::put) is called at every tool call: what it costs does not grow with what is in the spool, but for the
+///   rare call that makes room.
 #[async_trait]
 pub trait ReportSpool: Send + Sync {
     /// Adds a report.

@@ -15,6 +15,9 @@ use crate::ports::spool::{MOST_PENDING, ReportSpool, Spooled};
 pub trait SpoolFixture: Send + Sync {
     /// Opens the spool: an empty one the first time, and afterwards the same one again, as another process would.
     fn open(&self) -> Arc<dyn ReportSpool>;
+
+    /// Opens the same spool, in which reports may take about `bytes` of the disk.
+    fn open_bounded(&self, bytes: u64) -> Arc<dyn ReportSpool>;
 }
 
 /// Makes one `#[tokio::test]` of each function of the suite. Takes an expression that makes a fixture.
@@ -29,6 +32,10 @@ macro_rules! spool_contract {
             removing_is_idempotent
             reports_put_at_once_all_come_back
             a_long_backlog_comes_in_parts_oldest_first
+            a_full_spool_drops_the_oldest_routine_reports_and_keeps_the_others
+            a_spool_full_of_what_is_not_routine_drops_the_oldest
+            what_was_taken_makes_room
+            reports_put_at_once_into_a_full_spool_keep_it_bounded
         );
     };
     (@tests $fixture:expr; $($name:ident)+) => {
@@ -138,4 +145,89 @@ pub async fn a_long_backlog_comes_in_parts_oldest_first(fixture: &impl SpoolFixt
         }
     }
     assert_eq!(found, put);
+}
+
+/// A bound for some 64 small reports.
+const SMALL_BYTES: u64 = 256 * 1024;
+/// A small report takes at least a thousandth of that; a bounded spool never holds more.
+const MOST_SMALL: usize = 250;
+
+async fn everything(spool: &dyn ReportSpool) -> Vec<HookReport> {
+    spool.pending().await.expect("pending").into_iter().filter_map(|spooled| spooled.report).collect()
+}
+
+fn of_session(session: &str, at_ms: i64, event: &str) -> HookReport {
+    HookReport { session: session.parse().expect("a valid id"), ..report(at_ms, event) }
+}
+
+/// Routine goes first and the oldest of it, but the newest of each session stays.
+pub async fn a_full_spool_drops_the_oldest_routine_reports_and_keeps_the_others(fixture: &impl SpoolFixture) {
+    let spool = fixture.open_bounded(SMALL_BYTES);
+    spool.put(&of_session("quiet-1", 0, "PreToolUse")).await.expect("put");
+    spool.put(&report(1, "SessionStart")).await.expect("put");
+    for at_ms in 2..1_000 {
+        let event = if at_ms % 100 == 0 { "PermissionRequest" } else { "PostToolUse" };
+        spool.put(&report(at_ms, event)).await.expect("put");
+    }
+    spool.put(&report(1_000, "Stop")).await.expect("put");
+    let kept = everything(&*spool).await;
+    assert!(kept.len() < MOST_SMALL, "{} are kept", kept.len());
+    let routine: Vec<_> = kept.iter().filter(|kept| kept.is_routine()).collect();
+    let others: Vec<_> = kept.iter().filter(|kept| !kept.is_routine()).map(|kept| kept.event.as_str()).collect();
+    assert_eq!(others, [&["SessionStart"][..], &["PermissionRequest"; 9], &["Stop"]].concat());
+    assert_eq!(routine[0].session.as_str(), "quiet-1");
+    assert!(routine.len() > 10, "there is room for more than {}", routine.len());
+    let newest: Vec<_> =
+        (2..1_000).filter(|at_ms| at_ms % 100 != 0).map(|at_ms| report(at_ms, "PostToolUse").at).collect();
+    let kept: Vec<_> = routine[1..].iter().map(|kept| kept.at).collect();
+    assert_eq!(kept, newest[newest.len() - kept.len()..]);
+}
+
+/// A bound that only others could keep is kept all the same, and the newest report is there.
+pub async fn a_spool_full_of_what_is_not_routine_drops_the_oldest(fixture: &impl SpoolFixture) {
+    let spool = fixture.open_bounded(SMALL_BYTES);
+    for at_ms in 0..500 {
+        spool.put(&report(at_ms, &at_ms.to_string())).await.expect("put");
+    }
+    let kept = events(&spool.pending().await.expect("pending"));
+    assert!((10..MOST_SMALL).contains(&kept.len()), "{} are kept", kept.len());
+    let newest: Vec<String> = (500 - kept.len()..500).map(|number| number.to_string()).collect();
+    assert_eq!(kept, newest);
+}
+
+/// A spool that a daemon emptied is not full.
+pub async fn what_was_taken_makes_room(fixture: &impl SpoolFixture) {
+    let spool = fixture.open_bounded(SMALL_BYTES);
+    for round in 0..20 {
+        let put: Vec<String> = (0..30).map(|number| format!("{round} {number}")).collect();
+        for event in &put {
+            spool.put(&report(round, event)).await.expect("put");
+        }
+        assert_eq!(events(&spool.pending().await.expect("pending")), put, "one was dropped from a spool with room");
+        for spooled in spool.pending().await.expect("pending") {
+            spool.remove(&spooled.name).await.expect("remove");
+        }
+        // As a daemon does, until there is nothing left.
+        assert_eq!(spool.pending().await.expect("pending"), []);
+    }
+}
+
+/// Hooks are processes of their own: none of them fails because others make room too.
+pub async fn reports_put_at_once_into_a_full_spool_keep_it_bounded(fixture: &impl SpoolFixture) {
+    let puts: Vec<_> = (0..8_i64)
+        .map(|task| {
+            let spool = fixture.open_bounded(SMALL_BYTES);
+            tokio::spawn(async move {
+                for number in 0..60 {
+                    spool.put(&report(number * 8 + task, "PostToolUse")).await.expect("put");
+                }
+            })
+        })
+        .collect();
+    for put in puts {
+        put.await.expect("no panic");
+    }
+    let kept = everything(&*fixture.open()).await;
+    assert!((10..MOST_SMALL).contains(&kept.len()), "{} are kept", kept.len());
+    assert_eq!(kept.last(), Some(&report(59 * 8 + 7, "PostToolUse")));
 }

@@ -1,7 +1,14 @@
-//! A directory of report files, one JSON file each: `<nanoseconds>_<number>_<process>.json`.
+//! A directory of report files, one JSON file each: `<nanoseconds>_<number>_<process>.json`, with `_routine-<session>` before
+//! the extension for a report that is routine.
 //!
 //! Names in alphabetical order are the order of [`ReportSpool`]: the report's time first (times are whole milliseconds, so
 //! several reports may share one), then how many the process had put before.
+//!
+//! | Module | Holds |
+//! | --- | --- |
+//! | `fill` | how full it is, and making room |
+
+mod fill;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,37 +22,51 @@ use crate::ports::spool::{MOST_PENDING, ReportSpool, SpoolError, Spooled};
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
+/// How much the reports may take when nothing else is asked for, in bytes.
+pub const SPOOL_BYTES: u64 = 64 * 1024 * 1024;
+/// How many of the files that could not be read are kept.
+const MOST_SET_ASIDE: usize = 20;
+
 /// Keeps reports in a directory.
 #[derive(Debug, Clone)]
 pub struct FileSpool {
     directory: PathBuf,
+    most_bytes: u64,
 }
 
 impl FileSpool {
     /// Keeps them in `directory`, which is made when needed.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory }
+        Self { directory, most_bytes: SPOOL_BYTES }
+    }
+
+    /// Lets the reports take about so many bytes of the disk, instead of [`SPOOL_BYTES`].
+    #[must_use]
+    pub fn keeping(self, most_bytes: u64) -> Self {
+        Self { most_bytes, ..self }
     }
 }
 
-impl FileSpool {
-    /// The reports' names, in order.
-    fn names(&self) -> io::Result<Vec<String>> {
-        let entries = match std::fs::read_dir(&self.directory) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if Path::new(&name).extension().is_some_and(|extension| extension == "json") {
-                names.push(name);
-            }
+/// The reports' names, in order.
+fn names(directory: &Path) -> io::Result<Vec<String>> {
+    names_with(directory, "json")
+}
+
+fn names_with(directory: &Path, extension: &str) -> io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if Path::new(&name).extension().is_some_and(|found| found == extension) {
+            names.push(name);
         }
-        names.sort_unstable();
-        Ok(names)
     }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Reads a regular file; `None` when nothing is there. To open a named pipe would be to wait for its writer.
@@ -58,11 +79,15 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Gives what cannot be read a name that is no report's: kept for a person to look at, and out of the way.
-fn set_aside(path: &Path, cause: &io::Error) {
-    let aside = path.with_extension("json.bad");
-    let renamed = std::fs::rename(path, &aside);
+/// Gives what cannot be read a name that is no report's: kept for a person to look at, and out of the way. The oldest go.
+fn set_aside(directory: &Path, name: &str, cause: &io::Error) {
+    let path = directory.join(name);
+    let renamed = std::fs::rename(&path, path.with_extension("json.bad"));
     tracing::warn!(path = %path.display(), %cause, aside = renamed.is_ok(), "a spooled report cannot be read");
+    let aside = names_with(directory, "bad").unwrap_or_default();
+    for oldest in aside.iter().take(aside.len().saturating_sub(MOST_SET_ASIDE)) {
+        let _ = std::fs::remove_file(directory.join(oldest));
+    }
 }
 
 fn error(action: &'static str, path: &Path, source: io::Error) -> SpoolError {
@@ -73,21 +98,32 @@ fn error(action: &'static str, path: &Path, source: io::Error) -> SpoolError {
 impl ReportSpool for FileSpool {
     async fn put(&self, report: &HookReport) -> Result<(), SpoolError> {
         file::create_private_dir(&self.directory).map_err(|source| error("make", &self.directory, source))?;
+        let routine = if report.is_routine() { fill::routine_of(report.session.as_str()) } else { String::new() };
         let name = format!(
-            "{:020}_{:010}_{}.json",
+            "{:020}_{:010}_{}{routine}.json",
             report.at.as_nanosecond(),
             NEXT.fetch_add(1, Ordering::Relaxed),
             std::process::id(),
         );
         let path = self.directory.join(name);
         let content = serde_json::to_vec(report).map_err(|source| error("write", &path, source.into()))?;
-        file::write_atomically(&path, &content, 0o600).map_err(|source| error("write", &path, source))
+        file::write_atomically(&path, &content, 0o600).map_err(|source| error("write", &path, source))?;
+        let counted = fill::count(&self.directory, content.len() as u64, self.most_bytes);
+        counted.map_err(|source| error("make room in", &self.directory, source))
     }
 
     async fn pending(&self) -> Result<Vec<Spooled>, SpoolError> {
         file::sweep_staged(&self.directory);
+        let dropped = fill::take_dropped(&self.directory);
+        if dropped > 0 {
+            tracing::warn!(reports = dropped, "the spool of hook reports was full, and the oldest were dropped");
+        }
+        let names = names(&self.directory).map_err(|source| error("list", &self.directory, source))?;
+        if names.is_empty() {
+            fill::forget(&self.directory);
+        }
         let mut spooled = Vec::new();
-        for name in self.names().map_err(|source| error("list", &self.directory, source))? {
+        for name in names {
             if spooled.len() == MOST_PENDING {
                 break;
             }
@@ -95,7 +131,7 @@ impl ReportSpool for FileSpool {
             match read(&path) {
                 Ok(Some(content)) => spooled.push(Spooled { name, report: serde_json::from_slice(&content).ok() }),
                 Ok(None) => {}
-                Err(cause) => set_aside(&path, &cause),
+                Err(cause) => set_aside(&self.directory, &name, &cause),
             }
         }
         Ok(spooled)
@@ -129,6 +165,18 @@ mod tests {
         let spool = FileSpool::new(dir.path().to_owned());
         assert_eq!(spool.pending().await.unwrap(), [Spooled { name: "1.json".into(), report: None }]);
     }
+
+    #[tokio::test]
+    async fn of_what_cannot_be_read_only_so_much_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 10..50 {
+            std::os::unix::fs::symlink("/nowhere", dir.path().join(format!("{number}.json"))).unwrap();
+        }
+        FileSpool::new(dir.path().to_owned()).pending().await.unwrap();
+        let left = names_with(dir.path(), "bad").unwrap();
+        assert_eq!((left.len(), left[0].as_str()), (MOST_SET_ASIDE, "30.json.bad"));
+    }
+
     #[tokio::test]
     async fn what_cannot_be_read_is_set_aside_and_blocks_nothing() {
         let dir = tempfile::tempdir().unwrap();
