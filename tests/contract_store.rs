@@ -221,7 +221,7 @@ mod old_databases {
         ao::domain::project::Project { id: id.parse().unwrap(), path: format!("/src/{id}").into(), created_at: at(0) }
     }
 
-    fn sessions() -> Vec<Session> {
+    pub(super) fn sessions() -> Vec<Session> {
         let spec = |n: u32| SessionSpec {
             kind: ao::domain::session::SessionKind::Worker,
             agent: "claude-code".parse().unwrap(),
@@ -328,5 +328,75 @@ mod old_databases {
             store.insert_session(&mut session, &[recorded]).await.unwrap();
         }
         store.close().await;
+    }
+}
+
+mod size {
+    //! What is bounded in rows is bounded on disk.
+
+    use ao::domain::change::{ChangeKind, NewChange};
+    use ao::domain::project::Project;
+    use ao::domain::session::Session;
+    use ao::ports::store::{ChangeLog, ProjectStore, SessionStore};
+
+    use super::*;
+
+    /// The database with its side files, in bytes.
+    fn on_disk(fixture: &SqliteFixture) -> u64 {
+        std::fs::read_dir(fixture.0.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum()
+    }
+
+    async fn with_session(store: &SqliteStore) -> Session {
+        let app =
+            Project { id: "app".parse().unwrap(), path: "/src/app".into(), created_at: jiff::Timestamp::UNIX_EPOCH };
+        store.add_project(&app).await.unwrap();
+        let mut one = super::old_databases::sessions().remove(1);
+        store.insert_session(&mut one, &[]).await.unwrap();
+        one
+    }
+
+    async fn add_changes(store: &SqliteStore, session: &mut Session, count: usize) {
+        let data = serde_json::json!({ "note": "x".repeat(500) });
+        let changes = vec![NewChange::new(ChangeKind::SessionNote, data); count];
+        store.update_session(session, &changes).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_trimmed_does_not_grow() {
+        const KEPT: u64 = 3000;
+        let fixture = SqliteFixture::new();
+        let store = fixture.open().await;
+        let mut one = with_session(&store).await;
+        let mut sizes = Vec::new();
+        for _ in 0..40 {
+            add_changes(&store, &mut one, 1000).await;
+            while store.trim_changes(KEPT, 250).await.unwrap() == 250 {}
+            sizes.push(on_disk(&fixture));
+        }
+        let (early, late) = (sizes[9], sizes[39]);
+        assert!(late <= early + early / 10, "{early} bytes after 10 000 changes, {late} after 40 000: {sizes:?}");
+        fixture.close(store).await;
+        let closed = on_disk(&fixture);
+        assert!(closed < 2 * KEPT * 700, "{closed} bytes for {KEPT} changes");
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_far_too_large_is_made_smaller_when_it_is_opened() {
+        let fixture = SqliteFixture::new();
+        let store = fixture.open().await;
+        let mut one = with_session(&store).await;
+        for _ in 0..40 {
+            add_changes(&store, &mut one, 1000).await;
+        }
+        store.trim_changes(500, u32::MAX).await.unwrap();
+        fixture.close(store).await;
+        let large = on_disk(&fixture);
+        assert!(large > 20_000_000, "{large}");
+        let store = fixture.open().await;
+        assert_eq!(store.session(&one.id).await.unwrap(), Some(one));
+        assert_eq!(store.last_seq().await.unwrap(), 40_001);
+        fixture.close(store).await;
+        let small = on_disk(&fixture);
+        assert!(small < 1_000_000, "{large} bytes became {small}");
     }
 }

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `schema` | the embedded migrations, and the refusal of a newer ao's database |
 //! | `project`, `session`, `change` | one port each |
+//! | `space` | giving back room in the file |
 //! | `session_row` | a session as columns, and back |
 //! | `column` | single values as columns, and back |
 
@@ -17,6 +18,7 @@ mod project;
 mod schema;
 mod session;
 mod session_row;
+mod space;
 
 use std::future::Future;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -32,6 +34,9 @@ use crate::ports::store::StoreError;
 
 /// How long a connection waits for another process's lock on the database, for example a backup's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the write-ahead log stays once it was folded into the database, in bytes. As a rule it has half of that.
+const WAL_BYTES: &str = "8388608";
 
 /// Reading connections: enough for a list, a log reader and a few requests side by side.
 const READERS: u32 = 4;
@@ -65,8 +70,11 @@ impl SqliteStore {
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
             // In WAL mode the default syncs only at checkpoints: a power cut could lose what was answered for.
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            // A long write leaves a long log, which would keep that length.
+            .pragma("journal_size_limit", WAL_BYTES);
         schema::migrate(writing.clone()).await.map_err(|cause| failed(&cause))?;
+        space::give_back(writing.clone()).await;
         let writer = pool(1).connect_with(writing).await.map_err(|error| failed(&error))?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(|error| failed(&error))?;
         let newest = change::last_seq(&readers).await?;
