@@ -46,6 +46,8 @@ mod live_table;
 mod prompts;
 #[path = "e2e/restore.rs"]
 mod restore;
+#[path = "e2e/retention.rs"]
+mod retention;
 #[path = "e2e/spawn.rs"]
 mod spawn;
 #[path = "e2e/upgrade.rs"]

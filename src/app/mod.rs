@@ -11,6 +11,7 @@
 //! | [`reap`] | notice agents that ended |
 //! | [`reconcile`] | after a start: finish, adopt or undo what an earlier daemon left |
 //! | [`watch`] | be told of ends by the runtimes that can tell |
+//! | [`retention`] | let go of what was kept long enough |
 //! | [`wait`] | wait for a session to reach a state |
 //! | [`query`] | what is shown: [`view`] is its shape |
 //! | [`projects`] | the register of projects |
@@ -29,6 +30,7 @@ pub mod query;
 pub mod reap;
 pub mod reconcile;
 pub mod restore;
+pub mod retention;
 mod running;
 mod settings;
 pub mod spawn;

@@ -57,6 +57,10 @@ pub struct Settings {
     pub max_live_agents: NonZeroUsize,
     /// What bounds each agent's process tree, where anything does.
     pub confinement: Option<Confinement>,
+    /// How many entries of the change log are kept; up to a tenth more until they are trimmed.
+    pub keep_changes: u64,
+    /// How long the records and private directories of ended sessions are kept; `None` for ever.
+    pub keep_ended: Option<Duration>,
     /// How long fetching the base may take.
     pub fetch_timeout: Duration,
     /// How long an agent that reports by hooks may take to its first report before the spawn is called done without it. An

@@ -33,6 +33,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// How long an agent gets to end by itself.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// In bytes.
 pub(crate) const MEGABYTE: u64 = 1024 * 1024;
 
@@ -61,6 +62,7 @@ pub(crate) fn application(
         clock,
     };
     let config = &edge.config;
+    let ended_days = u32::try_from(config.kept.ended_days).unwrap_or(u32::MAX);
     let settings = Settings {
         data_dir: edge.data_dir.clone(),
         ao_program: edge.ao_program.clone(),
@@ -70,6 +72,8 @@ pub(crate) fn application(
         default_permission_mode: config.permission_mode,
         max_live_agents: edge.max_live_agents(),
         confinement,
+        keep_changes: config.kept.changes,
+        keep_ended: (config.kept.ended_days > 0).then(|| DAY.saturating_mul(ended_days)),
         fetch_timeout: Duration::from_secs(config.fetch_timeout_s),
         start_watch: START_WATCH,
         settle: SETTLE,

@@ -13,6 +13,7 @@ use ao::adapters::store::SqliteStore;
 use ao::app::Application;
 use ao::platform::cgroup::place::{self, Absent, Place};
 use ao::platform::lock::{Lock, LockError};
+use ao::platform::log_file::LogFile;
 use ao::platform::{detached, file, socket};
 use ao::ports::clock::Clock;
 use ao::ports::runtime::Confinement;
@@ -26,6 +27,8 @@ use crate::edge::Edge;
 /// How often agents are looked at. Tests make it long, by a variable, to see what does not need it.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(1);
 const RECONCILE_INTERVAL_VARIABLE: &str = "AO_TEST_RECONCILE_INTERVAL_MS";
+/// How often it is looked for what was kept long enough.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// How long a lock without a holder is waited for, and how often it is tried.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
@@ -40,10 +43,14 @@ pub(crate) async fn run(edge: &Edge, args: &DaemonArgs) -> Result<(), CliError> 
     {
         return Err(failed("leave the terminal", error));
     }
-    start_log(edge, args.background);
+    let log = start_log(edge, args.background);
     let root = edge.data_dir.root();
     file::create_private_dir(root).map_err(|error| failed(&format!("make {}", root.display()), error))?;
     let _lock = lock(edge).await?;
+    if args.background {
+        // Only now: it may be the log of a daemon that runs.
+        log.rotate(&edge.data_dir.log(), edge.config.kept.daemon_log_mb * compose::MEGABYTE);
+    }
     for directory in [edge.socket_dir(), compose::zellij_dir(edge)] {
         socket::make_private(&directory).map_err(|error| failed(&format!("use {}", directory.display()), error))?;
     }
@@ -113,7 +120,10 @@ async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
                 reconciled.await;
             }
             ready.cancel();
-            application.keep_reconciling(interval).await;
+            tokio::join!(
+                application.keep_reconciling(interval),
+                application.keep_within_bounds(RETENTION_INTERVAL)
+            );
         }
     });
     tracing::info!(pid = info.pid, socket = %info.socket.display(), version = info.version, "serving");
@@ -161,11 +171,17 @@ async fn stop_on_signals(
     }
 }
 
-fn start_log(edge: &Edge, background: bool) {
+fn start_log(edge: &Edge, background: bool) -> Arc<LogFile> {
     let filter = EnvFilter::try_new(edge.var("AO_LOG").unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let file = Arc::new(LogFile::default());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(file.clone());
     // A person reads the foreground's log, programs the background's.
-    if background { log.json().init() } else { log.init() }
+    if background {
+        log.json().init()
+    } else {
+        log.init()
+    }
+    file
 }
 
 fn write_run_file(edge: &Edge, info: &DaemonInfo) -> Result<(), CliError> {

@@ -8,6 +8,7 @@
 //! | [`detached`] | starting a process that outlives this one |
 //! | [`mod@file`] | writing a file as a whole or not at all |
 //! | [`lock`] | one holder at a time, given up by the kernel |
+//! | [`log_file`] | standard error as a file that is rotated |
 //! | [`machine`] | how much memory and how many cores there are (Linux: `/proc`) |
 //! | [`process`] | identity and liveness of processes (Linux: `/proc`) |
 //! | [`process_end`] | being told of a process's end (Linux: pidfd) |
@@ -19,6 +20,7 @@ pub mod child;
 pub mod detached;
 pub mod file;
 pub mod lock;
+pub mod log_file;
 pub mod machine;
 pub mod process;
 pub mod process_end;

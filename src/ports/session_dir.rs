@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
+use crate::domain::Timestamp;
 use crate::domain::id::SessionId;
 
 /// A session's private directory could not be made or removed.
@@ -19,12 +20,22 @@ pub struct SessionDirError {
     pub source: std::io::Error,
 }
 
+/// A session's directory that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionDir {
+    /// Whose it is.
+    pub session: SessionId,
+    /// When it, or what lies directly in it, last changed.
+    pub changed_at: Timestamp,
+}
+
 /// Keeps one private directory for each session: agent settings, prompt, launch spec, terminal records. It is outside the
 /// workspace and survives the daemon.
 ///
 /// # Contract
 /// - The directory's path depends on the session only. Directories are 0700.
-/// - Both calls are idempotent.
+/// - Making and removing are idempotent.
+/// - Removing follows no link.
 #[async_trait]
 pub trait SessionDirs: Send + Sync {
     /// The directory's path, whether or not it exists.
@@ -35,6 +46,13 @@ pub trait SessionDirs: Send + Sync {
     /// # Errors
     /// [`SessionDirError`].
     async fn make(&self, session: &SessionId) -> Result<PathBuf, SessionDirError>;
+
+    /// The directories that are there, by name: only those that bear a session's name and are surely ao's, which a link, a
+    /// file, another user's directory or one that others may read is not.
+    ///
+    /// # Errors
+    /// [`SessionDirError`]; never an answer that leaves some out.
+    async fn list(&self) -> Result<Vec<SessionDir>, SessionDirError>;
 
     /// Removes the directory and what is in it.
     ///

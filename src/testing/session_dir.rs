@@ -4,9 +4,12 @@
 //! one test of each function here.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
+use crate::domain::Timestamp;
 use crate::domain::id::SessionId;
 use crate::ports::session_dir::SessionDirs;
 
@@ -26,6 +29,9 @@ macro_rules! session_dir_contract {
             making_twice_keeps_what_is_there
             removing_takes_everything_of_that_session_and_nothing_else
             what_cannot_be_made_is_named
+            only_directories_that_are_surely_ours_are_listed
+            a_directory_is_as_new_as_the_newest_in_it
+            removing_follows_no_link
         );
     };
     (@tests $fixture:expr; $($name:ident)+) => {
@@ -90,4 +96,62 @@ pub async fn what_cannot_be_made_is_named(fixture: &impl SessionDirsFixture) {
     let error = dirs.make(&session("app-1")).await.expect_err("a file is there");
     assert!(error.path == path && error.to_string().contains("app-1"), "{error}");
     assert_eq!(fs::read_to_string(&path).expect("read"), "mine");
+}
+
+async fn listed(dirs: &dyn SessionDirs) -> Vec<String> {
+    dirs.list().await.expect("list").iter().map(|directory| directory.session.to_string()).collect()
+}
+
+/// What a person or another program put there is not listed, whatever its name; nothing there is no error.
+pub async fn only_directories_that_are_surely_ours_are_listed(fixture: &impl SessionDirsFixture) {
+    let dirs = fixture.open();
+    assert_eq!(listed(&*dirs).await, Vec::<String>::new());
+    for id in ["my-app-12", "app-1"] {
+        dirs.make(&session(id)).await.expect("make");
+    }
+    let root = dirs.path(&session("app-1")).parent().expect("a parent").to_owned();
+    let private = |path| fs::set_permissions(path, Permissions::from_mode(0o700)).expect("set the mode");
+    for name in ["notes", "app-0", "App-1", ".app-3"] {
+        fs::create_dir(root.join(name)).expect("make");
+        private(root.join(name));
+    }
+    fs::write(root.join("app-4"), "a file").expect("write");
+    private(root.join("app-4"));
+    symlink(root.join("notes"), root.join("app-5")).expect("link");
+    fs::create_dir(root.join("app-6")).expect("make");
+    fs::set_permissions(root.join("app-6"), Permissions::from_mode(0o755)).expect("set the mode");
+    assert_eq!(listed(&*fixture.open()).await, ["app-1", "my-app-12"]);
+    dirs.remove(&session("app-1")).await.expect("remove");
+    assert_eq!(listed(&*dirs).await, ["my-app-12"]);
+}
+
+/// Writing into a file that is there changes no directory.
+pub async fn a_directory_is_as_new_as_the_newest_in_it(fixture: &impl SessionDirsFixture) {
+    let dirs = fixture.open();
+    let path = dirs.make(&session("app-1")).await.expect("make");
+    let set = |path: &std::path::Path, second| {
+        let file = File::open(path).expect("open");
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(second)).expect("set the time");
+    };
+    fs::create_dir(path.join("terminal")).expect("make");
+    for (inner, outer, newest) in [(100, 200, 200), (300, 200, 300)] {
+        set(&path.join("terminal"), inner);
+        set(&path, outer);
+        let listed = dirs.list().await.expect("list");
+        assert_eq!(listed[0].changed_at, Timestamp::from_second(newest).expect("in range"));
+    }
+}
+
+/// Neither in it nor in its place.
+pub async fn removing_follows_no_link(fixture: &impl SessionDirsFixture) {
+    let dirs = fixture.open();
+    let path = dirs.make(&session("app-1")).await.expect("make");
+    let theirs = path.parent().expect("a parent").join("theirs");
+    fs::create_dir(&theirs).expect("make");
+    fs::write(theirs.join("file"), "mine").expect("write");
+    symlink(&theirs, path.join("link")).expect("link");
+    dirs.remove(&session("app-1")).await.expect("remove");
+    symlink(&theirs, &path).expect("link");
+    let _ = dirs.remove(&session("app-1")).await;
+    assert_eq!(fs::read_to_string(theirs.join("file")).expect("it is there"), "mine");
 }

@@ -1,13 +1,16 @@
 //! A directory per session below the data directory.
 
+use std::fs::{DirEntry, Metadata};
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
+use crate::domain::Timestamp;
 use crate::domain::id::SessionId;
 use crate::platform::file;
-use crate::ports::session_dir::{SessionDirError, SessionDirs};
+use crate::ports::session_dir::{SessionDir, SessionDirError, SessionDirs};
 
 /// Keeps each session's private files in `<root>/<session>/`.
 #[derive(Debug, Clone)]
@@ -37,6 +40,13 @@ impl SessionDirs for FileSessionDirs {
         }
     }
 
+    async fn list(&self) -> Result<Vec<SessionDir>, SessionDirError> {
+        let root = self.root.clone();
+        let listed = tokio::task::spawn_blocking(move || list(&root)).await.map_err(io::Error::other);
+        let failed = |source| SessionDirError { action: "list", path: self.root.clone(), source };
+        listed.and_then(|listed| listed).map_err(failed)
+    }
+
     async fn remove(&self, session: &SessionId) -> Result<(), SessionDirError> {
         let path = self.path(session);
         match tokio::fs::remove_dir_all(&path).await {
@@ -46,4 +56,44 @@ impl SessionDirs for FileSessionDirs {
             _ => Ok(()),
         }
     }
+}
+
+fn list(root: &Path) -> io::Result<Vec<SessionDir>> {
+    let entries = match std::fs::read_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut listed = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let Some(session) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        match look(&entry) {
+            Ok(Some(changed_at)) => listed.push(SessionDir { session, changed_at }),
+            Ok(None) => {}
+            // It was removed meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    listed.sort_by(|one: &SessionDir, other| one.session.cmp(&other.session));
+    Ok(listed)
+}
+
+/// When the directory last changed; `None` when it is none that ao made.
+fn look(entry: &DirEntry) -> io::Result<Option<Timestamp>> {
+    // Of the entry itself: a link is not followed.
+    let metadata = entry.metadata()?;
+    let is_private = metadata.permissions().mode() & 0o777 == 0o700;
+    if !metadata.is_dir() || !is_private || metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Ok(None);
+    }
+    let mut newest = changed_at(&metadata)?;
+    for inner in std::fs::read_dir(entry.path())? {
+        newest = newest.max(changed_at(&inner?.metadata()?)?);
+    }
+    Ok(Some(newest))
+}
+
+fn changed_at(metadata: &Metadata) -> io::Result<Timestamp> {
+    Timestamp::try_from(metadata.modified()?).map_err(io::Error::other)
 }
