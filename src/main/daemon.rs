@@ -120,10 +120,7 @@ async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
                 reconciled.await;
             }
             ready.cancel();
-            tokio::join!(
-                application.keep_reconciling(interval),
-                application.keep_within_bounds(RETENTION_INTERVAL)
-            );
+            tokio::join!(application.keep_reconciling(interval), application.keep_within_bounds(RETENTION_INTERVAL));
         }
     });
     tracing::info!(pid = info.pid, socket = %info.socket.display(), version = info.version, "serving");

@@ -10,7 +10,7 @@ use ao::platform::cgroup::place::{self, Absent};
 use ao::platform::machine;
 use rustix::fs::{Access, access};
 
-use crate::compose;
+use crate::compose::{self, MEGABYTE};
 use crate::edge::Edge;
 
 pub(crate) async fn examine(edge: &Edge) -> Result<Vec<Check>, CliError> {
@@ -21,6 +21,7 @@ pub(crate) async fn examine(edge: &Edge) -> Result<Vec<Check>, CliError> {
     let agents: Vec<_> = agents.iter().map(AsRef::as_ref).collect();
     let mut checks = doctor::examine(&workspace, &runtimes, &agents).await;
     checks.push(directory("data directory", edge.data_dir.root()));
+    checks.push(storage(edge));
     checks.push(directory("socket directory", &edge.socket_dir()));
     checks.push(live_agents(edge));
     checks.push(memory_limits(edge).await);
@@ -76,6 +77,34 @@ async fn memory_limits(edge: &Edge) -> Check {
 #[expect(clippy::cast_precision_loss, reason = "one decimal of it is shown")]
 fn gibibytes(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+/// How much is kept of what the settings bound. Checkouts are not measured: there may be millions of files in them.
+fn storage(edge: &Edge) -> Check {
+    let data_dir = &edge.data_dir;
+    let megabytes = |bytes: u64| format!("{}.{} MB", bytes / MEGABYTE, bytes % MEGABYTE * 10 / MEGABYTE);
+    let mut wal = data_dir.db().into_os_string();
+    wal.push("-wal");
+    let database = bytes_of(&data_dir.db()) + bytes_of(Path::new(&wal));
+    let sessions = std::fs::read_dir(data_dir.sessions()).map_or(0, Iterator::count);
+    let found = format!(
+        "database {}; files of {sessions} sessions {}; waiting hook reports {}",
+        megabytes(database),
+        megabytes(bytes_of(&data_dir.sessions())),
+        megabytes(bytes_of(&data_dir.spool())),
+    );
+    Check::ok("storage", found)
+}
+
+/// The size of a file, or of all in a directory. A link counts as itself, and what cannot be read as nothing.
+fn bytes_of(path: &Path) -> u64 {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => {
+            std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| bytes_of(&entry.path())).sum()
+        }
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    }
 }
 
 async fn daemon(edge: &Edge) -> Check {

@@ -56,6 +56,17 @@ impl ClientError {
     }
 }
 
+impl ClientError {
+    /// Where a reader of the change log goes on who asked for changes after `since`, of which some were trimmed; `None` when that
+    /// is not what went wrong.
+    #[must_use]
+    pub fn go_on_from(&self, since: u64) -> Option<u64> {
+        let Self::Refused { body, .. } = self else { return None };
+        // Always further on, so that nobody asks for ever.
+        body.error.oldest.map(|oldest| oldest.saturating_sub(1)).filter(|next| *next > since)
+    }
+}
+
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         let exit = match &error {

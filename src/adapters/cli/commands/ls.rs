@@ -61,7 +61,11 @@ async fn watch(args: &LsArgs, context: &Context, client: &Client) -> Result<(), 
         let path = format!("/events?since={seq}&wait_ms={MAX_WAIT_MS}");
         tokio::select! {
             changes = client.get::<Changes>(&path) => {
-                seq = changes?.changes.last().map_or(seq, |change| change.seq);
+                seq = match changes {
+                    Ok(changes) => changes.changes.last().map_or(seq, |change| change.seq),
+                    // The list is read anew whatever happened.
+                    Err(error) => error.go_on_from(seq).ok_or(error)?,
+                };
                 tokio::time::sleep(GATHER).await;
             }
             () = tokio::time::sleep(TICK) => {}

@@ -86,8 +86,13 @@ async fn finish(
     let wait = Wait { state: WaitFor::Ready, bound };
     let answer = follow(&patient, accepted, wait, shows_progress).await?;
     // The session says nothing of it: it is again what it was.
-    let path = format!("/events?session={id}&since={}", accepted.seq);
-    let changes: Changes = client.get(&path).await?;
+    let mut since = accepted.seq;
+    let changes = loop {
+        match client.get::<Changes>(&format!("/events?session={id}&since={since}")).await {
+            Ok(changes) => break changes,
+            Err(error) => since = error.go_on_from(since).ok_or(error)?,
+        }
+    };
     if let Some(failed) = changes.changes.iter().find(|change| change.kind == ChangeKind::SessionRestoreFailed) {
         let cause = failed.data["cause"].as_str().unwrap_or_default();
         return Err(CliError::failed(format!(

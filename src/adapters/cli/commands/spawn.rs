@@ -9,7 +9,7 @@ use super::super::error::{CliError, ExitCode};
 use super::super::ui;
 use super::super::waiting::{self, Bound, PatientClient, Wait};
 use super::{show, start};
-use crate::adapters::http::wire::{Accepted, AddProject, Changes, ErrorBody, ErrorDetail, MAX_WAIT_MS, WaitAnswer};
+use crate::adapters::http::wire::{Accepted, AddProject, Changes, MAX_WAIT_MS, WaitAnswer};
 use crate::app::projects::Registered;
 use crate::app::spawn::SpawnRequest;
 use crate::app::view::SessionView;
@@ -134,10 +134,7 @@ async fn tell(client: &PatientClient, id: &SessionId, seq: u64, wait_ms: u64) ->
         match client.get(&path, None).await {
             Ok(Changes { changes, .. }) => break changes,
             // Much happened elsewhere, and the log is short: what is left of it is told.
-            Err(ClientError::Refused {
-                body: ErrorBody { error: ErrorDetail { oldest: Some(oldest), .. } }, ..
-            }) if oldest > seq + 1 => seq = oldest - 1,
-            Err(error) => return Err(error),
+            Err(error) => seq = error.go_on_from(seq).ok_or(error)?,
         }
     };
     for line in changes.iter().filter_map(line) {
