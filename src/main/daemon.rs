@@ -174,9 +174,9 @@ fn start_log(edge: &Edge, background: bool) -> Arc<LogFile> {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(file.clone());
     // A person reads the foreground's log, programs the background's.
     if background {
-        log.json().init()
+        log.json().init();
     } else {
-        log.init()
+        log.init();
     }
     file
 }
