@@ -184,7 +184,7 @@ pub fn send(process: ProcessIdentity, signal: Signal) -> io::Result<()> {
         if matches!(process::is_running(process), Ok(true)) { pidfd_send_signal(handle, signal) } else { Ok(()) }
     });
     match sent {
-        // Before Linux 6.9 a process that is just being collected is no valid argument for a handle.
+        // For Linux 6.1 a process that is just being collected is no valid argument for a handle.
         Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) | Ok(()) => Ok(()),
         Err(error) => Err(error.into()),
     }
