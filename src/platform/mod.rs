@@ -3,6 +3,7 @@
 //!
 //! | Module | Holds |
 //! | --- | --- |
+//! | [`bounded_log`] | output on disk that never grows beyond a size |
 //! | [`cgroup`] | groups of processes that the kernel knows and bounds (Linux: cgroupfs, systemd) |
 //! | [`child`] | running a program to its end, bounded in time and output |
 //! | [`detached`] | starting a process that outlives this one |
@@ -12,9 +13,11 @@
 //! | [`machine`] | how much memory and how many cores there are (Linux: `/proc`) |
 //! | [`process`] | identity and liveness of processes (Linux: `/proc`) |
 //! | [`process_end`] | being told of a process's end (Linux: pidfd) |
+//! | [`settings_file`] | reading TOML so that a mistake has its line and key |
 //! | [`socket`] | where Unix sockets go |
 //! | [`tree`] | finding and ending all processes that belong together |
 
+pub mod bounded_log;
 pub mod cgroup;
 pub mod child;
 pub mod detached;
@@ -24,5 +27,6 @@ pub mod log_file;
 pub mod machine;
 pub mod process;
 pub mod process_end;
+pub mod settings_file;
 pub mod socket;
 pub mod tree;

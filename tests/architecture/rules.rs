@@ -19,8 +19,19 @@ pub(crate) enum Layer {
     Main,
 }
 
-const OUTBOUND: [&str; 9] =
-    ["agent", "clock", "messenger", "repo", "runtime", "session_dir", "spool", "store", "workspace"];
+const OUTBOUND: [&str; 11] = [
+    "agent",
+    "clock",
+    "messenger",
+    "project_file",
+    "repo",
+    "runtime",
+    "session_dir",
+    "setup",
+    "spool",
+    "store",
+    "workspace",
+];
 
 /// Where a library that belongs to one concern may be named. One that is not listed may be named anywhere but in `domain`.
 const HOMES: [(&str, &[&str]); 17] = [
@@ -30,7 +41,7 @@ const HOMES: [(&str, &[&str]); 17] = [
     ("clap", &["src/main.rs", "src/main/", "src/adapters/cli/"]),
     ("clap_complete", &["src/main.rs", "src/main/", "src/adapters/cli/"]),
     ("etcetera", &["src/main.rs", "src/main/", "src/adapters/cli/"]),
-    ("gix", &["src/adapters/repo/", "src/adapters/workspace/"]),
+    ("gix", &["src/adapters/project_file/", "src/adapters/repo/", "src/adapters/workspace/"]),
     ("http_body_util", &["src/adapters/http/", "src/adapters/cli/"]),
     ("hyper", &["src/adapters/http/", "src/adapters/cli/"]),
     ("hyper_util", &["src/adapters/http/", "src/adapters/cli/"]),
@@ -38,7 +49,7 @@ const HOMES: [(&str, &[&str]); 17] = [
     ("rustix", &["src/adapters/", "src/platform/", "src/main.rs", "src/main/", "src/testing/"]),
     ("sqlx", &["src/adapters/store/"]),
     ("tempfile", &["src/testing/"]),
-    ("toml", &["src/main.rs", "src/main/", "src/adapters/"]),
+    ("toml", &["src/main.rs", "src/main/", "src/adapters/", "src/platform/"]),
     ("tower_service", &["src/adapters/http/"]),
     ("tracing_subscriber", &["src/main.rs", "src/main/"]),
 ];

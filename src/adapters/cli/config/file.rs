@@ -1,20 +1,20 @@
-//! Reading the file, and finding the line and key of a mistake.
+//! Reading the file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_path_to_error::Segment;
 use toml::Spanned;
 
 use super::kept::{Changes, Days, KeptInFile, Megabytes};
-use super::value::{Cgroup, CommandWords, Count, Memory, ProgramName, Seconds, runtime};
+use super::value::{Cgroup, CommandWords, Count, Memory, ProgramName, runtime};
 use super::{AgentConfig, ConfigError};
 use crate::app::RuntimeChoice;
 use crate::domain::id::AgentKind;
 use crate::domain::permission::PermissionMode;
 use crate::platform::file::read_if_there;
+use crate::platform::settings_file::{self, Mistake, Seconds};
 
 /// What a file sets.
 #[derive(Debug, Default)]
@@ -75,35 +75,14 @@ enum Kind {
 pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
     let content = read_if_there(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     let Some(content) = content else { return Ok(Settings::default()) };
-    parse(&content).map_err(|Mistake { offset, key, cause }| ConfigError::InFile {
-        path: path.to_owned(),
-        line: content.iter().take(offset).filter(|byte| **byte == b'\n').count() + 1,
-        key,
-        cause,
-    })
-}
-
-struct Mistake {
-    /// Where in the file, in bytes.
-    offset: usize,
-    key: Option<String>,
-    cause: String,
+    parse(&content).map_err(|mistake| ConfigError::InFile { path: path.to_owned(), mistake })
 }
 
 fn parse(content: &[u8]) -> Result<Settings, Mistake> {
-    let text = std::str::from_utf8(content).map_err(|error| Mistake {
-        offset: error.valid_up_to(),
-        key: None,
-        cause: "this is not UTF-8 text".to_owned(),
-    })?;
-    let document = toml::Deserializer::parse(text).map_err(|error| mistake(&error, None))?;
-    let document: Document = serde_path_to_error::deserialize(document)
-        .map_err(|error| mistake(error.inner(), key(error.path(), error.inner().message())))?;
+    let document: Document = settings_file::parse(content)?;
     let agents = document.agents.into_iter().map(|(name, table)| {
-        let agent = table.check().map_err(|(key, span, cause)| Mistake {
-            offset: span.start,
-            key: Some(format!("agents.{name}.{key}")),
-            cause: cause.to_owned(),
+        let agent = table.check().map_err(|(key, span, cause)| {
+            Mistake::at(content, span.start, Some(format!("agents.{name}.{key}")), cause)
         });
         Ok((name.clone(), agent?))
     });
@@ -155,41 +134,4 @@ impl AgentTable {
             }
         }
     }
-}
-
-fn mistake(error: &toml::de::Error, key: Option<String>) -> Mistake {
-    Mistake { offset: error.span().map_or(0, |span| span.start), key, cause: wording(error.message()) }
-}
-
-/// The key of a mistake, with its tables. What serde calls the path can end before the key in question.
-fn key(path: &serde_path_to_error::Path, message: &str) -> Option<String> {
-    let mut keys: Vec<String> = path
-        .iter()
-        .filter_map(|segment| match segment {
-            Segment::Map { key } if !key.starts_with("$__") => Some(key.clone()),
-            Segment::Seq { index } => Some(format!("[{index}]")),
-            _ => None,
-        })
-        .collect();
-    let named = ["unknown field `", "missing field `"]
-        .iter()
-        .find_map(|start| message.strip_prefix(start))
-        .and_then(|rest| rest.split_once('`'))
-        .map(|(name, _)| name);
-    if let Some(name) = named
-        && keys.last().is_none_or(|last| last != name)
-    {
-        keys.push(name.to_owned());
-    }
-    (!keys.is_empty()).then(|| keys.join(".").replace(".[", "["))
-}
-
-/// serde's words in those of somebody who edits a file.
-fn wording(message: &str) -> String {
-    [("unknown field ", "unknown key "), ("missing field ", "missing key "), ("unknown variant ", "unknown value ")]
-        .iter()
-        .find_map(|(theirs, ours)| message.strip_prefix(theirs).map(|rest| format!("{ours}{rest}")))
-        .unwrap_or_else(|| {
-            message.replace("expected i64", "expected a whole number").replace("expected a map", "expected a table")
-        })
 }

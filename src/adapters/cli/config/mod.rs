@@ -3,7 +3,7 @@
 //!
 //! | Module | Holds |
 //! | --- | --- |
-//! | `file` | reading the file, and finding the line and key of a mistake |
+//! | `file` | reading the file |
 //! | `kept` | the settings that say how much is kept |
 //! | `value` | the values that have rules of their own |
 
@@ -23,8 +23,9 @@ use crate::app::RuntimeChoice;
 use crate::domain::id::AgentKind;
 use crate::domain::permission::PermissionMode;
 use crate::platform::cgroup::place;
+use crate::platform::settings_file::{Mistake, Seconds};
 pub use kept::Kept;
-use value::{Cgroup, Count, Memory, Seconds};
+use value::{Cgroup, Count, Memory};
 
 /// What the user has set, and the defaults of the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,16 +109,12 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// A mistake in the file.
-    #[error("{} line {line}: {}{cause}", path.display(), key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default())]
+    #[error("{} {mistake}", path.display())]
     InFile {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// The key, with the tables it is in; `None` when the text is no TOML at that line.
-        key: Option<String>,
-        /// What is wrong, for a person.
-        cause: String,
+        /// Where, and what is wrong.
+        mistake: Mistake,
     },
     /// A mistake in a variable.
     #[error("environment variable {variable}: {cause}")]

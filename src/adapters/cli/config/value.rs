@@ -12,37 +12,6 @@ use super::AgentMemory;
 use crate::app::RuntimeChoice;
 use crate::platform::cgroup::place;
 
-/// A bound of 1 second to a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seconds(pub(super) u64);
-
-const MOST_SECONDS: u64 = 24 * 60 * 60;
-
-impl Seconds {
-    fn new(seconds: u64) -> Option<Self> {
-        (1..=MOST_SECONDS).contains(&seconds).then_some(Self(seconds))
-    }
-}
-
-fn no_seconds(given: &dyn fmt::Display) -> String {
-    format!("{given} is not a number of seconds from 1 to {MOST_SECONDS}")
-}
-
-impl FromStr for Seconds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().ok().and_then(Self::new).ok_or_else(|| no_seconds(&format_args!("{text:?}")))
-    }
-}
-
-impl<'de> Deserialize<'de> for Seconds {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let seconds = i64::deserialize(from)?;
-        u64::try_from(seconds).ok().and_then(Self::new).ok_or_else(|| Error::custom(no_seconds(&seconds)))
-    }
-}
-
 /// How many of something; at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Count(pub(super) NonZeroUsize);

@@ -25,13 +25,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::limits::bounded;
 use super::screen::{HISTORY_LINES, Screen};
-use super::scrollback::{self, Scrollback};
+use super::scrollback::scrollback;
 use super::server::{self, Command, Hub, Keys};
 use super::{OUTPUT_FILE, SCREEN_FILE};
 use crate::adapters::runtime::launch::{self, LaunchSpec};
 use crate::adapters::runtime::{cut_to_last_bytes, supervisor};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
+use crate::platform::bounded_log::LogWriter;
 use crate::platform::tree::Family;
 use crate::platform::{detached, file};
 use crate::ports::runtime::TerminalSize;
@@ -95,7 +96,7 @@ struct Holder<'a> {
     terminal: OwnedFd,
     keys: mpsc::Sender<Keys>,
     screen: Screen,
-    scrollback: Option<Scrollback>,
+    scrollback: Option<LogWriter>,
     followers: broadcast::Sender<Arc<[u8]>>,
 }
 
@@ -118,7 +119,7 @@ impl<'a> Holder<'a> {
         let (ended, ended_seen) = watch::channel(None);
         let hub = Hub { commands: commands_in, keys: keys.clone(), ended: ended_seen };
         let server = server::Server::listen(socket, hub)?;
-        let scrollback = Scrollback::create(&launch::directory(session_dir), scrollback_bytes)?;
+        let scrollback = scrollback(scrollback_bytes).create(&launch::directory(session_dir))?;
 
         let (pty, pts) = pty_process::open().map_err(io::Error::other)?;
         let TerminalSize { rows, cols } = bounded(spec.size);
@@ -186,7 +187,7 @@ impl<'a> Holder<'a> {
             Command::Output { lines, answer } => drop(answer.send(self.screen.output(lines))),
             Command::Resize { size, answer } => drop(answer.send(self.resize(size))),
             Command::Follow(answer) => {
-                let replay = scrollback::read_last(&launch::directory(self.session_dir), REPLAY_BYTES);
+                let replay = scrollback(REPLAY_BYTES).read_last(&launch::directory(self.session_dir), REPLAY_BYTES);
                 let replay = replay.unwrap_or_default();
                 drop(answer.send((replay, self.followers.subscribe())));
             }

@@ -273,7 +273,7 @@ fn kept_text(session_dir: &Path, name: &str) -> io::Result<String> {
     }
     let Some(spec) = LaunchSpec::read(session_dir)? else { return Ok(String::new()) };
     let mut screen = Screen::new(spec.size);
-    screen.feed(&scrollback::read_last(&directory, REREAD_BYTES)?);
+    screen.feed(&scrollback::scrollback(REREAD_BYTES).read_last(&directory, REREAD_BYTES)?);
     Ok(if name == SCREEN_FILE { screen.text() } else { screen.output(usize::MAX) })
 }
 
