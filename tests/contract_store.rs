@@ -298,6 +298,7 @@ mod old_databases {
             setup: vec!["make deps".into()],
             copy: vec![".env".into()],
             timeout_s: 600,
+            teardown_timeout_s: 60,
             ..ProjectSetup::default()
         });
         let mut restoring = sessions[0].clone();

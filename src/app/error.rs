@@ -1,9 +1,11 @@
 //! Why a use case was refused or failed, in a form both the command line and HTTP can show.
 
 use crate::ports::agent::AgentError;
+use crate::ports::project_file::ProjectFileError;
 use crate::ports::repo::RepoError;
 use crate::ports::runtime::RuntimeError;
 use crate::ports::session_dir::SessionDirError;
+use crate::ports::setup::{SetupError, Stage};
 use crate::ports::spool::SpoolError;
 use crate::ports::store::StoreError;
 use crate::ports::workspace::WorkspaceError;
@@ -170,6 +172,38 @@ impl From<WorkspaceError> for AppError {
             WorkspaceError::Failed { .. } => (ErrorKind::Failed, "workspace_failed", None),
         };
         Self::new(kind, code, error.to_string()).hint_opt(hint)
+    }
+}
+
+impl From<ProjectFileError> for AppError {
+    fn from(error: ProjectFileError) -> Self {
+        match error {
+            ProjectFileError::Mistake { .. } => {
+                Self::new(ErrorKind::Invalid, "project_file_mistake", error.to_string())
+                    .hint("correct it, or take it out for the default")
+            }
+            ProjectFileError::Unreadable { .. }
+            | ProjectFileError::NotAFile { .. }
+            | ProjectFileError::TooLarge { .. } => {
+                Self::new(ErrorKind::Failed, "project_file_unusable", error.to_string())
+            }
+        }
+    }
+}
+
+impl From<SetupError> for AppError {
+    fn from(error: SetupError) -> Self {
+        let (code, hint) = match &error {
+            SetupError::Failed { .. } => ("setup_failed", None),
+            SetupError::TimedOut { stage: Stage::Setup, .. } => {
+                ("setup_timed_out", Some("setup_timeout_s in ao.toml says how long it may take"))
+            }
+            SetupError::TimedOut { stage: Stage::Teardown, .. } => {
+                ("setup_timed_out", Some("teardown_timeout_s in ao.toml says how long it may take"))
+            }
+            SetupError::Broken { .. } => ("setup_broken", None),
+        };
+        Self::new(ErrorKind::Failed, code, error.to_string()).hint_opt(hint)
     }
 }
 

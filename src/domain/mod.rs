@@ -5,6 +5,7 @@
 //! | [`id`] | the identifiers, made by one macro |
 //! | [`preserved`] | uncommitted work that was saved |
 //! | [`project`] | a registered repository |
+//! | [`project_file`] | what a repository's `ao.toml` sets |
 //! | [`session`] | one agent on one task: its record and its facts |
 //! | [`phase`] | the durable state machine of a session |
 //! | [`setup`] | what a project wants done in each new workspace |
@@ -27,6 +28,7 @@ pub mod permission;
 pub mod phase;
 pub mod preserved;
 pub mod project;
+pub mod project_file;
 pub mod report;
 pub mod session;
 pub mod setup;

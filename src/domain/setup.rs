@@ -24,6 +24,27 @@ pub struct ProjectSetup {
     /// Environment variables for the commands and the agent.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// How long the setup may take as a whole, and the teardown, in seconds.
+    /// How long the setup may take as a whole, in seconds.
     pub timeout_s: u64,
+    /// How long the teardown may take as a whole, in seconds.
+    #[serde(default = "default_teardown_timeout_s")]
+    pub teardown_timeout_s: u64,
+}
+
+/// How long a setup may take, in seconds, where the project does not say.
+pub const DEFAULT_SETUP_TIMEOUT_S: u64 = 600;
+/// How long a teardown may take, in seconds, where the project does not say.
+pub const DEFAULT_TEARDOWN_TIMEOUT_S: u64 = 60;
+
+fn default_teardown_timeout_s() -> u64 {
+    DEFAULT_TEARDOWN_TIMEOUT_S
+}
+
+impl ProjectSetup {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { setup, teardown, copy, link, env, timeout_s: _, teardown_timeout_s: _ } = self;
+        setup.is_empty() && teardown.is_empty() && copy.is_empty() && link.is_empty() && env.is_empty()
+    }
 }

@@ -1,4 +1,7 @@
-//! Running a program to its end: without standard input unless it is given one, in a process group of its own, bounded in time and output.
+//! Running a program to its end: without standard input unless it is given one, in a process group of its own, bounded in time and
+//! output. One whose output is followed while it runs is [`Running`].
+
+mod followed;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,6 +13,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
+
+pub use self::followed::Running;
 
 /// At most this much of each output stream is kept unless asked otherwise, in bytes; the rest is read and dropped.
 const MAX_OUTPUT_BYTES: usize = 8 * 1024 * 1024;
@@ -161,29 +166,16 @@ impl Program {
     ///
     /// # Errors
     /// [`ChildError`]; an exit code other than 0 is no error here.
-    #[expect(clippy::disallowed_methods, reason = "the one place that runs helper programs")]
     pub async fn run(self) -> Result<Output, ChildError> {
-        let Self { path: program, args, cwd, env, stdin, timeout, grace, max_output_bytes } = self;
-        let mut command = tokio::process::Command::new(&program);
-        command
-            .args(args)
-            .env_clear()
-            .envs(env)
-            .stdin(if stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        if let Some(cwd) = cwd {
-            command.current_dir(cwd);
-        }
-        let mut child = command.spawn().map_err(|source| ChildError::Start { program: program.clone(), source })?;
-        let group = GroupGuard::of(child.id());
+        let input = if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
+        let mut child = self.spawn(input, Stdio::piped(), Stdio::piped())?;
+        let Self { path: program, stdin, timeout, grace, max_output_bytes, .. } = self;
+        let mut group = GroupGuard::of(child.id());
         let run = to_its_end(&mut child, &stdin, max_output_bytes);
         tokio::pin!(run);
         match tokio::time::timeout(timeout, &mut run).await {
             Ok(Ok(output)) => {
-                group.disarm();
+                group.forget();
                 Ok(output)
             }
             Ok(Err(source)) => Err(ChildError::Read { program, source }),
@@ -195,6 +187,26 @@ impl Program {
                 Err(ChildError::TimedOut { program, timeout })
             }
         }
+    }
+}
+
+impl Program {
+    #[expect(clippy::disallowed_methods, reason = "the one place that runs helper programs")]
+    fn spawn(&self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Result<Child, ChildError> {
+        let mut command = tokio::process::Command::new(&self.path);
+        command
+            .args(&self.args)
+            .env_clear()
+            .envs(&self.env)
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(stderr)
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(cwd) = &self.cwd {
+            command.current_dir(cwd);
+        }
+        command.spawn().map_err(|source| ChildError::Start { program: self.path.clone(), source })
     }
 }
 
@@ -273,17 +285,22 @@ impl GroupGuard {
         }
     }
 
-    fn disarm(mut self) {
+    fn kill(&self) {
+        if let Some(group) = self.0 {
+            // It may be gone already, which is what is wanted.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+
+    /// Its leader was waited for: the number may be another's by now.
+    fn forget(&mut self) {
         self.0 = None;
     }
 }
 
 impl Drop for GroupGuard {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It may be gone already, which is what is wanted.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        self.kill();
     }
 }
 

@@ -7,7 +7,7 @@
 //! control group, leaving that: that is how a service started from inside (for example a daemon, which other families depend
 //! on) stays alive.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::time::Duration;
 
@@ -77,9 +77,7 @@ impl Family {
 
     fn is_marked(&self, pid: u32) -> bool {
         let Some(marker) = &self.marker else { return false };
-        // Another user's process, or one that just ended: neither belongs.
-        let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
-        environment.split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes())
+        environment(pid).split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes())
     }
 
     /// Ends every process that belongs: asks `leader` with `SIGTERM` and waits for at most `grace`; once it is gone asks the
@@ -171,6 +169,26 @@ impl Pause {
         tokio::time::sleep(self.0).await;
         self.0 = (self.0 * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// The values that a variable has in the environments of running processes, each once. What is no text is left out.
+///
+/// # Errors
+/// When `/proc` cannot be listed.
+pub fn values_of(variable: &str) -> io::Result<BTreeSet<String>> {
+    let mut values = BTreeSet::new();
+    for stat in running()? {
+        let environment = environment(stat.identity.pid);
+        let entries = environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
+        let named = entries.filter_map(|entry| entry.strip_prefix(variable)?.strip_prefix('='));
+        values.extend(named.map(str::to_owned));
+    }
+    Ok(values)
+}
+
+/// Empty for another user's process, or one that just ended: neither is of interest.
+fn environment(pid: u32) -> Vec<u8> {
+    std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
 }
 
 /// Sends a signal to exactly this process; success when it is gone.

@@ -8,6 +8,8 @@
 //! | [`Workspace`](workspace::Workspace) | how does a session get its isolated checkout, and lose it without losing work? | `git` |
 //! | [`AgentMessenger`](messenger::AgentMessenger) | how does text reach a running agent? | `inbox` |
 //! | [`RepoResolver`](repo::RepoResolver) | is this project's repository usable, and where is it? | `gix` |
+//! | [`ProjectFiles`](project_file::ProjectFiles) | what does a repository say about itself to ao? | `project_file` |
+//! | [`SetupRunner`](setup::SetupRunner) | how are a project's own commands run in a workspace? | `setup` |
 //! | [`ProjectStore`](store::ProjectStore) | which repositories are registered? | `sqlite` |
 //! | [`SessionStore`](store::SessionStore) | what is on record about sessions? | `sqlite` |
 //! | [`ChangeLog`](store::ChangeLog) | what happened, in order? | `sqlite` |
@@ -18,9 +20,11 @@
 pub mod agent;
 pub mod clock;
 pub mod messenger;
+pub mod project_file;
 pub mod repo;
 pub mod runtime;
 pub mod session_dir;
+pub mod setup;
 pub mod spool;
 pub mod store;
 pub mod workspace;

@@ -9,9 +9,11 @@
 //! | [`git`] | a private place with a git of its own, for fixtures |
 //! | [`memory`] | a register of projects in memory, for fixtures |
 //! | [`messenger`] | the suite of `AgentMessenger` |
+//! | [`project_file`] | the suite of `ProjectFiles` |
 //! | [`repo`] | the suite of `RepoResolver` |
 //! | [`runtime`] | the suite of `Runtime` |
 //! | [`session_dir`] | the suite of `SessionDirs` |
+//! | [`setup`] | the suite of `SetupRunner` |
 //! | [`spool`] | the suite of `ReportSpool` |
 //! | [`store`] | the suite of `ProjectStore`, `SessionStore` and `ChangeLog` |
 //! | [`workspace`] | the suite of `Workspace` |
@@ -29,9 +31,11 @@ pub mod clock;
 pub mod git;
 pub mod memory;
 pub mod messenger;
+pub mod project_file;
 pub mod repo;
 pub mod runtime;
 pub mod session_dir;
+pub mod setup;
 pub mod spool;
 pub mod store;
 pub mod workspace;

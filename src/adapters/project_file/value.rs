@@ -1,0 +1,99 @@
+//! Values that have rules of their own. Each is checked while the file is read, so that a mistake has its line.
+
+use std::path::{Component, Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Makes a type of a string that a rule checks when it is read.
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Deserialize)]
+        #[serde(try_from = "String")]
+        pub(super) struct $name(pub(super) $inner);
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                let check: fn(String) -> Result<$inner, String> = $check;
+                check(text).map(Self)
+            }
+        }
+    };
+}
+
+checked_text!(
+    /// Something for a shell to run.
+    ShellCommand(String),
+    |text| if text.trim().is_empty() { Err("the command is empty".to_owned()) } else { without_nul(text) }
+);
+
+checked_text!(
+    /// The value of an environment variable.
+    VariableValue(String),
+    without_nul
+);
+
+checked_text!(
+    /// What a branch starts from: a branch, a tag or a commit. git says whether there is one.
+    Revision(String),
+    |text| {
+        let is_none = text.is_empty() || text.starts_with('-') || text.chars().any(|c| c.is_whitespace() || c.is_control());
+        if is_none { Err(format!("{text:?} is not the name of a branch, a tag or a commit")) } else { Ok(text) }
+    }
+);
+
+checked_text!(
+    /// What names of branches begin with. git has the last word on the whole name.
+    BranchPrefix(String),
+    |text| {
+        let is_bad = |c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\".contains(c);
+        let starts_badly = text.starts_with(['/', '-', '.']);
+        if starts_badly || text.contains(is_bad) || ["..", "//", "@{", "/."].iter().any(|bad| text.contains(bad)) {
+            return Err(format!("{text:?} cannot be the beginning of a branch's name"));
+        }
+        Ok(text)
+    }
+);
+
+checked_text!(
+    /// A file or directory in a checkout.
+    InnerPath(PathBuf),
+    |text| {
+        let refuse = |why: &str| Err(format!("{text:?} {why}"));
+        let path = Path::new(&text);
+        let mut inner = PathBuf::new();
+        for component in path.components() {
+            match component {
+                Component::Normal(name) => inner.push(name),
+                Component::CurDir => {}
+                _ => return refuse("leads out of the repository: give a path relative to its root, without .."),
+            }
+        }
+        let Some(first) = inner.components().next() else { return refuse("names no file") };
+        let first = first.as_os_str().to_string_lossy().to_lowercase();
+        if text.contains('\0') || [".git", ".ao"].contains(&first.as_str()) {
+            return refuse("cannot be brought into a workspace");
+        }
+        Ok(inner)
+    }
+);
+
+fn without_nul(text: String) -> Result<String, String> {
+    if text.contains('\0') { Err("it holds a NUL character".to_owned()) } else { Ok(text) }
+}
+
+/// Whether an environment variable may have this name.
+pub(super) fn check_variable(name: &str) -> Result<(), String> {
+    let is_name = !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_name {
+        return Err(format!("{name:?} is not the name of a variable: use letters, digits and _"));
+    }
+    if name.starts_with("AO_") {
+        return Err("variables that begin with AO_ are ao's own".to_owned());
+    }
+    Ok(())
+}

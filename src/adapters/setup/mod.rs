@@ -1,0 +1,158 @@
+//! A project's commands, run by `sh`.
+//!
+//! # Theory of operation
+//!
+//! A command is a child of this process, in a process group of its own; both of its output streams are one pipe, which is read into the
+//! stage's log. Everything it starts inherits a variable that names the session's directory. By that all of it is found and ended: in
+//! the background when the command has ended, as a whole when its time is up, and by a later process when this one was killed.
+//!
+//! Files in the session's directory, 0600:
+//!
+//! | File | Says |
+//! | --- | --- |
+//! | `setup.log`, `setup.old.log` | what the setup's commands printed, at most 4 MiB together: the end |
+//! | `teardown.log`, `teardown.old.log` | the same of the teardown's |
+//! | `setup.finished` | the stage that was finished last |
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::platform::bounded_log::BoundedLog;
+use crate::platform::child::{ChildError, Program, Running};
+use crate::platform::tree::{self, Family};
+use crate::platform::{file, process};
+use crate::ports::setup::{SetupCommand, SetupError, SetupRunner, Stage};
+
+/// The variable that every process of a session's commands bears; its value is the session's directory.
+pub const SETUP_VARIABLE: &str = "AO_SETUP_DIR";
+
+/// How long commands get to end by themselves when they are to end.
+const GRACE: Duration = Duration::from_secs(2);
+/// How much of a stage's output is kept, in bytes.
+const MAX_LOG_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Runs commands by `/bin/sh`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ShellSetup;
+
+fn log(stage: Stage) -> BoundedLog {
+    BoundedLog { name: stage.as_str(), max_bytes: MAX_LOG_BYTES }
+}
+
+fn broken(action: impl Into<String>) -> impl FnOnce(io::Error) -> SetupError {
+    move |error| SetupError::Broken { action: action.into(), cause: error.to_string() }
+}
+
+/// All processes of a session's commands.
+fn family(session_dir: &Path) -> Family {
+    Family { marker: Some(format!("{SETUP_VARIABLE}={}", session_dir.display())), ..Family::default() }
+}
+
+#[async_trait]
+impl SetupRunner for ShellSetup {
+    async fn begin(&self, session_dir: &Path, stage: Stage) -> Result<(), SetupError> {
+        self.end(session_dir).await?;
+        let begun = || {
+            log(stage).create(session_dir)?;
+            file::remove_if_there(&session_dir.join(FINISHED))
+        };
+        begun().map_err(broken(format!("keep the output of the {stage} in {}", session_dir.display())))
+    }
+
+    async fn run(&self, command: &SetupCommand) -> Result<(), SetupError> {
+        let SetupCommand { stage, command: line, session_dir, .. } = command;
+        let program = Program::new("/bin/sh", command.env.clone(), command.timeout)
+            .args(["-c", line])
+            .env(SETUP_VARIABLE, session_dir.display().to_string())
+            .cwd(&command.workspace);
+        let cannot_run = |cause: String| SetupError::Broken { action: format!("run {stage} command `{line}`"), cause };
+        let mut log = log(*stage).go_on(session_dir).map_err(|error| cannot_run(error.to_string()))?;
+        let _ = log.append(format!("$ {line}\n").as_bytes());
+        let mut running = program.start().map_err(|error: ChildError| cannot_run(error.to_string()))?;
+        let leader = running.id().and_then(|pid| process::identity(pid).ok().flatten());
+        // Output that cannot be kept (a full disk) is no reason to stop what works.
+        let outcome =
+            tokio::time::timeout(command.timeout, running.to_its_end(|output| drop(log.append(output)))).await;
+        let mut family = family(session_dir);
+        family.roots.extend(leader);
+        let ended = family.end(leader, GRACE).await;
+        ended.map_err(broken(format!("end what {stage} command `{line}` left running")))?;
+        settled(command, outcome, running).await
+    }
+
+    async fn finish(&self, session_dir: &Path, stage: Stage) -> Result<(), SetupError> {
+        file::write_atomically(&session_dir.join(FINISHED), stage.as_str().as_bytes(), 0o600)
+            .map_err(broken(format!("record that the {stage} is finished")))
+    }
+
+    async fn finished(&self, session_dir: &Path) -> Result<Option<Stage>, SetupError> {
+        let content = file::read_if_there(&session_dir.join(FINISHED)).map_err(broken("read what is finished"))?;
+        let is = |stage: &Stage| content.as_deref() == Some(stage.as_str().as_bytes());
+        Ok([Stage::Setup, Stage::Teardown].into_iter().find(is))
+    }
+
+    async fn end(&self, session_dir: &Path) -> Result<(), SetupError> {
+        family(session_dir).end(None, GRACE).await.map_err(broken("end a project's commands"))
+    }
+
+    async fn running(&self) -> Result<Vec<PathBuf>, SetupError> {
+        let values = tokio::task::spawn_blocking(|| tree::values_of(SETUP_VARIABLE)).await;
+        let values = values.map_err(io::Error::other).flatten().map_err(broken("look for a project's commands"))?;
+        Ok(values.into_iter().map(PathBuf::from).collect())
+    }
+
+    async fn output(&self, session_dir: &Path, stage: Stage, lines: usize) -> Result<Option<String>, SetupError> {
+        let output = log(stage).read(session_dir).map_err(broken(format!("read the output of the {stage}")))?;
+        Ok((!output.is_empty()).then(|| last_lines(&output, lines)))
+    }
+}
+
+const FINISHED: &str = "setup.finished";
+
+async fn settled(
+    command: &SetupCommand,
+    outcome: Result<io::Result<ExitStatus>, tokio::time::error::Elapsed>,
+    running: Running,
+) -> Result<(), SetupError> {
+    let SetupCommand { stage, command, .. } = command.clone();
+    match outcome {
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) => Err(SetupError::Failed { stage, command, ended: ended(status) }),
+        Ok(Err(error)) => Err(broken(format!("watch {stage} command `{command}`"))(error)),
+        Err(_elapsed) => {
+            running.collect().await;
+            Err(SetupError::TimedOut { stage, command })
+        }
+    }
+}
+
+fn ended(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code) => format!("exited with code {code}"),
+        None => format!("was ended: {status}"),
+    }
+}
+
+/// The last lines of what was printed. Of a line that was written over (a progress bar) what stood there in the end.
+fn last_lines(output: &[u8], lines: usize) -> String {
+    let text = String::from_utf8_lossy(output);
+    let all: Vec<&str> =
+        text.lines().map(|line| line.rsplit('\r').find(|part| !part.is_empty()).unwrap_or("")).collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_were_written_over_show_what_stood_there_in_the_end() {
+        assert_eq!(last_lines(b"one\r\n 10 %\r 50 %\r100 %\nthree\r\r\n\xff\n", 10), "one\n100 %\nthree\n\u{fffd}");
+        assert_eq!(last_lines(b"one\ntwo\nthree\n", 2), "two\nthree");
+        assert_eq!(last_lines(b"", 2), "");
+    }
+}
