@@ -42,6 +42,10 @@ mod kill;
 mod limits;
 #[path = "e2e/live_table.rs"]
 mod live_table;
+#[path = "e2e/project_file.rs"]
+mod project_file;
+#[path = "e2e/project_setup.rs"]
+mod project_setup;
 #[path = "e2e/prompts.rs"]
 mod prompts;
 #[path = "e2e/restore.rs"]

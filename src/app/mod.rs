@@ -15,6 +15,8 @@
 //! | [`wait`] | wait for a session to reach a state |
 //! | [`query`] | what is shown: [`view`] is its shape |
 //! | [`projects`] | the register of projects |
+//! | [`project_file`] | what a repository's `ao.toml` says, and whether a person accepted it |
+//! | `setup` | a project's own commands: setup and teardown |
 //! | [`doctor`] | what on this machine works and what does not |
 //! | [`writer`] | the one place that changes a session's record |
 
@@ -24,6 +26,7 @@ pub mod doctor;
 pub mod error;
 pub mod kill;
 pub mod observe;
+pub mod project_file;
 pub mod projects;
 pub mod provision;
 pub mod query;
@@ -33,6 +36,7 @@ pub mod restore;
 pub mod retention;
 mod running;
 mod settings;
+mod setup;
 pub mod spawn;
 mod teardown;
 pub mod view;
@@ -50,9 +54,11 @@ use crate::domain::id::{AgentKind, RuntimeKind};
 use crate::ports::agent::Agent;
 use crate::ports::clock::Clock;
 use crate::ports::messenger::AgentMessenger;
+use crate::ports::project_file::ProjectFiles;
 use crate::ports::repo::RepoResolver;
 use crate::ports::runtime::Runtime;
 use crate::ports::session_dir::SessionDirs;
+use crate::ports::setup::SetupRunner;
 use crate::ports::spool::ReportSpool;
 use crate::ports::store::{ChangeLog, ProjectStore, SessionStore};
 use crate::ports::workspace::Workspace;
@@ -83,6 +89,10 @@ pub struct Ports {
     pub messenger: Arc<dyn AgentMessenger>,
     /// The repo resolver.
     pub repos: Arc<dyn RepoResolver>,
+    /// What repositories say about themselves.
+    pub project_files: Arc<dyn ProjectFiles>,
+    /// What runs a project's own commands.
+    pub setup: Arc<dyn SetupRunner>,
     /// Where sessions keep their files.
     pub session_dirs: Arc<dyn SessionDirs>,
     /// Where hook reports wait for a daemon.
@@ -106,6 +116,8 @@ struct Shared {
     workspace: Arc<dyn Workspace>,
     messenger: Arc<dyn AgentMessenger>,
     repos: Arc<dyn RepoResolver>,
+    project_files: Arc<dyn ProjectFiles>,
+    setup: Arc<dyn SetupRunner>,
     session_dirs: Arc<dyn SessionDirs>,
     spool: Arc<dyn ReportSpool>,
     clock: Arc<dyn Clock>,
@@ -133,6 +145,8 @@ impl Application {
             workspace: ports.workspace,
             messenger: ports.messenger,
             repos: ports.repos,
+            project_files: ports.project_files,
+            setup: ports.setup,
             session_dirs: ports.session_dirs,
             spool: ports.spool,
             clock: ports.clock,

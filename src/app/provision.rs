@@ -70,7 +70,8 @@ impl Application {
     async fn build(&self, id: &SessionId, repository: &Repository) -> Result<(), StepFailure> {
         let session = self.shared.writer.advance(id, Step::Workspace).await?;
         self.make_workspace(&session, repository).await?;
-        self.shared.writer.advance(id, Step::Setup).await?;
+        let session = self.shared.writer.advance(id, Step::Setup).await?;
+        self.set_up(&session, repository).await?;
         let session = self.shared.writer.advance(id, Step::Prepared).await?;
         let plan = self.prepare_agent(&session, repository).await?;
         self.shared.writer.advance(id, Step::Launched).await?;
@@ -219,12 +220,13 @@ impl Application {
             ended.output_tail = self.output_tail(&session).await;
         }
         let session = self.shared.writer.spawn_failed(id, cause, &ended).await?;
+        self.end_setup(&session).await?;
         let exit = self.stop_terminal(&session).await?;
         ended.exit = ended.exit.or(exit);
         if let Some(before) = &session.facts.restoring {
             return self.undo_restore(&session, before).await;
         }
-        self.undo_workspace(&session, on_work_of_kill(&session)).await?;
+        self.undo_workspace(&session, on_work_of_undo(&session)).await?;
         if let Err(error) = self.shared.session_dirs.remove(id).await {
             self.shared.writer.note(id, &error.to_string()).await?;
         }
@@ -256,10 +258,11 @@ impl Application {
         }
     }
 
-    fn agent_env(&self, session: &Session) -> BTreeMap<String, String> {
+    pub(super) fn agent_env(&self, session: &Session) -> BTreeMap<String, String> {
         let settings = &self.shared.settings;
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         let mut env = settings.agent_env.clone();
+        env.extend(session.spec.setup.iter().flat_map(|setup| setup.env.clone()));
         env.insert("AO_SESSION_ID".to_owned(), session.id.to_string());
         env.insert("AO_PROJECT_ID".to_owned(), session.id.project().to_string());
         env.insert("AO_DATA_DIR".to_owned(), text(settings.data_dir.root().to_owned()));
@@ -279,6 +282,14 @@ impl Application {
 /// What becomes of work in the workspace of a session that is to end.
 pub(super) fn on_work_of_kill(session: &Session) -> OnWork {
     if session.facts.kill_preserves { OnWork::Preserve } else { OnWork::Keep }
+}
+
+/// What becomes of work in the workspace of a spawn that is undone. Before an agent ran, only the project's own setup can have
+/// written there, and that must not keep the workspace of a session that never was: it is saved, in case it is wanted after
+/// all.
+fn on_work_of_undo(session: &Session) -> OnWork {
+    let never_ran = matches!(session.phase, Phase::Provisioning { step: Step::Setup | Step::Prepared });
+    if never_ran { OnWork::Preserve } else { on_work_of_kill(session) }
 }
 
 fn interrupted(cause: &str) -> StepFailure {

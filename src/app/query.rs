@@ -47,12 +47,16 @@ impl Application {
         Ok(())
     }
 
-    /// The last `lines` lines of what a session's terminal showed, as plain text. Empty when nothing was printed or kept.
+    /// The last `lines` lines of what a session's terminal showed, or while its workspace is set up what that printed, as plain text.
+    /// Empty when nothing was printed or kept.
     ///
     /// # Errors
     /// `unknown_session`, or the runtime's failure.
     pub async fn output(&self, id: &SessionId, lines: usize) -> Result<String, AppError> {
         let session = self.session(id).await?;
+        if let Some(output) = self.setup_tail(&session, lines).await {
+            return Ok(output);
+        }
         let runtime = self.runtime(&session.spec.runtime)?;
         match runtime.output(&self.terminal_key(id), lines).await {
             Err(RuntimeError::NoTerminal { .. }) => Ok(session.facts.output_tail.unwrap_or_default()),
@@ -105,7 +109,7 @@ impl Application {
         SessionView::of(session, self.shared.clock.now())
     }
 
-    async fn session(&self, id: &SessionId) -> Result<Session, AppError> {
+    pub(super) async fn session(&self, id: &SessionId) -> Result<Session, AppError> {
         self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))
     }
 }

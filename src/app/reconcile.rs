@@ -24,6 +24,9 @@ impl Application {
         if let Err(error) = self.drain_spool().await {
             tracing::error!(%error, "the spool could not be drained");
         }
+        if let Err(error) = self.end_stray_teardowns().await {
+            tracing::error!(%error, "teardowns that were cut off could not be looked for");
+        }
         if let Err(error) = self.reap().await {
             tracing::error!(%error, "sessions could not be looked at");
         }

@@ -9,6 +9,7 @@ use super::{Application, RuntimeChoice};
 use crate::domain::change::{ChangeKind, NewChange};
 use crate::domain::id::{AgentKind, ProjectId, RuntimeKind, SessionId};
 use crate::domain::permission::PermissionMode;
+use crate::domain::project_file::ProjectSettings;
 use crate::domain::session::{Session, SessionKind, SessionSpec};
 use crate::ports::repo::Repository;
 use crate::ports::workspace::WorkspaceRequest;
@@ -16,25 +17,28 @@ use crate::ports::workspace::WorkspaceRequest;
 /// How many numbers are passed over when branches of earlier sessions stand in the way.
 const MAX_TAKEN_BRANCHES: usize = 1000;
 
+/// What the names of branches begin with, where the repository does not say.
+const DEFAULT_BRANCH_PREFIX: &str = "ao/";
+
 /// What to spawn. Only the project is needed; the rest has defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpawnRequest {
     /// The project.
     pub project: ProjectId,
-    /// The agent; `None` for the configured one.
+    /// The agent; `None` for the repository's, else the configured one.
     #[serde(default)]
     pub agent: Option<AgentKind>,
     /// The task; any length, any text.
     #[serde(default)]
     pub prompt: Option<String>,
-    /// The branch to make; `None` for `ao/<session>`.
+    /// The branch to make; `None` for the repository's prefix (`ao/`) and the session.
     #[serde(default)]
     pub branch: Option<String>,
-    /// What the branch starts from; `None` for the project's base.
+    /// What the branch starts from; `None` for what the repository names, else the remote's default branch.
     #[serde(default)]
     pub base: Option<String>,
-    /// How much the agent may do unasked; `None` for the configured mode.
+    /// How much the agent may do unasked; `None` for the repository's mode, else the configured one.
     #[serde(default)]
     pub permission_mode: Option<PermissionMode>,
     /// The runtime's name, or `auto`; `None` for the configured one.
@@ -55,6 +59,25 @@ pub struct SpawnRequest {
     /// Wait in line when the limit of live agents is reached, instead of being refused.
     #[serde(default)]
     pub queue: bool,
+    /// What counts where neither this request nor the repository says anything.
+    #[serde(default)]
+    pub defaults: SpawnDefaults,
+}
+
+/// The caller's own configuration, which may be another than the daemon's was when it started. The repository's `ao.toml` is
+/// nearer to the task, so that wins over it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpawnDefaults {
+    /// The agent; `None` for the daemon's.
+    #[serde(default)]
+    pub agent: Option<AgentKind>,
+    /// How much the agent may do unasked; `None` for the daemon's.
+    #[serde(default)]
+    pub permission_mode: Option<PermissionMode>,
+    /// The runtime's name, or `auto`; `None` for the daemon's.
+    #[serde(default)]
+    pub runtime: Option<String>,
 }
 
 impl SpawnRequest {
@@ -74,7 +97,17 @@ impl SpawnRequest {
             kind: SessionKind::Worker,
             agent_args: Vec::new(),
             queue: false,
+            defaults: SpawnDefaults::default(),
         }
+    }
+
+    /// Takes what the repository says and then what the caller is used to for what was not asked for.
+    fn fill_in(&mut self, project: &ProjectSettings) {
+        let defaults = std::mem::take(&mut self.defaults);
+        self.agent = self.agent.take().or_else(|| project.agent.clone()).or(defaults.agent);
+        self.permission_mode = self.permission_mode.or(project.permission_mode).or(defaults.permission_mode);
+        self.runtime = self.runtime.take().or(defaults.runtime);
+        self.base = self.base.take().or_else(|| project.base.clone());
     }
 }
 
@@ -121,15 +154,18 @@ impl Application {
 
     async fn preflight(
         &self,
-        request: SpawnRequest,
+        mut request: SpawnRequest,
         repository: &Repository,
     ) -> Result<(Session, Exclusive), AppError> {
         let settings = &self.shared.settings;
+        let project = self.project_settings(&request.project, repository).await?;
+        request.fill_in(&project);
+        let prefix = project.branch_prefix.as_deref().unwrap_or(DEFAULT_BRANCH_PREFIX);
         let agent = self.agent(request.agent.as_ref().unwrap_or(&settings.default_agent))?;
         agent.preflight(&request.agent_args).await?;
         let runtime = self.choose_runtime(request.runtime.as_deref()).await?;
         self.shared.workspace.check_tools().await?;
-        let id = self.reserve_id(&request, repository).await?;
+        let id = self.reserve_id(&request, repository, prefix).await?;
         let spec = SessionSpec {
             kind: request.kind,
             agent: agent.kind().clone(),
@@ -140,10 +176,10 @@ impl Application {
             issue: request.issue,
             prompt: request.prompt.filter(|prompt| !prompt.is_empty()),
             agent_args: request.agent_args,
-            branch: request.branch.unwrap_or_else(|| default_branch(&id)),
+            branch: request.branch.unwrap_or_else(|| format!("{prefix}{id}")),
             base: request.base,
             workspace: settings.data_dir.worktree(&id.project(), &id),
-            setup: None,
+            setup: Some(project.setup).filter(|setup| !setup.is_empty()),
         };
         let session = Session::record(id, spec, self.shared.clock.now());
         self.shared.workspace.preflight(&self.workspace_request(&session, repository)).await?;
@@ -153,17 +189,22 @@ impl Application {
 
     /// The next session id whose default branch is free, unless the branch was named. Branches of sessions of an earlier
     /// data directory may still be there, and hold work.
-    async fn reserve_id(&self, request: &SpawnRequest, repository: &Repository) -> Result<SessionId, AppError> {
+    async fn reserve_id(
+        &self,
+        request: &SpawnRequest,
+        repository: &Repository,
+        prefix: &str,
+    ) -> Result<SessionId, AppError> {
         for _ in 0..MAX_TAKEN_BRANCHES {
             let number = self.shared.projects.reserve_session_number(&request.project).await?;
             let id = SessionId::of(&request.project, number);
             let taken = request.branch.is_none()
-                && self.shared.workspace.branch_exists(repository, &default_branch(&id)).await?;
+                && self.shared.workspace.branch_exists(repository, &format!("{prefix}{id}")).await?;
             if !taken {
                 return Ok(id);
             }
         }
-        let message = format!("the next {MAX_TAKEN_BRANCHES} branches ao/{}-… exist already", request.project);
+        let message = format!("the next {MAX_TAKEN_BRANCHES} branches {prefix}{}-… exist already", request.project);
         Err(AppError::new(ErrorKind::Refused, "branch_exists", message).hint("name one with --branch"))
     }
 
@@ -203,8 +244,4 @@ impl Application {
             fetch_timeout: self.shared.settings.fetch_timeout,
         }
     }
-}
-
-fn default_branch(id: &SessionId) -> String {
-    format!("ao/{id}")
 }

@@ -36,10 +36,10 @@ impl Application {
         Ok(())
     }
 
-    /// The end of what the agent printed; `None` when there is nothing.
+    /// The end of what the agent printed, or before there was one the project's setup; `None` when there is nothing.
     pub(super) async fn output_tail(&self, session: &Session) -> Option<String> {
         if !may_have_terminal(session) {
-            return None;
+            return self.setup_tail(session, TAIL_LINES).await;
         }
         let runtime = self.runtime(&session.spec.runtime).ok()?;
         let output = runtime.output(&self.terminal_key(&session.id), TAIL_LINES).await.ok()?;
@@ -54,6 +54,7 @@ impl Application {
             return Ok(Removal::Missing { branch_deleted: false, preserved: None });
         }
         let workspace = self.workspace_ref(session).await?;
+        self.tear_down(session, &workspace, on_work).await?;
         let removal = self.shared.workspace.remove(&workspace, on_work).await?;
         self.record_removal(session, &removal).await?;
         Ok(removal)

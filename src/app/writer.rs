@@ -48,7 +48,7 @@ impl LifecycleWriter {
         Self { sessions, clock, ended: Notify::new() }
     }
 
-    /// Applies `change` to a session. Nothing is written when the record stays as it was.
+    /// Applies `change` to a session. Nothing is written when the record stays as it was and there is nothing to log.
     ///
     /// # Errors
     /// `not_found`, what `change` refuses, or the store's failure.
@@ -61,7 +61,7 @@ impl LifecycleWriter {
             let before = session.clone();
             let now = self.clock.now();
             let changes = change(&mut session, now)?;
-            if session == before {
+            if session == before && changes.is_empty() {
                 return Ok(session);
             }
             session.updated_at = now;
@@ -209,6 +209,11 @@ impl LifecycleWriter {
             Ok(vec![terminated(session)])
         })
         .await
+    }
+
+    /// Logs what goes on with a session, which changes nothing about it.
+    pub(super) async fn tell(&self, id: &SessionId, change: &NewChange) -> Result<Session, AppError> {
+        self.change(id, |_, _| Ok(vec![change.clone()])).await
     }
 
     /// Adds what a person should know.

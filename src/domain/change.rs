@@ -32,6 +32,9 @@ pub enum ChangeKind {
     /// A session's provisioning took a step; `data.step` names it.
     #[serde(rename = "session.step")]
     SessionStep,
+    /// A command of the project's setup or teardown begins; `data.stage` says which, `data.command` is the command.
+    #[serde(rename = "session.setup")]
+    SessionSetup,
     /// Something a person should know happened on the way; `data.note` says what.
     #[serde(rename = "session.note")]
     SessionNote,
@@ -68,6 +71,7 @@ impl ChangeKind {
             Self::SessionRestoring => "session.restoring",
             Self::SessionRestoreFailed => "session.restore_failed",
             Self::SessionStep => "session.step",
+            Self::SessionSetup => "session.setup",
             Self::SessionNote => "session.note",
             Self::SessionLive => "session.live",
             Self::SessionReady => "session.ready",

@@ -11,11 +11,13 @@ use ao::adapters::cli::config::AgentConfig;
 use ao::adapters::cli::error::CliError;
 use ao::adapters::clock::SystemClock;
 use ao::adapters::messenger::InboxMessenger;
+use ao::adapters::project_file::AoToml;
 use ao::adapters::repo::GixRepoResolver;
 use ao::adapters::runtime::pty::PtyRuntime;
 use ao::adapters::runtime::tmux::{self, TmuxSettings};
 use ao::adapters::runtime::zellij::{self, ZellijSettings};
 use ao::adapters::session_dir::FileSessionDirs;
+use ao::adapters::setup::ShellSetup;
 use ao::adapters::spool::FileSpool;
 use ao::adapters::store::SqliteStore;
 use ao::adapters::workspace::{GitSettings, GitWorkspace};
@@ -57,6 +59,8 @@ pub(crate) fn application(
         workspace: Arc::new(workspace(edge)),
         messenger: Arc::new(InboxMessenger::new(clock.clone())),
         repos: Arc::new(GixRepoResolver::new(store)),
+        project_files: Arc::new(AoToml),
+        setup: Arc::new(ShellSetup),
         session_dirs: Arc::new(FileSessionDirs::new(edge.data_dir.sessions())),
         spool: Arc::new(spool(edge)),
         clock,

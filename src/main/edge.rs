@@ -11,6 +11,7 @@ use ao::adapters::cli::config::Config;
 use ao::adapters::cli::context::{Attention, Context};
 use ao::adapters::cli::error::CliError;
 use ao::adapters::runtime::launch::LAUNCH_ID_VARIABLE;
+use ao::adapters::setup::SETUP_VARIABLE;
 use ao::domain::layout::DataDir;
 use ao::platform::{machine, socket};
 use etcetera::base_strategy::{BaseStrategy, Xdg};
@@ -100,6 +101,7 @@ impl Edge {
             agent: self.config.agent.clone(),
             runtime: self.config.runtime.clone(),
             permission_mode: self.config.permission_mode,
+            stdin_is_terminal: std::io::stdin().is_terminal(),
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
             attention: Attention::default(),
@@ -118,11 +120,14 @@ fn bearable(memory_bytes: Option<u64>, cores: NonZeroUsize) -> NonZeroUsize {
 }
 
 /// The environment, without variables that are not UTF-8 (they could not be written into a launch spec), and without the
-/// mark of the agent that called, if one did: what bears it ends with that agent, and a daemon must not.
+/// mark of the agent or the setup command that called, if one did: what bears it ends with that, and a daemon must not.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn environment() -> BTreeMap<String, String> {
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    std::env::vars_os().filter_map(text).filter(|(name, _)| name != LAUNCH_ID_VARIABLE).collect()
+    std::env::vars_os()
+        .filter_map(text)
+        .filter(|(name, _)| ![LAUNCH_ID_VARIABLE, SETUP_VARIABLE].contains(&name.as_str()))
+        .collect()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]

@@ -107,13 +107,13 @@ pub struct SpawnArgs {
     /// The project [default: the repository of this directory]
     #[arg(long, short, value_name = "ID")]
     pub project: Option<ProjectId>,
-    /// The agent: claude-code, command, or one named in config.toml
+    /// The agent: claude-code, command, or one named in config.toml [default: as ao.toml, else config.toml says]
     #[arg(long, short)]
     pub agent: Option<AgentKind>,
-    /// The branch to make [default: ao/SESSION]
+    /// The branch to make [default: ao/SESSION, or with ao.toml's branch_prefix]
     #[arg(long)]
     pub branch: Option<String>,
-    /// What the branch starts from [default: the remote's default branch, else the current one]
+    /// What the branch starts from [default: ao.toml's base, the remote's default branch, or the current one]
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
     /// default, accept-edits, auto, plan or bypass-permissions
@@ -342,6 +342,12 @@ pub struct OutputArgs {
     /// How many lines, from the end
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub tail: usize,
+    /// What the project's setup commands printed instead
+    #[arg(long, conflicts_with = "teardown")]
+    pub setup: bool,
+    /// What the project's teardown commands printed instead
+    #[arg(long)]
+    pub teardown: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -364,6 +370,8 @@ pub enum ProjectCommand {
     Ls(JsonArgs),
     /// Show a project
     Show(ProjectArgs),
+    /// Accept what a repository's ao.toml says, after showing it
+    Trust(ProjectTrustArgs),
     /// Forget a repository, unless sessions of it live; nothing in it is touched
     Rm(ProjectArgs),
 }
@@ -376,6 +384,25 @@ pub struct ProjectAddArgs {
     /// The id to register it under [default: made from the directory's name]
     #[arg(long)]
     pub id: Option<ProjectId>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ao project trust`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What an ao.toml runs, brings into worktrees and lets agents do takes effect only after you accepted its
+content here, and again when that changes. Examples:
+  ao project trust                       of the repository of this directory
+  ao project trust app --yes             without being asked, for scripts"
+)]
+pub struct ProjectTrustArgs {
+    /// The project [default: the repository of this directory]
+    pub project: Option<ProjectId>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

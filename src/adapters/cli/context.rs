@@ -23,6 +23,10 @@ pub struct Attention {
 
 /// Where a command runs.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each tells of a surrounding of its own; none of them together is a state"
+)]
 pub struct Context {
     /// The data directory.
     pub data_dir: DataDir,
@@ -44,6 +48,8 @@ pub struct Context {
     pub runtime: RuntimeChoice,
     /// The permission mode of a spawn that names none.
     pub permission_mode: PermissionMode,
+    /// Whether stdin is a terminal, so that somebody can be asked.
+    pub stdin_is_terminal: bool,
     /// Whether stdout is a terminal.
     pub stdout_is_terminal: bool,
     /// Whether stderr is a terminal.

@@ -36,6 +36,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             ProjectCommand::Add(args) => commands::project::add(&args, context).await,
             ProjectCommand::Ls(args) => commands::project::ls(&args, context).await,
             ProjectCommand::Show(args) => commands::project::show(&args, context).await,
+            ProjectCommand::Trust(args) => commands::project::trust(&args, context).await,
             ProjectCommand::Rm(args) => commands::project::rm(&args, context).await,
         },
         Command::Start => commands::start::run(context).await,

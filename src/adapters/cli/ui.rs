@@ -70,6 +70,24 @@ pub(super) fn printable(text: &str) -> String {
         .collect()
 }
 
+/// Makes text show as it is: besides what is not [`printable`], characters that take no room or change the direction of
+/// writing are spelled out, so that nothing hides and nothing stands where it does not belong.
+pub(super) fn unmistakable(text: &str) -> String {
+    let hides = |c: char| {
+        matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    let mut shown = String::new();
+    for c in text.chars() {
+        if hides(c) || c.is_control() && c != '\n' && c != '\t' {
+            shown.push_str(&format!("<U+{:04X}>", u32::from(c)));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// How many columns of a terminal a text without control characters takes.
 pub(super) fn width(text: &str) -> usize {
     text.width()
@@ -124,6 +142,7 @@ mod tests {
     #[test]
     fn escape_sequences_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[31mb\tc\n"), "a\u{fffd}[31mb\tc\n");
+        assert_eq!(unmistakable("a\u{1b}[2K\u{202e}b\u{200b}ö\t"), "a<U+001B>[2K<U+202E>b<U+200B>ö\t");
         assert_eq!(first_line("one two\nthree", 20), "one two…");
         assert_eq!(first_line("one two three", 6), "one t…");
         assert_eq!(first_line("short", 6), "short");

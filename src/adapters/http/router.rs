@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::error::ApiError;
 use super::wire::{
     Accepted, AddProject, Changes, DaemonInfo, KillAnswer, KillRequest, MAX_BODY_BYTES, MAX_WAIT_MS, RestoreAllAnswer,
-    RestoreRequest, TerminalText, WaitAnswer,
+    RestoreRequest, TerminalText, TrustFile, WaitAnswer,
 };
 use crate::app::cleanup::{Cleanup, CleanupRequest};
+use crate::app::project_file::{ProjectFileStatus, ProjectFileView, ProjectView};
 use crate::app::projects::Registered;
 use crate::app::spawn::SpawnRequest;
 use crate::app::view::SessionView;
@@ -25,6 +26,7 @@ use crate::app::{AppError, Application, ErrorKind};
 use crate::domain::id::{ProjectId, SessionId};
 use crate::domain::project::Project;
 use crate::domain::report::HookReport;
+use crate::ports::setup::Stage;
 use crate::ports::store::{ChangeFilter, SessionFilter};
 
 /// How many lines of output are given when none are asked for.
@@ -78,6 +80,8 @@ pub fn router(daemon: Daemon) -> Router {
         .route("/daemon/stop", post(stop_daemon))
         .route("/projects", get(list_projects).post(add_project))
         .route("/projects/{id}", get(show_project).delete(remove_project))
+        .route("/projects/{id}/file", get(show_project_file))
+        .route("/projects/{id}/trust", post(trust_project_file))
         .route("/sessions", get(list_sessions).post(spawn))
         .route("/sessions/{id}", get(show_session))
         .route("/sessions/{id}/kill", post(kill))
@@ -126,8 +130,21 @@ async fn add_project(State(daemon): State<Daemon>, Body(request): Body<AddProjec
     Ok(Json(daemon.application.add_project(&request.path, request.id).await?))
 }
 
-async fn show_project(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<Project> {
-    Ok(Json(daemon.application.project(&project_id(&id)?).await?))
+async fn show_project(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<ProjectView> {
+    Ok(Json(daemon.application.show_project(&project_id(&id)?).await?))
+}
+
+/// Null where the repository has none.
+async fn show_project_file(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<Option<ProjectFileView>> {
+    Ok(Json(daemon.application.project_file(&project_id(&id)?).await?))
+}
+
+async fn trust_project_file(
+    State(daemon): State<Daemon>,
+    Path(id): Path<String>,
+    Body(request): Body<TrustFile>,
+) -> Answer<ProjectFileStatus> {
+    Ok(Json(daemon.application.trust_project_file(&project_id(&id)?, &request.digest).await?))
 }
 
 async fn remove_project(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<Value> {
@@ -217,6 +234,8 @@ async fn wait(
 #[derive(Deserialize)]
 struct OutputQuery {
     lines: Option<usize>,
+    /// Of the project's commands, instead of the terminal.
+    stage: Option<Stage>,
 }
 
 async fn output(
@@ -225,7 +244,12 @@ async fn output(
     Params(query): Params<OutputQuery>,
 ) -> Answer<TerminalText> {
     let lines = query.lines.unwrap_or(DEFAULT_LINES).min(MAX_LINES);
-    Ok(Json(TerminalText { text: daemon.application.output(&session_id(&id)?, lines).await? }))
+    let (application, id) = (daemon.application, session_id(&id)?);
+    let text = match query.stage {
+        Some(stage) => application.setup_output(&id, stage, lines).await?,
+        None => application.output(&id, lines).await?,
+    };
+    Ok(Json(TerminalText { text }))
 }
 
 async fn screen(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<TerminalText> {

@@ -30,6 +30,14 @@ pub struct AddProject {
     pub id: Option<ProjectId>,
 }
 
+/// Accepts a project's file for a person who has seen it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustFile {
+    /// The digest of the content they saw.
+    pub digest: String,
+}
+
 /// A session was recorded and is being built.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Accepted {

@@ -8,7 +8,12 @@ use super::super::ui;
 use crate::adapters::http::wire::TerminalText;
 
 pub(in super::super) async fn run(args: &OutputArgs, context: &Context) -> Result<(), CliError> {
-    let path = format!("/sessions/{}/output?lines={}", args.session, args.tail);
+    let stage = match (args.setup, args.teardown) {
+        (true, _) => "&stage=setup",
+        (_, true) => "&stage=teardown",
+        _ => "",
+    };
+    let path = format!("/sessions/{}/output?lines={}{stage}", args.session, args.tail);
     let output: TerminalText = Client::new(&context.socket).get(&path).await?;
     if args.json {
         return ui::json(&output);

@@ -5,17 +5,16 @@ use std::io::Read;
 use super::super::args::{SpawnArgs, WaitArg};
 use super::super::client::{Client, ClientError};
 use super::super::context::Context;
-use super::super::error::{CliError, ExitCode};
+use super::super::error::CliError;
 use super::super::ui;
 use super::super::waiting::{self, Bound, PatientClient, Wait};
-use super::{show, start};
-use crate::adapters::http::wire::{Accepted, AddProject, Changes, MAX_WAIT_MS, WaitAnswer};
-use crate::app::projects::Registered;
-use crate::app::spawn::SpawnRequest;
+use super::{project, show, start};
+use crate::adapters::http::wire::{Accepted, Changes, MAX_WAIT_MS, WaitAnswer};
+use crate::app::spawn::{SpawnDefaults, SpawnRequest};
 use crate::app::view::SessionView;
 use crate::app::wait::WaitFor;
 use crate::domain::change::{Change, ChangeKind};
-use crate::domain::id::{ProjectId, SessionId};
+use crate::domain::id::SessionId;
 use crate::domain::status::Status;
 
 pub(in super::super) async fn run(args: Box<SpawnArgs>, context: &Context) -> Result<(), CliError> {
@@ -23,20 +22,25 @@ pub(in super::super) async fn run(args: Box<SpawnArgs>, context: &Context) -> Re
     let context = &Context { may_start: context.may_start && !args.no_start, ..context.clone() };
     start::ensure_running(context).await?;
     let client = Client::new(&context.socket);
-    let project = project(&args, context, &client).await?;
+    let project = project::named_or_here(args.project.as_ref(), "--project", context, &client).await?;
     let request = SpawnRequest {
-        // The caller's configuration decides, not the one the daemon was started with.
-        agent: Some(args.agent.clone().unwrap_or_else(|| context.agent.clone())),
+        agent: args.agent.clone(),
         prompt,
         branch: args.branch.clone(),
         base: args.base.clone(),
-        permission_mode: Some(args.permission_mode.unwrap_or(context.permission_mode)),
-        runtime: Some(args.runtime.clone().unwrap_or_else(|| context.runtime.to_string())),
+        permission_mode: args.permission_mode,
+        runtime: args.runtime.clone(),
         issue: args.issue.clone(),
         name: args.name.clone(),
         kind: args.kind.into(),
         agent_args: args.agent_args.clone(),
         queue: args.queue,
+        // The caller's configuration decides, not the one the daemon was started with.
+        defaults: SpawnDefaults {
+            agent: Some(context.agent.clone()),
+            permission_mode: Some(context.permission_mode),
+            runtime: Some(context.runtime.to_string()),
+        },
         ..SpawnRequest::new(project)
     };
     let accepted: Accepted = client.post("/sessions", &request).await?;
@@ -67,27 +71,6 @@ fn prompt(args: &SpawnArgs, context: &Context) -> Result<Option<String>, CliErro
         return Err(CliError::usage(format!("the prompt in {} is empty", file.display())));
     }
     Ok(Some(text))
-}
-
-/// The project that was named, else the one of this directory's repository, which is registered when it is not yet.
-async fn project(args: &SpawnArgs, context: &Context, client: &Client) -> Result<ProjectId, CliError> {
-    if let Some(project) = &args.project {
-        return Ok(project.clone());
-    }
-    let request = AddProject { path: context.cwd.clone(), id: None };
-    let registered: Registered = client.post("/projects", &request).await.map_err(|error| {
-        let error = CliError::from(error);
-        if error.exit == ExitCode::Failed {
-            error.hint("go into a git repository, or name one with --project")
-        } else {
-            error
-        }
-    })?;
-    let project = registered.project;
-    if registered.added {
-        ui::talk(&format!("registered {} as project {}", project.path.display(), project.id));
-    }
-    Ok(project.id)
 }
 
 /// What to wait for and how long; `None` for not at all.
@@ -153,6 +136,7 @@ fn line(change: &Change) -> Option<String> {
             "launched" => Some("starting the agent".to_owned()),
             _ => None,
         },
+        ChangeKind::SessionSetup => Some(format!("{}: {}", text("stage"), ui::first_line(text("command"), 80))),
         ChangeKind::SessionNote | ChangeKind::SessionWorkspace => {
             Some(format!("note: {}", ui::printable(text("note"))))
         }
