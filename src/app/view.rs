@@ -29,6 +29,8 @@ pub struct SessionView {
     pub runtime: RuntimeKind,
     /// What a person is shown, derived when read.
     pub status: Status,
+    /// The step that is being taken, while it is built.
+    pub step: Option<Step>,
     /// What the agent last reported to be doing.
     pub activity: Activity,
     /// How much the agent may do unasked.
@@ -101,6 +103,7 @@ impl SessionView {
             agent: spec.agent.clone(),
             runtime: spec.runtime.clone(),
             status: Status::of(session, now),
+            step: if let Phase::Provisioning { step } = phase { Some(*step) } else { None },
             activity: facts.activity,
             permission_mode: spec.permission_mode,
             branch: spec.branch.clone(),

@@ -165,6 +165,19 @@ async fn the_teardown_runs_once_when_the_workspace_goes_and_not_when_it_stays() 
 }
 
 #[tokio::test]
+async fn i05_a_teardown_that_leaves_work_keeps_the_workspace_and_is_not_done_again() {
+    let sandbox = sandbox(r#"teardown = ['echo torn down >> "$HOME/torn-down"; echo precious > work']"#).await;
+    spawn(&sandbox, &[], "true").await.ok();
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    let work = sandbox.worktree("app-1").join("work");
+    assert_eq!(std::fs::read_to_string(&work).unwrap(), "precious\n");
+    std::fs::remove_file(&work).unwrap();
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    assert!(!sandbox.worktree("app-1").exists());
+    assert_eq!(std::fs::read_to_string(sandbox.path("home/torn-down")).unwrap(), "torn down\n");
+}
+
+#[tokio::test]
 async fn i04_a_teardown_that_fails_or_hangs_does_not_stop_the_kill() {
     let sandbox = sandbox("teardown = ['exit 7', '(setsid sleep 731 &); sleep 730']\nteardown_timeout_s = 2\n").await;
     let args = ["spawn", "--agent", "command", "--runtime", "pty", "--", "sleep", "600"];
@@ -209,6 +222,41 @@ async fn i02_a_teardown_of_a_session_that_was_over_does_not_outlive_its_daemon_f
     let none_runs = || sandbox.running("sleep 750").is_empty() && sandbox.running("sleep 751").is_empty();
     sandbox.until("what it left has ended", none_runs).await;
     assert!(sandbox.worktree("app-1").exists(), "nobody asks for its removal any more");
+}
+
+#[tokio::test]
+async fn a_restore_sets_up_only_a_workspace_that_was_made_again() {
+    let text = "setup = ['echo setup >> \"$HOME/ran\"']\nteardown = ['echo teardown >> \"$HOME/ran\"']\n";
+    let sandbox = sandbox(text).await;
+    let ran = || std::fs::read_to_string(sandbox.path("home/ran")).unwrap_or_default();
+    spawn(&sandbox, &[], "true").await.ok();
+    // Nobody accepted what the file says by now; what was accepted for this session counts on.
+    write(&sandbox, "setup = ['echo other >> \"$HOME/ran\"']\n");
+    sandbox.ao(&["restore", "app-1"]).await.ok();
+    assert_eq!(ran(), "setup\n", "the workspace was there, and set up");
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    assert_eq!(ran(), "setup\nteardown\n");
+    sandbox.ao(&["restore", "app-1"]).await.ok();
+    assert_eq!(ran(), "setup\nteardown\nsetup\n");
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    assert_eq!(ran(), "setup\nteardown\nsetup\nteardown\n");
+}
+
+#[tokio::test]
+async fn the_time_of_the_setup_does_not_count_for_the_agent() {
+    let mut sandbox = sandbox("setup = ['while [ ! -f \"$HOME/go\" ]; do sleep 0.1; done']\n").await;
+    sandbox.env.insert("AO_READY_TIMEOUT_S".into(), "1".into());
+    let args = ["spawn", "--agent", "command", "--runtime", "pty", "--json", "--", "sleep", "600"];
+    let mut child = sandbox.command(&args).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let started = std::time::Instant::now();
+    while started.elapsed() < std::time::Duration::from_secs(4) {
+        assert!(child.try_wait().unwrap().is_none(), "it gave up during the setup");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(sandbox.show("app-1").await["step"], "setup");
+    std::fs::write(sandbox.path("home/go"), "").unwrap();
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[tokio::test]

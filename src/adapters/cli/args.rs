@@ -137,7 +137,7 @@ pub struct SpawnArgs {
     /// Return when the agent is ready, idle, over, or at once
     #[arg(long, value_enum, default_value_t, value_name = "STATE")]
     pub wait: WaitArg,
-    /// How long to wait, for example 90s or 5m [default: 60s for ready, once out of the line; else no limit]
+    /// How long to wait, for example 90s or 5m [default: 60s for ready, once out of the line and set up; else no limit]
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     pub timeout: Option<std::time::Duration>,
     /// Do not start a daemon when none runs

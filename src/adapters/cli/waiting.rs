@@ -14,6 +14,7 @@ use super::ui;
 use crate::adapters::http::wire::{MAX_WAIT_MS, TerminalText, WaitAnswer};
 use crate::app::wait::{WaitFor, WaitOutcome};
 use crate::domain::id::SessionId;
+use crate::domain::phase::Step;
 use crate::domain::status::Status;
 
 /// How long a daemon that answered before may be away: an upgrade, or a restart on a loaded machine. An agent goes on
@@ -34,8 +35,8 @@ pub(super) struct Wait {
 pub(super) enum Bound {
     /// So long in all.
     InAll(Duration),
-    /// So long once it does not wait in line any more.
-    OutOfLine(Duration),
+    /// So long while nothing holds it up: the line, and the setup of its project, take the time they take.
+    Unheld(Duration),
     /// Without limit.
     None,
 }
@@ -45,7 +46,7 @@ impl Bound {
     fn deadline(self) -> Option<Instant> {
         match self {
             // A time too far away to be told is no limit.
-            Self::InAll(bound) | Self::OutOfLine(bound) => Instant::now().checked_add(bound),
+            Self::InAll(bound) | Self::Unheld(bound) => Instant::now().checked_add(bound),
             Self::None => None,
         }
     }
@@ -68,21 +69,23 @@ impl PatientClient {
     /// only a daemon that was there is waited for, for at most [`PATIENCE`], and none is started.
     pub(super) async fn wait(&self, id: &SessionId, wait: Wait) -> Result<WaitAnswer, ClientError> {
         let mut deadline = wait.bound.deadline();
-        let mut status = None;
+        let mut known = None;
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let left_ms = left.map_or(MAX_WAIT_MS, |left| u64::try_from(left.as_millis()).unwrap_or(MAX_WAIT_MS));
             let path = |wait_ms: u64| format!("/sessions/{id}/wait?for={}&timeout_ms={wait_ms}", wait.state.as_str());
-            let answer: WaitAnswer = match status {
+            let answer: WaitAnswer = match known {
                 None => self.client.get(&path(0)).await?,
                 Some(_) => self.get(&path(left_ms.min(MAX_WAIT_MS)), deadline).await?,
             };
             if answer.outcome != WaitOutcome::TimedOut {
                 return Ok(answer);
             }
-            // Also when it left the line meanwhile: nobody knows how long ago.
-            let was_in_line = [status.replace(answer.session.status), status].contains(&Some(Status::Queued));
-            if was_in_line && matches!(wait.bound, Bound::OutOfLine(_)) {
+            let session = &answer.session;
+            let is_held = session.status == Status::Queued || session.step == Some(Step::Setup);
+            // Also when it went on meanwhile: nobody knows how long ago.
+            let was_held = known.replace(is_held).unwrap_or(false) || is_held;
+            if was_held && matches!(wait.bound, Bound::Unheld(_)) {
                 deadline = wait.bound.deadline();
             } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 // Not what was asked for counts, but what is left: a daemon that stops ends a wait early.

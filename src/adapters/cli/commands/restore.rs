@@ -80,7 +80,7 @@ async fn finish(
     if args.no_wait {
         return Ok(accepted.session.clone());
     }
-    let bound = args.timeout.map_or(Bound::OutOfLine(context.ready_timeout), Bound::InAll);
+    let bound = args.timeout.map_or(Bound::Unheld(context.ready_timeout), Bound::InAll);
     let shows_progress = context.stderr_is_terminal && !args.json;
     let patient = PatientClient::new(client.clone());
     let wait = Wait { state: WaitFor::Ready, bound };

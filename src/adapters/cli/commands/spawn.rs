@@ -78,7 +78,7 @@ fn wait_for(args: &SpawnArgs, context: &Context) -> Option<(WaitFor, Bound)> {
     let asked = args.timeout.map(Bound::InAll);
     match args.wait {
         WaitArg::None => None,
-        WaitArg::Ready => Some((WaitFor::Ready, asked.unwrap_or(Bound::OutOfLine(context.ready_timeout)))),
+        WaitArg::Ready => Some((WaitFor::Ready, asked.unwrap_or(Bound::Unheld(context.ready_timeout)))),
         WaitArg::Idle => Some((WaitFor::Idle, asked.unwrap_or(Bound::None))),
         WaitArg::Exit => Some((WaitFor::Exit, asked.unwrap_or(Bound::None))),
     }
