@@ -10,10 +10,13 @@
 //! | use cases | [`app`] | `ports`, `domain` |
 //! | the outside | [`adapters`] | outbound: `ports`, `domain`, `platform`; inbound also `app` |
 //! | the operating system | [`platform`] | `domain` |
+//!
+//! [`fault`] is for tests, and may be used everywhere.
 
 pub mod adapters;
 pub mod app;
 pub mod domain;
+pub mod fault;
 pub mod platform;
 pub mod ports;
 #[cfg(feature = "testing")]

@@ -8,6 +8,9 @@ mod daemon;
 mod doctor;
 #[path = "main/edge.rs"]
 mod edge;
+#[cfg(feature = "fault-points")]
+#[path = "main/fault.rs"]
+mod fault;
 #[path = "main/signals.rs"]
 mod signals;
 
@@ -16,15 +19,15 @@ use std::process::ExitCode;
 use ao::adapters::cli::args::{Cli, Command, LsArgs};
 use ao::adapters::cli::error::{self, CliError};
 use ao::adapters::cli::{self, hook};
-use ao::adapters::clock::SystemClock;
 use ao::adapters::runtime::{self, pty};
 use ao::domain::exit::Exit;
-use ao::ports::clock::Clock;
 use clap::Parser;
 
 use edge::Edge;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "fault-points")]
+    fault::arm();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // For some agents a hook's exit code 2 is a veto: a grammar that changed must not stop their tools.
@@ -92,7 +95,7 @@ fn is_hook_call() -> bool {
 
 /// A hook is never an error for the agent, whatever is wrong here.
 fn call_hook(data_dir: Option<std::path::PathBuf>, args: ao::adapters::cli::args::HookArgs) {
-    let at = SystemClock.now();
+    let at = compose::clock().now();
     // A configuration that cannot be read leaves the defaults.
     let Ok(edge) = Edge::with_config(data_dir.clone()).or_else(|_| Edge::read(data_dir)) else { return };
     let Some(session) = edge.var("AO_SESSION_ID").and_then(|id| id.parse().ok()) else { return };

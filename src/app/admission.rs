@@ -18,6 +18,7 @@ use crate::domain::change::{ChangeKind, NewChange};
 use crate::domain::id::SessionId;
 use crate::domain::phase::Phase;
 use crate::domain::session::Session;
+use crate::fault::{self, Point};
 use crate::ports::repo::Repository;
 use crate::ports::store::SessionFilter;
 
@@ -117,7 +118,9 @@ impl Application {
         // Every session that is put in line is an entry of the log, so its numbers grow with every ticket.
         let last = places.line.last().map_or(0, |(ticket, _)| *ticket);
         let ticket = self.shared.changes.last_seq().await?.max(last) + 1;
-        record(Admitted::Waits { ticket, ahead: places.line.len() }).await
+        let recorded = record(Admitted::Waits { ticket, ahead: places.line.len() }).await?;
+        fault::reach(Point::LineJoined)?;
+        Ok(recorded)
     }
 
     /// Begins with those whose turn it is and that nobody has begun with. Nothing happens when no place is free, nobody waits,
@@ -184,6 +187,7 @@ impl Application {
         if session.facts.restoring.is_none() {
             self.shared.workspace.preflight(&self.workspace_request(&session, &repository)).await?;
         }
+        fault::reach(Point::LineTurnTaken)?;
         Ok(Some(repository))
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::id::{ProjectId, SessionId};
 use crate::domain::phase::{EndReason, Phase};
 use crate::domain::preserved::PreservedWork;
 use crate::domain::session::Session;
+use crate::fault::{self, Point};
 use crate::ports::store::SessionFilter;
 use crate::ports::workspace::{OnWork, Removal, WorkspaceRef};
 
@@ -118,6 +119,7 @@ impl Application {
         } else {
             self.take_workspace_away(session, request.on_work).await
         };
+        let answer = answer.and_then(|removal| Ok(fault::reach(Point::CleanupWorkspaceRemoved).map(|()| removal)?));
         answered(answer, &session.spec.branch, item(CleanupAction::Fail, ""))
     }
 
@@ -162,6 +164,7 @@ impl Application {
                 } else {
                     self.shared.workspace.remove(&workspace, request.on_work).await
                 };
+                fault::reach(Point::CleanupStrayRemoved)?;
                 let item = CleanupItem {
                     session: stray.session,
                     workspace: stray.path,

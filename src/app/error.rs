@@ -1,5 +1,6 @@
 //! Why a use case was refused or failed, in a form both the command line and HTTP can show.
 
+use crate::fault::Injected;
 use crate::ports::agent::AgentError;
 use crate::ports::project_file::ProjectFileError;
 use crate::ports::repo::RepoError;
@@ -73,6 +74,12 @@ impl AppError {
     fn hint_opt(mut self, hint: Option<&str>) -> Self {
         self.hint = hint.map(str::to_owned);
         self
+    }
+}
+
+impl From<Injected> for AppError {
+    fn from(injected: Injected) -> Self {
+        Self::new(ErrorKind::Internal, "internal", injected.to_string())
     }
 }
 

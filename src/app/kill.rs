@@ -9,6 +9,7 @@ use super::writer::{Ended, Ending, unknown_session};
 use crate::domain::id::SessionId;
 use crate::domain::phase::{EndReason, Phase};
 use crate::domain::session::Session;
+use crate::fault::{self, Point};
 use crate::ports::runtime::Liveness;
 use crate::ports::workspace::{OnWork, Removal};
 
@@ -50,6 +51,7 @@ impl Application {
 
     async fn kill_now(&self, id: &SessionId, on_work: OnWork) -> Result<Killed, AppError> {
         self.shared.writer.request_kill(id, on_work == OnWork::Preserve).await?;
+        fault::reach(Point::KillRequested)?;
         self.shared.running.interrupt(id);
         let _exclusive = self.shared.running.exclusive(id).await;
         let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
@@ -71,15 +73,18 @@ impl Application {
     pub(super) async fn end_agent(&self, session: &Session) -> Result<WorkspaceFate, AppError> {
         let output_tail = self.output_tail(session).await;
         let mut exit = self.stop_terminal(session).await?;
+        fault::reach(Point::KillTerminalStopped)?;
         if exit.is_none()
             && let Some(Liveness::Dead(ended)) = self.probe_one(session, &self.terminal_key(&session.id)).await
         {
             exit = Some(ended);
         }
         let workspace = self.settle_workspace(session, on_work_of_kill(session)).await?;
+        fault::reach(Point::KillWorkspaceSettled)?;
         let ending = Ending { reason: EndReason::Killed, exit, output_tail };
         self.shared.writer.end(&session.id, &ending).await?;
         tracing::info!(session = %session.id, "killed");
+        fault::reach(Point::KillEndRecorded)?;
         Ok(workspace)
     }
 

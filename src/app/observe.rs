@@ -4,6 +4,7 @@ use super::Application;
 use super::error::{AppError, ErrorKind};
 use super::writer::unknown_session;
 use crate::domain::report::HookReport;
+use crate::fault::{self, Point};
 use crate::ports::spool::Spooled;
 
 impl Application {
@@ -44,6 +45,7 @@ impl Application {
             }
             for spooled in batch {
                 self.take_spooled(&spooled).await?;
+                fault::reach(Point::SpoolTaken)?;
                 self.shared.spool.remove(&spooled.name).await?;
             }
         }

@@ -7,15 +7,17 @@ use std::time::Duration;
 use super::Application;
 use super::error::{AppError, ErrorKind, WORKSPACE_BUSY};
 use super::running::Exclusive;
+use super::teardown::removal_note;
 use super::writer::Ended;
 use crate::domain::exit::Exit;
 use crate::domain::id::SessionId;
-use crate::domain::phase::{Phase, Step};
+use crate::domain::phase::{EndReason, Phase, Step};
 use crate::domain::session::{Restoring, Session};
+use crate::fault::{self, Point};
 use crate::ports::agent::{AgentCommand, LaunchPlan, LaunchRequest};
 use crate::ports::repo::Repository;
 use crate::ports::runtime::{Liveness, RuntimeError, TerminalKey, TerminalSize, TerminalSpec};
-use crate::ports::workspace::OnWork;
+use crate::ports::workspace::{OnWork, Removal};
 
 /// How often a starting agent is looked at. Its reports wake the watch at once; only its death has to be looked for.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
@@ -68,13 +70,18 @@ impl Application {
     }
 
     async fn build(&self, id: &SessionId, repository: &Repository) -> Result<(), StepFailure> {
+        fault::reach(Point::SpawnRecorded)?;
         let session = self.shared.writer.advance(id, Step::Workspace).await?;
+        fault::reach(Point::SpawnWorkspaceRecorded)?;
         self.make_workspace(&session, repository).await?;
         let session = self.shared.writer.advance(id, Step::Setup).await?;
+        fault::reach(Point::SpawnSetupRecorded)?;
         self.set_up(&session, repository).await?;
         let session = self.shared.writer.advance(id, Step::Prepared).await?;
+        fault::reach(Point::SpawnPreparedRecorded)?;
         let plan = self.prepare_agent(&session, repository).await?;
         self.shared.writer.advance(id, Step::Launched).await?;
+        fault::reach(Point::SpawnLaunchedRecorded)?;
         self.launch(&session, plan.command).await
     }
 
@@ -85,12 +92,14 @@ impl Application {
             self.create_workspace(session, repository).await?;
         }
         self.shared.messenger.open(&session.spec.workspace).await?;
+        fault::reach(Point::SpawnInboxMade)?;
         Ok(())
     }
 
     async fn create_workspace(&self, session: &Session, repository: &Repository) -> Result<(), AppError> {
         let request = self.workspace_request(session, repository);
         let checkout = self.shared.workspace.create(&request).await?;
+        fault::reach(Point::SpawnWorkspaceMade)?;
         self.shared
             .writer
             .change(&session.id, |session, _| {
@@ -106,9 +115,11 @@ impl Application {
     }
 
     async fn prepare_agent(&self, session: &Session, repository: &Repository) -> Result<LaunchPlan, AppError> {
+        let session_dir = self.shared.session_dirs.make(&session.id).await?;
+        fault::reach(Point::SpawnSessionDirMade)?;
         let request = LaunchRequest {
             session: session.id.clone(),
-            session_dir: self.shared.session_dirs.make(&session.id).await?,
+            session_dir,
             workspace: session.spec.workspace.clone(),
             repository: repository.path.clone(),
             prompt: session.spec.prompt.clone(),
@@ -128,6 +139,7 @@ impl Application {
             let note = format!("restored: {} knows no conversations, so it began its task again", agent.kind());
             self.shared.writer.note(&session.id, &note).await?;
         }
+        fault::reach(Point::SpawnAgentPrepared)?;
         self.shared
             .writer
             .change(&session.id, |session, _| {
@@ -159,9 +171,12 @@ impl Application {
             },
             error => error.into(),
         })?;
+        fault::reach(Point::SpawnTerminalMade)?;
         self.shared.writer.saw_process(&session.id, process).await?;
         self.note_remarks(session).await?;
+        fault::reach(Point::SpawnProcessRecorded)?;
         let watched = self.watch_start(session, &spec.key).await;
+        fault::reach(Point::SpawnWatched)?;
         match watched {
             Some(exit) if session.spec.agent_reports || !exit.is_success() => {
                 Err(self.died_at_once(session, exit).await)
@@ -220,16 +235,20 @@ impl Application {
             ended.output_tail = self.output_tail(&session).await;
         }
         let session = self.shared.writer.spawn_failed(id, cause, &ended).await?;
+        fault::reach(Point::UndoCauseRecorded)?;
         self.end_setup(&session).await?;
         let exit = self.stop_terminal(&session).await?;
+        fault::reach(Point::UndoTerminalStopped)?;
         ended.exit = ended.exit.or(exit);
         if let Some(before) = &session.facts.restoring {
             return self.undo_restore(&session, before).await;
         }
         self.undo_workspace(&session, on_work_of_undo(&session)).await?;
+        fault::reach(Point::UndoWorkspaceSettled)?;
         if let Err(error) = self.shared.session_dirs.remove(id).await {
             self.shared.writer.note(id, &error.to_string()).await?;
         }
+        fault::reach(Point::UndoSessionDirRemoved)?;
         self.shared.writer.undone(id, &ended).await?;
         Ok(())
     }
@@ -237,24 +256,35 @@ impl Application {
     /// Takes back what a restore built: the workspace, if it had been gone. What was put back into it is saved again. Killed in
     /// the middle of it, the session is over as it was, and its workspace goes as with the kill of any that is over.
     async fn undo_restore(&self, session: &Session, before: &Restoring) -> Result<(), AppError> {
-        if !before.had_workspace {
-            self.undo_workspace(session, OnWork::Preserve).await?;
+        let left = if !before.had_workspace {
+            self.undo_workspace(session, OnWork::Preserve).await?
         } else if session.facts.kill_requested_at.is_some() {
-            self.undo_workspace(session, on_work_of_kill(session)).await?;
+            self.undo_workspace(session, on_work_of_kill(session)).await?
+        } else {
+            None
+        };
+        fault::reach(Point::RestoreWorkspaceUndone)?;
+        if matches!(before.reason, EndReason::SpawnFailed { .. }) {
+            // A failed spawn has no directory.
+            self.shared.session_dirs.remove(&session.id).await?;
         }
-        self.shared.writer.restore_undone(&session.id).await?;
+        self.shared.writer.restore_undone(&session.id, left.as_deref()).await?;
+        fault::reach(Point::RestoreUndone)?;
         Ok(())
     }
 
-    /// The agent is gone, which is what a person must be able to rely on; what else fails is said, and a kill tries again.
-    async fn undo_workspace(&self, session: &Session, on_work: OnWork) -> Result<(), AppError> {
+    /// The agent is gone, which is what a person must be able to rely on; what else fails is said, and a kill tries again. Gives
+    /// what is on record about a workspace that is left.
+    async fn undo_workspace(&self, session: &Session, on_work: OnWork) -> Result<Option<String>, AppError> {
         match self.take_workspace_away(session, on_work).await {
             Err(error) if error.code == WORKSPACE_BUSY => Err(error),
             Err(error) => {
                 let note = format!("its workspace could not be removed: {}", error.full());
-                self.shared.writer.note(&session.id, &note).await.map(drop)
+                self.shared.writer.note(&session.id, &note).await?;
+                Ok(Some(note))
             }
-            Ok(_) => Ok(()),
+            Ok(removal @ Removal::Kept { .. }) => Ok(removal_note(session, &removal)),
+            Ok(_) => Ok(None),
         }
     }
 

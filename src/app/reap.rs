@@ -10,6 +10,7 @@ use crate::domain::exit::Exit;
 use crate::domain::id::RuntimeKind;
 use crate::domain::phase::{EndReason, Phase};
 use crate::domain::session::Session;
+use crate::fault::{self, Point};
 use crate::ports::runtime::{Liveness, TerminalKey};
 use crate::ports::store::SessionFilter;
 
@@ -67,9 +68,11 @@ impl Application {
         if let Err(error) = self.stop_terminal(session).await {
             tracing::warn!(session = %session.id, %error, "what is left of an ended agent's terminal could not be removed");
         }
+        fault::reach(Point::ReapTerminalStopped)?;
         let reason = if exit == Exit::Unknown { EndReason::Lost } else { EndReason::Exited(exit) };
         tracing::info!(session = %session.id, %reason, "ended");
         self.shared.writer.end(&session.id, &Ending { reason, exit: Some(exit), output_tail }).await?;
+        fault::reach(Point::ReapEndRecorded)?;
         Ok(())
     }
 }

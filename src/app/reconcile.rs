@@ -10,6 +10,7 @@ use super::writer::Ended;
 use crate::domain::exit::Exit;
 use crate::domain::phase::{Phase, Step};
 use crate::domain::session::Session;
+use crate::fault::{self, Point};
 use crate::ports::runtime::Liveness;
 use crate::ports::store::SessionFilter;
 
@@ -112,6 +113,7 @@ impl Application {
         match self.probe_one(session, &self.terminal_key(&session.id)).await {
             Some(Liveness::Alive(process)) => {
                 self.shared.writer.saw_process(&session.id, process).await?;
+                fault::reach(Point::SettleProcessRecorded)?;
                 self.go_live(&session.id).await?;
                 tracing::info!(session = %session.id, pid = process.pid, "adopted");
                 Ok(())

@@ -10,6 +10,7 @@ use crate::domain::exit::Exit;
 use crate::domain::id::SessionId;
 use crate::domain::phase::{EndReason, Phase};
 use crate::domain::session::Session;
+use crate::fault::{self, Point};
 use crate::ports::repo::Repository;
 use crate::ports::store::SessionFilter;
 use crate::ports::workspace::{OnWork, Removal, ReopenRequest};
@@ -63,6 +64,7 @@ impl Application {
         let session = self
             .admit(may_wait, async move |admitted| self.shared.writer.begin_restore(id, had_workspace, admitted).await)
             .await?;
+        fault::reach(Point::RestoreBegun)?;
         let ticket = session.facts.queue_ticket;
         tracing::info!(session = %id, ticket, "restoring");
         if ticket.is_none() {
@@ -98,6 +100,7 @@ impl Application {
             preserved: session.facts.preserved.clone(),
         };
         let reopened = self.shared.workspace.reopen(&request).await?;
+        fault::reach(Point::RestoreWorkspaceReopened)?;
         for note in &reopened.notes {
             self.shared.writer.note(&session.id, note).await?;
         }

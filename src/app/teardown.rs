@@ -9,6 +9,7 @@ use crate::domain::exit::Exit;
 use crate::domain::phase::{Phase, Step};
 use crate::domain::preserved::PreservedWork;
 use crate::domain::session::Session;
+use crate::fault::{self, Point};
 use crate::ports::repo::RepoError;
 use crate::ports::workspace::{OnWork, Removal, WorkspaceRef};
 
@@ -56,6 +57,7 @@ impl Application {
         let workspace = self.workspace_ref(session).await?;
         self.tear_down(session, &workspace, on_work).await?;
         let removal = self.shared.workspace.remove(&workspace, on_work).await?;
+        fault::reach(Point::TeardownWorkspaceRemoved)?;
         self.record_removal(session, &removal).await?;
         Ok(removal)
     }
@@ -85,7 +87,7 @@ impl Application {
     }
 
     async fn record_removal(&self, session: &Session, removal: &Removal) -> Result<(), AppError> {
-        let note = note(session, removal);
+        let note = removal_note(session, removal);
         self.shared
             .writer
             .change(&session.id, |session, _| {
@@ -112,7 +114,7 @@ fn saved(removal: &Removal) -> Option<&PreservedWork> {
 }
 
 /// What a person should know of a removal.
-fn note(session: &Session, removal: &Removal) -> Option<String> {
+pub(super) fn removal_note(session: &Session, removal: &Removal) -> Option<String> {
     match removal {
         Removal::Kept { reason } => {
             Some(format!("the workspace {} was kept: {reason}", session.spec.workspace.display()))

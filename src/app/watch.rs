@@ -12,6 +12,7 @@ use super::error::AppError;
 use crate::domain::id::SessionId;
 use crate::domain::phase::Phase;
 use crate::domain::session::Session;
+use crate::fault::{self, Point};
 use crate::ports::runtime::Liveness;
 
 /// The live sessions whose ends are waited for, each by a task of its own. Taking one out ends its task.
@@ -52,6 +53,7 @@ impl Application {
     /// Records that the agent was seen running, and watches it from now on.
     pub(super) async fn go_live(&self, id: &SessionId) -> Result<(), AppError> {
         let session = self.shared.writer.go_live(id).await?;
+        fault::reach(Point::SpawnLive)?;
         self.watch(&session);
         Ok(())
     }

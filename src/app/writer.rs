@@ -169,8 +169,8 @@ impl LifecycleWriter {
         .await
     }
 
-    /// Records that a failed restore was undone: the session is what it was before.
-    pub(super) async fn restore_undone(&self, id: &SessionId) -> Result<Session, AppError> {
+    /// Records that a failed restore was undone: the session is what it was before, with a note of what is left all the same.
+    pub(super) async fn restore_undone(&self, id: &SessionId, left: Option<&str>) -> Result<Session, AppError> {
         self.change(id, |session, _| {
             let Some(before) = session.facts.restoring.take() else { return Ok(Vec::new()) };
             let cause = session.facts.spawn_failure.take().unwrap_or_else(cut_off);
@@ -178,6 +178,8 @@ impl LifecycleWriter {
             // Work that was put back and saved once more is where it is now.
             let preserved = session.facts.preserved.take();
             session.facts = Facts { preserved, ..before.facts };
+            let notes = &mut session.facts.notes;
+            notes.extend(left.filter(|left| !notes.iter().any(|note| note == left)).map(str::to_owned));
             Ok(vec![NewChange::new(ChangeKind::SessionRestoreFailed, json!({ "cause": cause }))])
         })
         .await

@@ -9,7 +9,6 @@ use ao::adapters::agent::claude_code::{ClaudeCode, ClaudeCodeSettings, NESTED_SE
 use ao::adapters::agent::command::{CommandAgent, CommandAgentSettings, CommandLine};
 use ao::adapters::cli::config::AgentConfig;
 use ao::adapters::cli::error::CliError;
-use ao::adapters::clock::SystemClock;
 use ao::adapters::messenger::InboxMessenger;
 use ao::adapters::project_file::AoToml;
 use ao::adapters::repo::GixRepoResolver;
@@ -24,6 +23,7 @@ use ao::adapters::workspace::{GitSettings, GitWorkspace};
 use ao::app::{Application, Ports, Settings};
 use ao::domain::id::AgentKind;
 use ao::ports::agent::Agent;
+use ao::ports::clock::Clock;
 use ao::ports::runtime::{Confinement, Runtime};
 
 use crate::edge::Edge;
@@ -49,7 +49,7 @@ pub(crate) fn application(
     store: Arc<SqliteStore>,
     confinement: Option<Confinement>,
 ) -> Result<Application, CliError> {
-    let clock = Arc::new(SystemClock);
+    let clock = clock();
     let ports = Ports {
         projects: store.clone(),
         sessions: store.clone(),
@@ -84,6 +84,14 @@ pub(crate) fn application(
         stop_grace: STOP_GRACE,
     };
     Ok(Application::new(ports, settings))
+}
+
+/// The system's clock; in tests of faults one that steps.
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    #[cfg(feature = "fault-points")]
+    return Arc::new(crate::fault::SteppingClock::from_environment());
+    #[cfg(not(feature = "fault-points"))]
+    Arc::new(ao::adapters::clock::SystemClock)
 }
 
 /// Where reports wait for a daemon.

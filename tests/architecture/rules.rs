@@ -10,6 +10,8 @@ pub(crate) enum Layer {
     App,
     Platform,
     Testing,
+    /// `src/fault.rs`: everybody may use it, and it uses nothing of ours.
+    Fault,
     /// `src/adapters/mod.rs` and `src/lib.rs`: they declare modules.
     Declarations,
     Outbound(String),
@@ -83,6 +85,7 @@ impl Layer {
         Some(match parts.as_slice() {
             ["main.rs"] | ["main", ..] => Self::Main,
             ["lib.rs"] | ["adapters", "mod.rs"] => Self::Declarations,
+            ["fault.rs"] => Self::Fault,
             ["domain", ..] => Self::Domain,
             ["ports", ..] => Self::Ports,
             ["app", ..] => Self::App,
@@ -114,6 +117,7 @@ impl Layer {
                 ["app", "ports", "domain", "platform"].contains(&layer)
                     || layer == "adapters" && ["http", "cli"].map(Some).contains(&folder)
             }
+            Self::Fault => false,
             Self::Main => true,
         }
     }

@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::launch::{self, Claim, LaunchSpec};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
+use crate::fault::{self, Point};
 use crate::platform::process;
 use crate::platform::tree::{self, Family};
 
@@ -45,6 +46,7 @@ pub fn run(session_dir: &Path, ready: impl AsyncFnOnce(&LaunchSpec) -> io::Resul
             }
         };
         let agent = started(session_dir, &mut child, me).await?;
+        fault::reach(Point::LaunchStartRecorded)?;
         let exit = loop {
             tokio::select! {
                 status = child.wait() => break if is_terminal_gone() { Exit::Unknown } else { known_exit(status) },
@@ -57,7 +59,9 @@ pub fn run(session_dir: &Path, ready: impl AsyncFnOnce(&LaunchSpec) -> io::Resul
             }
         };
         end_rest(session_dir, &spec, agent, me).await;
+        fault::reach(Point::LaunchRestEnded)?;
         launch::record_exit(session_dir, exit)?;
+        fault::reach(Point::LaunchEndRecorded)?;
         Ok(exit)
     })
 }
@@ -78,6 +82,7 @@ pub(super) fn take(session_dir: &Path) -> io::Result<(LaunchSpec, ProcessIdentit
     if !launch::claim(session_dir, &Claim::Supervisor(me))? {
         return Err(io::Error::other("this launch already ran or was called off; it never runs again"));
     }
+    fault::reach(Point::LaunchClaimed)?;
     match environment {
         Some(environment) => spec.env = environment,
         None => return Err(cannot_take(session_dir, "its environment is not on record")?),
@@ -85,6 +90,7 @@ pub(super) fn take(session_dir: &Path) -> io::Result<(LaunchSpec, ProcessIdentit
     if let Err(error) = spec.forget_environment(session_dir) {
         return Err(cannot_take(session_dir, &format!("its environment cannot be removed from the disk: {error}"))?);
     }
+    fault::reach(Point::LaunchEnvironmentRemoved)?;
     Ok((spec, me))
 }
 
@@ -165,6 +171,7 @@ impl Agent {
 /// Records the start. An agent that could not be recorded is ended: nobody would know of it.
 pub(super) async fn started(session_dir: &Path, child: &mut Child, me: ProcessIdentity) -> io::Result<Agent> {
     let recorded = identify(child).and_then(|agent| {
+        fault::reach(Point::LaunchAgentStarted)?;
         launch::record_start(session_dir, agent.process, me)?;
         Ok(agent)
     });

@@ -17,6 +17,7 @@ use super::put_back::put_back;
 use super::remove::{look, take_away};
 use super::{GitWorkspace, Turn, blocking, branch};
 use crate::domain::id::SessionId;
+use crate::fault::{self, Point};
 use crate::ports::repo::Repository;
 use crate::ports::workspace::WorkspaceError;
 
@@ -67,13 +68,17 @@ impl Site<'_> {
         turn: &Turn,
     ) -> Result<Vec<String>, String> {
         let mut notes = Vec::new();
+        fault::reach(Point::WorkspaceBranchMade)?;
         let entry = self.add(git, target, &mut notes, turn).await?;
         if let Some(work) = work {
             notes.extend(put_back(&git.git, &entry, self.path, work, turn).await?);
+            fault::reach(Point::WorkspaceWorkPutBack)?;
         }
         entry.mark_owned(self.session).map_err(|error| format!("cannot mark the worktree as ao's: {error}"))?;
+        fault::reach(Point::WorkspaceMarked)?;
         let unlock = git.git.at(&self.repository.path).args(["worktree", "unlock", "--"]).arg(self.path);
         unlock.change().await.map_err(|error| error.complaint())?;
+        fault::reach(Point::WorkspaceUnlocked)?;
         notes.extend(self.particulars(git).await);
         Ok(notes)
     }
@@ -94,6 +99,7 @@ impl Site<'_> {
             Target::Commit(commit) => call.args(["--detach", "--"]).arg(self.path).arg(commit),
         };
         let added = call.timeout(git.git.settings().checkout_timeout).change_to_the_end(Arc::clone(turn)).await;
+        fault::reach(Point::WorkspaceCheckedOut)?;
         let entry = self.look().await.map_err(|error| error.to_string())?;
         let Some(entry) = entry.filter(|entry| entry.ownership(self.session) == Ownership::HalfMade) else {
             return Err(

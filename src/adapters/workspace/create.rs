@@ -13,6 +13,7 @@ use super::entry::Ownership;
 use super::preserve::Store;
 use super::remove::{is_there, not_ours, take_away};
 use super::{GitWorkspace, base, blocking, branch, exclude, failed};
+use crate::fault::{self, Point};
 use crate::ports::workspace::{Checkout, WorkspaceError, WorkspaceRequest};
 
 fn site(request: &WorkspaceRequest) -> Site<'_> {
@@ -32,6 +33,7 @@ pub(super) async fn create(git: &GitWorkspace, request: &WorkspaceRequest) -> Re
     check(git, request).await?;
     let repository = &request.repository;
     exclude::ensure_in(repository).await.map_err(fault)?;
+    fault::reach(Point::WorkspaceExcluded).map_err(|injected| fault(injected.into()))?;
     let base = base::find(&git.git, &git.fetches, repository, request.base.as_deref(), request.fetch_timeout).await?;
     let turn = git.turn(repository).await;
     clear_the_place(request).await?;

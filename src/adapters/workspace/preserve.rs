@@ -15,6 +15,7 @@ use super::keep;
 use super::snapshot::{Camera, Snapshot};
 use crate::domain::id::SessionId;
 use crate::domain::preserved::PreservedWork;
+use crate::fault::{self, Injected, Point};
 use crate::ports::repo::Repository;
 
 /// Who the commits are by.
@@ -57,6 +58,12 @@ pub(super) enum Unsaved {
     Failed(GitError),
     /// It never stood still.
     Changing,
+}
+
+impl From<Injected> for Unsaved {
+    fn from(injected: Injected) -> Self {
+        Self::Failed(GitError::Unusable(injected.into()))
+    }
 }
 
 impl From<GitError> for Unsaved {
@@ -119,6 +126,7 @@ impl Store<'_> {
         let earlier = self.not_put_back(entry).await?;
         let camera = Camera::new(self.git, entry, checkout).await?;
         let mut seen = camera.take().await?;
+        fault::reach(Point::WorkspaceWorkSeen)?;
         for _ in 0..ATTEMPTS {
             let unfaithful = camera.first_unfaithful(&seen).await?;
             let mut now = camera.take().await?;
@@ -129,6 +137,7 @@ impl Store<'_> {
                     return Err(Unsaved::Keep(cause));
                 }
                 let work = self.record(entry, &seen, earlier.as_deref(), turn).await?;
+                fault::reach(Point::WorkspaceWorkSaved)?;
                 now = camera.take().await?;
                 if now == seen {
                     return Ok(work);

@@ -8,6 +8,7 @@ use super::entry::Entry;
 use super::git::{Git, GitError};
 use super::preserve::Saved;
 use super::snapshot::Camera;
+use crate::fault::{self, Point};
 
 /// The git command that writes the files; `remove` and `reopen` let one finish whose ao was killed.
 pub(super) const READ_TREE: &str = "read-tree";
@@ -32,6 +33,7 @@ pub(super) async fn put_back(
         .change_to_the_end(Arc::clone(turn))
         .await
         .map_err(failed)?;
+    fault::reach(Point::WorkspaceFilesPutBack)?;
     call().args([READ_TREE, &wanted.index]).change_to_the_end(Arc::clone(turn)).await.map_err(failed)?;
     // Only to spare the next status the reading of all files; it complains of those that differ.
     call().args(["update-index", "-q", "--refresh"]).output().await.map_err(failed)?;

@@ -29,6 +29,7 @@ use super::put_back::READ_TREE;
 use super::{GitWorkspace, blocking, branch, failed, git, tree};
 use crate::domain::id::SessionId;
 use crate::domain::preserved::PreservedWork;
+use crate::fault::{self, Point};
 use crate::platform::process;
 use crate::ports::repo::Repository;
 use crate::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef};
@@ -65,6 +66,7 @@ pub(super) async fn remove(
         if let Err(error) = settled {
             return Ok(kept(&format!("its work cannot be saved: {error}")));
         }
+        fault::reach(Point::WorkspaceWorkSettled).map_err(|injected| fault(injected.into()))?;
         let (entry, checkout) = (entry.clone(), path.clone());
         let done = blocking(move || take_away(&entry, &checkout)).await;
         done.map_err(|error| fault(format!("cannot delete {}: {error}", path.display())))?;
@@ -72,11 +74,13 @@ pub(super) async fn remove(
         let _turn = git.turn(repository).await;
         entry::sweep_empty(&repository.common_dir, path);
     }
+    fault::reach(Point::WorkspaceEntryRemoved).map_err(|injected| fault(injected.into()))?;
     let base = workspace.base_commit.as_deref();
     let turn = git.turn(repository).await;
     let branch_deleted = branch::delete_if_empty(&git.git, repository, &workspace.branch, session, base, turn)
         .await
         .map_err(|error| failed("remove", &error))?;
+    fault::reach(Point::WorkspaceBranchSettled).map_err(|injected| fault(injected.into()))?;
     let preserved = store.held().await.map_err(|error| failed("remove", &error))?;
     Ok(gone(found.there, branch_deleted, preserved))
 }
@@ -260,10 +264,13 @@ pub(super) fn check_link(entry: &Entry, path: &Path) -> Result<(), WorkspaceErro
 /// Takes away the directory, then the entry. Can be repeated from any point on.
 pub(super) fn take_away(entry: &Entry, checkout: &Path) -> io::Result<()> {
     entry.mark_removing()?;
+    fault::reach(Point::WorkspaceRemovingMarked)?;
     tree::delete(checkout)?;
+    fault::reach(Point::WorkspaceDirectoryDeleted)?;
     let admin = &entry.admin;
     // Without `gitdir` every git overlooks the entry.
     crate::platform::file::remove_if_there(&admin.join("gitdir"))?;
+    fault::reach(Point::WorkspaceEntryHidden)?;
     let marks = ["ao-removing", "locked", "ao-session"];
     for item in std::fs::read_dir(admin)? {
         let item = item?;

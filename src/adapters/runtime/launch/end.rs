@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Claim, LaunchSpec, record, settle};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
+use crate::fault::{self, Point};
 use crate::platform::process;
 use crate::platform::tree::{Family, Pause};
 
@@ -46,6 +47,7 @@ pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit
     }
     family.roots.extend(agent);
     family.end(agent, grace).await?;
+    fault::reach(Point::LaunchAgentStopped)?;
     if let Some(supervisor) = supervisor {
         dismiss(supervisor).await?;
     }

@@ -42,6 +42,7 @@ pub use self::record::{
 pub(crate) use self::record::{record_exit, record_failure, record_start};
 pub use self::start::{StartError, await_start};
 use crate::domain::session::ProcessIdentity;
+use crate::fault::{self, Point};
 use crate::platform::cgroup::Group;
 use crate::platform::tree::Family;
 use crate::platform::{file, process};
@@ -157,12 +158,14 @@ impl LaunchSpec {
         discard(session_dir)?;
         file::create_private_dir(&directory(session_dir))?;
         record::write(session_dir, "launch.json", self)?;
+        fault::reach(Point::LaunchWritten)?;
         // Second: from now on whoever finds the launch abandoned finds the environment too, and removes it.
         record::write(
             session_dir,
             &self.environment_file(),
             &Environment { version: FORMAT_VERSION, env: self.env.clone() },
-        )
+        )?;
+        Ok(fault::reach(Point::LaunchEnvironmentWritten)?)
     }
 
     /// The launch on record, without its environment; `None` when there is none.

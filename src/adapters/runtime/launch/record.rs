@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{FORMAT_VERSION, LaunchSpec, directory};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
+use crate::fault::{self, Point};
 use crate::platform::{file, process};
 use crate::ports::runtime::Liveness;
 
@@ -100,6 +101,7 @@ pub fn call_off(session_dir: &Path) -> io::Result<bool> {
     let is_called_off = claimed(session_dir)?.is_none() && claim(session_dir, &Claim::CalledOff)?
         || claimed(session_dir)? == Some(Claim::CalledOff);
     if is_called_off {
+        fault::reach(Point::LaunchCalledOff)?;
         spec.forget_environment(session_dir)?;
     }
     Ok(is_called_off)

@@ -8,6 +8,7 @@ use super::shown::{Shown, trimmed};
 use super::{Multiplexed, end};
 use crate::adapters::runtime::launch::{self, LaunchSpec, StartError};
 use crate::domain::session::ProcessIdentity;
+use crate::fault::{self, Point};
 use crate::platform::file;
 use crate::ports::runtime::{Liveness, RuntimeError, TerminalKey, TerminalSpec};
 
@@ -65,6 +66,7 @@ async fn make<M: Multiplexer>(
     written.map_err(|error| format!("{}: {error}", session_dir.display()))?;
     make_directory(server.directory())?;
     multiplexer.prepare(program, server, spec)?;
+    fault::reach(Point::MultiplexerFilesWritten)?;
     start(multiplexer, program, server, spec).await
 }
 
@@ -82,6 +84,7 @@ async fn start<M: Multiplexer>(
     let mut attempt = 1;
     loop {
         let begun = multiplexer.start(program, server, spec).await;
+        fault::reach(Point::MultiplexerServerStarted)?;
         let waited = match &begun {
             Ok(()) => launch::await_start(&spec.key.session_dir, START_BOUND)
                 .await

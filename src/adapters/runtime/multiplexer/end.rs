@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::server::Server;
 use crate::domain::session::ProcessIdentity;
+use crate::fault::{self, Point};
 use crate::platform::process;
 use crate::platform::tree::{self, Pause};
 
@@ -26,6 +27,7 @@ pub(super) async fn end(server: &impl Server) -> io::Result<()> {
             kill(server).await?;
         }
     }
+    fault::reach(Point::MultiplexerServerEnded)?;
     remove(server.directory())
 }
 

@@ -8,6 +8,7 @@ use super::end;
 use super::server::Server;
 use super::shown::Shown;
 use crate::adapters::runtime::launch;
+use crate::fault::{self, Point};
 
 /// How long the farewell may take: the pane stays for as long.
 const FAREWELL_BOUND: Duration = Duration::from_secs(5);
@@ -27,11 +28,13 @@ pub(in crate::adapters::runtime) fn farewell(session_dir: &Path, server: &impl S
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let kept = tokio::time::timeout(FAREWELL_BOUND, keep(session_dir, server)).await.unwrap_or(Ok(()));
+        fault::reach(Point::MultiplexerScreenKept)?;
         // It ends this process's terminal with itself, which the supervisor's signal handling survives. A server that is
         // gone already is what is wanted.
         server.ask_to_end().await;
         kept
     })?;
+    fault::reach(Point::MultiplexerFarewell)?;
     end::remove(server.directory())
 }
 

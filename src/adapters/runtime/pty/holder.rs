@@ -32,6 +32,7 @@ use crate::adapters::runtime::launch::{self, LaunchSpec};
 use crate::adapters::runtime::{cut_to_last_bytes, supervisor};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
+use crate::fault::{self, Point};
 use crate::platform::bounded_log::LogWriter;
 use crate::platform::tree::Family;
 use crate::platform::{detached, file};
@@ -119,6 +120,7 @@ impl<'a> Holder<'a> {
         let (ended, ended_seen) = watch::channel(None);
         let hub = Hub { commands: commands_in, keys: keys.clone(), ended: ended_seen };
         let server = server::Server::listen(socket, hub)?;
+        fault::reach(Point::PtyListening)?;
         let scrollback = scrollback(scrollback_bytes).create(&launch::directory(session_dir))?;
 
         let (pty, pts) = pty_process::open().map_err(io::Error::other)?;
@@ -127,6 +129,7 @@ impl<'a> Holder<'a> {
         let terminal = std::os::fd::AsFd::as_fd(&pty).try_clone_to_owned()?;
         let mut child = launch::start(session_dir, &spec, || start_agent(&spec, pts))?;
         let agent = supervisor::started(session_dir, &mut child, me).await?;
+        fault::reach(Point::LaunchStartRecorded)?;
         let (output, input) = pty.into_split();
         let keyboard = tokio::spawn(type_keys(input, typed));
         let screen = Screen::new(spec.size);
@@ -149,10 +152,13 @@ impl<'a> Holder<'a> {
         };
         channels.keyboard.abort();
         supervisor::end_rest(self.session_dir, &self.spec, self.agent, self.me).await;
+        fault::reach(Point::LaunchRestEnded)?;
         self.drain(&mut chunk).await;
         self.keep_last_screen();
+        fault::reach(Point::PtyScreenKept)?;
         let exit = supervisor::known_exit(status);
         let recorded = launch::record_exit(self.session_dir, exit);
+        fault::reach(Point::LaunchEndRecorded)?;
         // Removed before anybody is told: whoever was told finds nothing left.
         let removed = file::remove_if_there(self.socket);
         drop(self.followers);

@@ -41,6 +41,7 @@ use super::launch::{self, LaunchSpec};
 use crate::domain::exit::Exit;
 use crate::domain::id::{RuntimeKind, SessionId};
 use crate::domain::session::ProcessIdentity;
+use crate::fault::{self, Point};
 use crate::platform::detached::Detached;
 use crate::platform::{file, socket};
 use crate::ports::runtime::{Liveness, Runtime, RuntimeError, TerminalKey, TerminalSpec};
@@ -118,6 +119,7 @@ impl PtyRuntime {
         let directory = launch::directory(&session_dir);
         file::write_atomically(&directory.join(SOCKET_FILE), socket.as_os_str().as_bytes(), 0o600)?;
         let mut holder = self.start_holder(spec, &session_dir, &socket)?;
+        fault::reach(Point::PtyHolderStarted)?;
         tokio::select! {
             started = launch::await_start(&session_dir, START_BOUND) => match started {
                 Err(launch::StartError::Abandoned) => Self::after_holder(&session_dir, holder.await).await,
@@ -229,6 +231,12 @@ struct Trouble(String);
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         Self(error.to_string())
+    }
+}
+
+impl From<fault::Injected> for Trouble {
+    fn from(injected: fault::Injected) -> Self {
+        Self(injected.into())
     }
 }
 

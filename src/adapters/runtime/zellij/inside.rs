@@ -12,6 +12,7 @@ use super::server::PANE;
 use super::wire::Server;
 use crate::adapters::runtime::launch::{self, LaunchSpec};
 use crate::adapters::runtime::multiplexer;
+use crate::fault::{self, Point};
 use crate::platform::file;
 use crate::ports::runtime::TerminalSize;
 
@@ -63,7 +64,7 @@ pub(in crate::adapters::runtime) async fn arrive(session_dir: &Path, spec: &Laun
     resized.await.map_err(|cause| io::Error::other(format!("zellij: {cause}")))?;
     // A size that zellij does not grant (too small to draw) is no reason to refuse the agent.
     let _ = tokio::time::timeout(SIZE_BOUND, until_terminal_is(spec.size)).await;
-    Ok(())
+    Ok(fault::reach(Point::ZellijPaneSeen)?)
 }
 
 async fn see_pane(socket: &Path) -> Result<Server, String> {

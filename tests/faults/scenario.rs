@@ -1,0 +1,290 @@
+//! The use cases whose points are gone through: how each is brought about, done, and what must have become of it.
+
+use std::fs;
+
+use rustix::process::Signal;
+use sqlx::Connection as _;
+
+use crate::bench::{Action, Bench, SETTLED_WITHIN};
+use crate::findings::Findings;
+use crate::sandbox::signal;
+use crate::work;
+use crate::world::{self, Row};
+
+/// A use case. Where a daemon dies before it, what the next one does about that is the use case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scenario {
+    /// A session is spawned.
+    Spawn,
+    /// A session is spawned whose agent fails at once.
+    FailingSpawn,
+    /// A session is killed.
+    Kill,
+    /// A session is killed whose worktree holds a commit and a file that is on no branch.
+    KillWithWork,
+    /// The same, and its work is to be saved.
+    KillForce,
+    /// An agent ends by itself.
+    Exit,
+    /// An agent has ended while no daemon ran.
+    ExitUnseen,
+    /// The daemon died when the agent ran and was on record.
+    Adopt,
+    /// The daemon died when the worktree was made.
+    UndoWorkspace,
+    /// The daemon died when a launch was written that nobody has taken.
+    UndoLaunch,
+    /// The daemon died when a kill was on record.
+    FinishKill,
+    /// The same, and its work is to be saved.
+    FinishKillForce,
+    /// A session whose terminal was killed is restored in the worktree it has.
+    Restore,
+    /// A session whose worktree is gone, its work saved, is restored.
+    RestoreGone,
+    /// The same, and its agent fails at once.
+    FailingRestore,
+    /// An ended session's worktree is cleaned up, and that of one which is on no record.
+    Cleanup,
+    /// A session stands in line, and its turn comes when another one is killed.
+    Line,
+    /// A hook's report waits in the spool.
+    Spool,
+}
+
+impl Scenario {
+    pub(crate) const ALL: [Self; 18] = [
+        Self::Spawn,
+        Self::FailingSpawn,
+        Self::Kill,
+        Self::KillWithWork,
+        Self::KillForce,
+        Self::Exit,
+        Self::ExitUnseen,
+        Self::Adopt,
+        Self::UndoWorkspace,
+        Self::UndoLaunch,
+        Self::FinishKill,
+        Self::FinishKillForce,
+        Self::Restore,
+        Self::RestoreGone,
+        Self::FailingRestore,
+        Self::Cleanup,
+        Self::Line,
+        Self::Spool,
+    ];
+
+    /// How many agents there may be at once.
+    pub(crate) fn max_live_agents(self) -> usize {
+        if self == Self::Line { 1 } else { 20 }
+    }
+
+    /// Whether a kill in it is to save work.
+    pub(crate) fn saves_work(self) -> bool {
+        matches!(self, Self::KillForce | Self::FinishKillForce | Self::RestoreGone | Self::FailingRestore)
+    }
+
+    /// Brings about what is there before. A daemon runs afterwards, unless its start is the use case.
+    pub(crate) async fn prepare(self, bench: &Bench, runtime: &str) {
+        bench.start().await.ok();
+        // So that the first spawn does nothing that later ones do not.
+        bench.ao(&["project", "add", "."]).await.ok();
+        match self {
+            Self::Spawn | Self::FailingSpawn => {}
+            Self::Kill | Self::Line => live(bench, runtime, SLEEP).await,
+            Self::KillWithWork | Self::KillForce => works(bench, runtime, SLEEP).await,
+            Self::Exit => live(bench, runtime, ENDS).await,
+            Self::ExitUnseen => {
+                live(bench, runtime, ENDS).await;
+                bench.kill_daemon().await;
+                fs::write(bench.path("home/go"), "").unwrap();
+                bench.until("everything has ended", || bench.everything().is_empty()).await;
+            }
+            Self::Adopt => die_in_spawn(bench, runtime, "spawn.process-recorded").await,
+            Self::UndoWorkspace => die_in_spawn(bench, runtime, "workspace.marked").await,
+            Self::UndoLaunch => die_in_spawn(bench, runtime, "launch.environment-written").await,
+            Self::FinishKill => {
+                live(bench, runtime, SLEEP).await;
+                die_in(bench, "kill.requested", &["kill", "app-1"]).await;
+            }
+            Self::FinishKillForce => {
+                works(bench, runtime, SLEEP).await;
+                die_in(bench, "kill.requested", &["kill", "--force", "app-1"]).await;
+            }
+            Self::Restore => {
+                works(bench, runtime, SLEEP).await;
+                lose(bench).await;
+            }
+            Self::RestoreGone => {
+                works(bench, runtime, SLEEP).await;
+                bench.ao(&["kill", "--force", "app-1"]).await.ok();
+            }
+            Self::FailingRestore => {
+                works(bench, runtime, &format!("test -e \"$HOME/again\" && exit 3; {SLEEP}")).await;
+                bench.ao(&["kill", "--force", "app-1"]).await.ok();
+                fs::write(bench.path("home/again"), "").unwrap();
+            }
+            Self::Cleanup => {
+                for _ in 0..2 {
+                    live(bench, runtime, ENDS).await;
+                }
+                fs::write(bench.path("home/go"), "").unwrap();
+                bench.wait_for("app-2", "status", "failed").await;
+                bench.wait_for("app-1", "status", "failed").await;
+                forget(bench, "app-2").await;
+            }
+            Self::Spool => {
+                live(bench, runtime, SLEEP).await;
+                bench.kill_daemon().await;
+                let mut hook = bench.command(&["hook", "command", "Stop"]);
+                hook.env("AO_SESSION_ID", "app-1");
+                bench.run(hook).await.ok();
+                assert_eq!(fs::read_dir(bench.path("data/spool")).unwrap().count(), 1);
+            }
+        }
+    }
+
+    /// Does it. Whoever asks may see it fail.
+    pub(crate) async fn operate(self, bench: &Bench, runtime: &str) {
+        match self {
+            Self::Spawn => drop(bench.spawn(runtime, "ready", &["sh", "-c", SLEEP]).await),
+            Self::FailingSpawn => drop(bench.spawn(runtime, "ready", &["sh", "-c", "exit 3"]).await),
+            Self::Kill | Self::KillWithWork => drop(bench.ao(&["kill", "app-1"]).await),
+            Self::KillForce => drop(bench.ao(&["kill", "--force", "app-1"]).await),
+            Self::Restore | Self::RestoreGone | Self::FailingRestore => drop(bench.ao(&["restore", "app-1"]).await),
+            Self::Cleanup => drop(bench.ao(&["cleanup"]).await),
+            Self::Line => {
+                bench.spawn_with(runtime, &["--queue", "--wait", "none"], &["sh", "-c", SLEEP]).await;
+                bench.ao(&["kill", "app-1"]).await;
+            }
+            Self::Exit => fs::write(bench.path("home/go"), "").unwrap(),
+            Self::ExitUnseen
+            | Self::Adopt
+            | Self::UndoWorkspace
+            | Self::UndoLaunch
+            | Self::FinishKill
+            | Self::FinishKillForce
+            | Self::Spool => drop(bench.start().await),
+        }
+    }
+
+    /// Waits until an undisturbed run has passed all its points.
+    pub(crate) async fn is_done(self, bench: &Bench) {
+        let last = match self {
+            Self::Exit => "reap.end-recorded",
+            Self::Line => "spawn.live",
+            Self::Spool => "spool.taken",
+            _ => return,
+        };
+        let count = if self == Self::Line { 2 } else { 1 };
+        let is_last = || bench.passed().iter().filter(|point| *point == last).count() == count;
+        let passed = bench.comes_true(SETTLED_WITHIN, is_last).await;
+        assert!(passed, "{self:?}: never at {last}: {:?}\n{}", bench.passed(), bench.log());
+    }
+
+    /// Does again what only somebody who asks does.
+    pub(crate) async fn repeat(self, bench: &Bench) {
+        match self {
+            Self::Cleanup => drop(bench.ao(&["cleanup"]).await.ok()),
+            // Killing twice is success.
+            Self::Line => drop(bench.ao(&["kill", "app-1"]).await.ok()),
+            Self::Restore | Self::RestoreGone if !world::at_rest(bench).await[0].is_live() => {
+                bench.ao(&["restore", "app-1"]).await.ok();
+            }
+            _ => {}
+        }
+    }
+
+    /// What is wrong with how it ended, everything being settled. `agents` ran when it was disturbed, and were on record
+    /// as started.
+    pub(crate) fn judge(self, bench: &Bench, rows: &[Row], agents: &[u32], findings: &mut Findings) {
+        let row = rows.first();
+        let is = |test: &dyn Fn(&Row) -> bool| row.is_some_and(test);
+        let gone = |row: &Row| !row.workspace.exists() && !bench.branches().contains(&row.branch);
+        let holds = match self {
+            Self::Spawn | Self::Adopt => {
+                // One that ran goes on running: the same one.
+                let adopted =
+                    agents.is_empty() || is(&|row| row.is_live() && row.pid.is_some_and(|p| agents.contains(&p)));
+                adopted && row.is_none_or(|row| row.is_live() || row.ended_as("spawn_failed"))
+            }
+            Self::FailingSpawn => row.is_none_or(|row| row.ended_as("spawn_failed")),
+            Self::UndoWorkspace | Self::UndoLaunch => is(&|row| row.ended_as("spawn_failed")),
+            Self::Kill | Self::FinishKill => is(&|row| row.ended_as("killed") && gone(row)),
+            Self::KillWithWork => {
+                is(&|row| row.ended_as("killed") && row.workspace.join("loose").exists() && work::is_there(bench, row))
+            }
+            Self::KillForce | Self::FinishKillForce => {
+                is(&|row| row.ended_as("killed") && !row.workspace.exists() && work::is_there(bench, row))
+            }
+            Self::Restore | Self::RestoreGone => {
+                let is_same = agents.is_empty() || is(&|row| row.pid.is_some_and(|pid| agents.contains(&pid)));
+                is_same && is(&|row| row.is_live() && work::is_there(bench, row))
+            }
+            Self::FailingRestore => {
+                is(&|row| row.ended_as("killed") && !row.workspace.exists() && work::is_there(bench, row))
+            }
+            Self::Cleanup => is(&gone),
+            Self::Line => {
+                let next = rows.get(1);
+                is(&|row| row.ended_as("killed") && gone(row))
+                    && next.is_none_or(|row| row.is_live() || row.ended_as("spawn_failed"))
+            }
+            Self::Exit | Self::ExitUnseen => {
+                is(&|row| (row.ended_as("exited") || row.ended_as("lost")) && row.workspace.exists())
+            }
+            Self::Spool => is(&Row::is_live) && fs::read_dir(bench.path("data/spool")).unwrap().count() == 0,
+        };
+        findings.expect(holds, || format!("{self:?} ended otherwise: {row:?}, agents {agents:?}"));
+    }
+}
+
+async fn live(bench: &Bench, runtime: &str, script: &str) {
+    bench.spawn(runtime, "ready", &["sh", "-c", script]).await.ok();
+}
+
+/// A live session whose agent has made a commit and a file that is in none.
+async fn works(bench: &Bench, runtime: &str, script: &str) {
+    live(bench, runtime, &format!("{}; {script}", work::SCRIPT)).await;
+    bench.until("the agent has worked", || bench.worktree("app-1").join("loose").exists()).await;
+}
+
+async fn die_in_spawn(bench: &Bench, runtime: &str, point: &str) {
+    let spawn = ["spawn", "--agent", "command", "--runtime", runtime, "--no-start", "--", "sh", "-c", SLEEP];
+    die_in(bench, point, &spawn).await;
+}
+
+async fn die_in(bench: &Bench, point: &str, args: &[&str]) {
+    bench.arm(point, Action::Kill);
+    bench.ao(args).await;
+    bench.until("the daemon has died", || bench.fired().is_some()).await;
+    bench.gone(bench.fired().unwrap()).await;
+}
+
+/// Kills an agent with all that is its terminal.
+async fn lose(bench: &Bench) {
+    let daemon = bench.daemon();
+    for process in bench.everything().iter().filter(|process| Some(process.pid) != daemon) {
+        signal(process.pid, Signal::KILL);
+    }
+    let started = std::time::Instant::now();
+    while !world::rows(bench).await[0].ended_as("lost") {
+        assert!(started.elapsed() < SETTLED_WITHIN, "never lost\n{}", bench.log());
+        tokio::time::sleep(crate::bench::LOOK).await;
+    }
+}
+
+/// Takes a session off the record, as going back to an older copy of the data directory does.
+async fn forget(bench: &Bench, session: &str) {
+    bench.kill_daemon().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(bench.path("data/ao.db"));
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("DELETE FROM sessions WHERE id = ?").bind(session).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    fs::remove_dir_all(bench.session_dir(session)).unwrap();
+    bench.start().await.ok();
+}
+
+pub(crate) const SLEEP: &str = "exec sleep 600";
+/// Ends when it is told to.
+const ENDS: &str = "while ! test -e \"$HOME/go\"; do sleep 0.02; done; exit 5";
