@@ -80,6 +80,8 @@ impl Application {
     /// # Errors
     /// The store's failure. What refuses one session is told for that one.
     pub async fn restore_all(&self, may_wait: bool) -> Result<Vec<RestoreAttempt>, AppError> {
+        // What died a moment ago may not be on record as dead yet.
+        self.reap().await?;
         let all = SessionFilter { project: None, include_terminated: true };
         let mut attempts = Vec::new();
         for session in self.shared.sessions.sessions(&all).await?.iter().filter(|session| was_cut_short(session)) {

@@ -153,8 +153,8 @@ async fn many_that_start_a_daemon_at_once_get_one() {
     for run in &runs {
         run.ok();
     }
-    let daemons: Vec<_> = sandbox.processes();
-    assert_eq!(daemons.len(), 1, "{daemons:#?}");
+    // Those that were refused may still be on their way out.
+    sandbox.until("one daemon is left", || sandbox.processes().len() == 1).await;
 }
 
 #[tokio::test]
