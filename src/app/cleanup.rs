@@ -1,11 +1,15 @@
 //! Clean-up: take away the workspaces that ended sessions left and nobody needs any more; tell of each that stays why.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use super::Application;
-use super::error::AppError;
+use super::error::{AppError, ErrorKind};
+use super::teardown::saved;
 use crate::domain::id::{ProjectId, SessionId};
 use crate::domain::phase::{EndReason, Phase};
 use crate::domain::preserved::PreservedWork;
@@ -13,6 +17,9 @@ use crate::domain::session::Session;
 use crate::fault::{self, Point};
 use crate::ports::store::SessionFilter;
 use crate::ports::workspace::{OnWork, Removal, WorkspaceRef};
+
+/// How many workspaces are looked at, or taken away, at once.
+const AT_ONCE: usize = 8;
 
 /// What to clean up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,11 +82,32 @@ impl Application {
     /// # Errors
     /// The store's failure. What goes wrong with one workspace is told for that one.
     pub async fn clean_up(&self, request: &CleanupRequest) -> Result<Cleanup, AppError> {
+        // A caller that goes away must not leave a teardown or a removal half done.
+        let (application, request) = (self.clone(), request.clone());
+        let task = self.shared.tasks.spawn(async move { application.clean_up_now(&request).await });
+        task.await
+            .map_err(|error| AppError::new(ErrorKind::Internal, "internal", format!("a clean-up broke off: {error}")))?
+    }
+
+    async fn clean_up_now(&self, request: &CleanupRequest) -> Result<Cleanup, AppError> {
         let all = SessionFilter { project: request.project.clone(), include_terminated: true };
         let sessions = self.shared.sessions.sessions(&all).await?;
         let mut cleanup = Cleanup { dry_run: request.dry_run, items: Vec::new(), problems: Vec::new() };
-        for session in &sessions {
-            cleanup.items.extend(self.clean_up_session(session, request).await);
+        // Side by side, for a project's teardown may take its time.
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let mut looks = JoinSet::new();
+        for session in sessions {
+            let (application, request, places) = (self.clone(), request.clone(), places.clone());
+            looks.spawn(async move {
+                let _place = places.acquire_owned().await;
+                application.clean_up_session(&session, &request).await
+            });
+        }
+        while let Some(look) = looks.join_next().await {
+            match look {
+                Ok(item) => cleanup.items.extend(item),
+                Err(error) => cleanup.problems.push(format!("a look broke off: {error}")),
+            }
         }
         self.clean_up_strays(request, &mut cleanup).await?;
         cleanup.items.sort_by_key(|item| (item.session.project(), item.session.number()));
@@ -96,7 +124,7 @@ impl Application {
             preserved: None,
         };
         match &session.phase {
-            Phase::Terminated { reason: EndReason::Lost } => {
+            Phase::Terminated { reason: EndReason::Lost } if session.facts.kill_requested_at.is_none() => {
                 let answer = self.assess(session, request.on_work).await;
                 return (!matches!(answer, Ok(Removal::Missing { .. }))).then(|| {
                     item(CleanupAction::Keep, "its agent was lost; ao restore brings it back, ao kill gives it up")
@@ -120,6 +148,13 @@ impl Application {
             self.take_workspace_away(session, request.on_work).await
         };
         let answer = answer.and_then(|removal| Ok(fault::reach(Point::CleanupWorkspaceRemoved).map(|()| removal)?));
+        if let Ok(removal @ Removal::Missing { .. }) = &answer
+            && let Some(saved) = saved(removal).filter(|saved| session.facts.preserved.as_ref() != Some(saved))
+        {
+            let reason = format!("it was gone; uncommitted work of it is saved in {}", saved.reference);
+            let preserved = Some(saved.clone());
+            return Some(CleanupItem { preserved, ..item(CleanupAction::Remove, &reason) });
+        }
         answered(answer, &session.spec.branch, item(CleanupAction::Fail, ""))
     }
 
@@ -189,6 +224,9 @@ fn answered(answer: Result<Removal, AppError>, branch: &str, item: CleanupItem) 
         }
         Ok(Removal::Removed { branch_deleted: true, .. }) => {
             (CleanupAction::Remove, "it holds nothing new".to_owned(), None)
+        }
+        Ok(Removal::Removed { branch_deleted: false, .. }) if branch.is_empty() => {
+            (CleanupAction::Remove, "it is on no branch, and holds nothing of its own".to_owned(), None)
         }
         Ok(Removal::Removed { branch_deleted: false, .. }) => {
             (CleanupAction::Remove, format!("what it holds is on branch {branch}"), None)

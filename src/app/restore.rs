@@ -24,7 +24,27 @@ pub struct RestoreAttempt {
     /// The session.
     pub session: SessionId,
     /// Why it could not even be begun; `None` when it is under way.
-    pub error: Option<String>,
+    pub refusal: Option<RestoreRefusal>,
+}
+
+/// Why a restore was not begun.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RestoreRefusal {
+    /// A stable code, for programs.
+    pub code: String,
+    /// What was attempted and why it was refused.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Whether it is the state that does not allow it, and not something that is broken.
+    pub by_state: bool,
+}
+
+impl From<AppError> for RestoreRefusal {
+    fn from(error: AppError) -> Self {
+        let by_state = error.kind == ErrorKind::Refused;
+        Self { code: error.code.to_owned(), message: error.message, hint: error.hint, by_state }
+    }
 }
 
 impl Application {
@@ -75,7 +95,7 @@ impl Application {
     }
 
     /// Begins to restore every session whose agent did not end by itself: those that were lost, and those that something
-    /// other than ao ended by a signal, as a shutdown does.
+    /// other than ao ended by a signal, as a shutdown does. Those that somebody killed, before or after, stay over.
     ///
     /// # Errors
     /// The store's failure. What refuses one session is told for that one.
@@ -85,8 +105,8 @@ impl Application {
         let all = SessionFilter { project: None, include_terminated: true };
         let mut attempts = Vec::new();
         for session in self.shared.sessions.sessions(&all).await?.iter().filter(|session| was_cut_short(session)) {
-            let error = self.restore(&session.id, may_wait).await.err().map(|error| error.full());
-            attempts.push(RestoreAttempt { session: session.id.clone(), error });
+            let refusal = self.restore(&session.id, may_wait).await.err().map(RestoreRefusal::from);
+            attempts.push(RestoreAttempt { session: session.id.clone(), refusal });
         }
         Ok(attempts)
     }
@@ -110,9 +130,10 @@ impl Application {
     }
 }
 
-/// Whether its agent was ended by something that was not ao and not itself.
+/// Whether its agent was ended by something that was not ao and not itself, and nobody gave it up since.
 fn was_cut_short(session: &Session) -> bool {
     match session.phase {
+        _ if session.facts.kill_requested_at.is_some() => false,
         Phase::Terminated { reason: EndReason::Lost } => true,
         Phase::Terminated { reason: EndReason::Exited(Exit::Signal(signal)) } => FROM_OUTSIDE.contains(&signal),
         // What catches the signal ends with the code that a shell would give.
@@ -124,7 +145,7 @@ fn was_cut_short(session: &Session) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::session::tests::session;
+    use crate::domain::session::tests::{at, session};
 
     #[test]
     fn what_a_shutdown_ended_is_restored_and_what_ended_by_itself_is_not() {
@@ -142,6 +163,8 @@ mod tests {
             let mut session = session();
             session.phase = Phase::Terminated { reason: reason.clone() };
             assert_eq!(was_cut_short(&session), expected, "{reason}");
+            session.facts.kill_requested_at = Some(at(9));
+            assert!(!was_cut_short(&session), "{reason}, and given up");
         }
     }
 }

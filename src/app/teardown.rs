@@ -58,7 +58,9 @@ impl Application {
         self.tear_down(session, &workspace, on_work).await?;
         let removal = self.shared.workspace.remove(&workspace, on_work).await?;
         fault::reach(Point::TeardownWorkspaceRemoved)?;
-        self.record_removal(session, &removal).await?;
+        // Without its repository it is not known what is saved.
+        let knows_what_is_saved = workspace.repository.is_some();
+        self.record_removal(session, &removal, knows_what_is_saved).await?;
         Ok(removal)
     }
 
@@ -86,13 +88,19 @@ impl Application {
         })
     }
 
-    async fn record_removal(&self, session: &Session, removal: &Removal) -> Result<(), AppError> {
+    async fn record_removal(
+        &self,
+        session: &Session,
+        removal: &Removal,
+        knows_what_is_saved: bool,
+    ) -> Result<(), AppError> {
         let note = removal_note(session, removal);
         self.shared
             .writer
             .change(&session.id, |session, _| {
-                if let Some(saved) = saved(removal) {
-                    session.facts.preserved = Some(saved.clone());
+                // What was put back and then discarded is not to come back: the repository says what there is.
+                if knows_what_is_saved && !matches!(removal, Removal::Kept { .. }) {
+                    session.facts.preserved = saved(removal).cloned();
                 }
                 let Some(note) = &note else { return Ok(Vec::new()) };
                 if session.facts.notes.last() == Some(note) {
@@ -106,7 +114,8 @@ impl Application {
     }
 }
 
-fn saved(removal: &Removal) -> Option<&PreservedWork> {
+/// The session's saved work, as its repository holds it after the removal.
+pub(super) fn saved(removal: &Removal) -> Option<&PreservedWork> {
     match removal {
         Removal::Removed { preserved, .. } | Removal::Missing { preserved, .. } => preserved.as_ref(),
         Removal::Kept { .. } => None,
@@ -127,6 +136,10 @@ pub(super) fn removal_note(session: &Session, removal: &Removal) -> Option<Strin
         }
         Removal::Removed { branch_deleted: true, .. } => {
             Some("the workspace was removed; it held nothing new".to_owned())
+        }
+        // Told when it is news: a kill that is repeated finds it again.
+        Removal::Missing { preserved: Some(saved), .. } if session.facts.preserved.as_ref() != Some(saved) => {
+            Some(format!("the workspace was gone; uncommitted work of it is saved in {}", saved.reference))
         }
         Removal::Missing { .. } => None,
     }

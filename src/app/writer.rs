@@ -177,7 +177,8 @@ impl LifecycleWriter {
             session.phase = session.phase.clone().give_up_restore(before.reason)?;
             // Work that was put back and saved once more is where it is now.
             let preserved = session.facts.preserved.take();
-            session.facts = Facts { preserved, ..before.facts };
+            let kill_requested_at = session.facts.kill_requested_at.or(before.facts.kill_requested_at);
+            session.facts = Facts { preserved, kill_requested_at, ..before.facts };
             let notes = &mut session.facts.notes;
             notes.extend(left.filter(|left| !notes.iter().any(|note| note == left)).map(str::to_owned));
             Ok(vec![NewChange::new(ChangeKind::SessionRestoreFailed, json!({ "cause": cause }))])
@@ -189,8 +190,9 @@ impl LifecycleWriter {
     /// go also when it holds work, which is saved first.
     pub(super) async fn request_kill(&self, id: &SessionId, preserve: bool) -> Result<Session, AppError> {
         self.change(id, |session, now| {
+            // Also of one that is over: whoever gave it up does not want it back with all that were cut short.
+            session.facts.kill_requested_at.get_or_insert(now);
             if !session.phase.is_terminated() {
-                session.facts.kill_requested_at.get_or_insert(now);
                 session.facts.kill_preserves |= preserve;
             }
             Ok(Vec::new())

@@ -38,6 +38,12 @@ impl Session {
         }
         let mut changes = Vec::new();
         let facts = &mut self.facts;
+        // What the last agent of a restored session reported late says nothing of this one. (A launch in the future is a
+        // clock that stepped back.)
+        let is_late = facts.launched_at.map_or(facts.restoring.is_some(), |launched| at < launched && launched <= now);
+        if is_late {
+            return changes;
+        }
         // A clock that stepped back left times of the future behind; they must not outrank what is reported now.
         facts.activity_at = facts.activity_at.min(now);
         let at = at.min(now);
@@ -166,6 +172,17 @@ mod tests {
         session.observe(&Signal::Blocked(bash("rm -r build")), at(1), at(1));
         session.observe(&Signal::Idle, at(2), at(2));
         assert_eq!(session.facts.pending_request, None);
+    }
+
+    #[test]
+    fn what_the_agent_before_reported_late_is_not_taken_for_this_one() {
+        let mut session = session();
+        session.facts.launched_at = Some(at(100));
+        let before = session.clone();
+        assert!(session.observe(&ready(), at(99), at(101)).is_empty());
+        assert_eq!(session, before);
+        session.observe(&ready(), at(100), at(101));
+        assert_eq!(session.facts.ready_at, Some(at(100)));
     }
 
     #[test]

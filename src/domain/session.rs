@@ -156,7 +156,7 @@ pub struct Facts {
     pub resolved_base: Option<String>,
     /// The commit its branch started from.
     pub base_commit: Option<String>,
-    /// When somebody asked for its end.
+    /// When somebody asked for its end, or gave it up after it had ended by itself.
     pub kill_requested_at: Option<Timestamp>,
     /// Whether they want its workspace gone, with uncommitted work saved first.
     pub kill_preserves: bool,

@@ -145,6 +145,7 @@ async fn after_a_reboot_everything_that_was_cut_short_comes_back() {
         }
         spawn(&sandbox, runtime, "exit 0").await;
         sandbox.wait_for("app-4", "status", "terminated").await;
+        spawn(&sandbox, runtime, "exec sleep 600").await;
         sandbox.ao(&["kill", "app-3"]).await.ok();
         // What a power cut leaves: nothing runs, and nobody could write down why.
         for _ in 0..3 {
@@ -153,6 +154,13 @@ async fn after_a_reboot_everything_that_was_cut_short_comes_back() {
             }
         }
         sandbox.until("nothing runs", || sandbox.processes().is_empty()).await;
+
+        // One that a person gave up afterwards stays over.
+        sandbox.ao(&["start"]).await.ok();
+        sandbox.wait_for("app-5", "status", "failed").await;
+        sandbox.ao(&["kill", "app-5"]).await.ok();
+        let cleaned = sandbox.ao(&["cleanup", "--dry-run"]).await.ok();
+        assert!(!cleaned.contains("app-5"), "{cleaned}");
 
         let run = sandbox.ao(&["restore", "--all"]).await;
         assert_eq!(run.ok(), "app-1\napp-2", "{runtime}: {run:#?}");
@@ -164,6 +172,21 @@ async fn after_a_reboot_everything_that_was_cut_short_comes_back() {
             assert_eq!(sandbox.show(session).await["status"], "terminated", "{runtime}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_was_put_back_and_then_discarded_does_not_come_back() {
+    let sandbox = Sandbox::new();
+    let session = spawn(&sandbox, "pty", "exec sleep 600").await;
+    std::fs::write(sandbox.worktree("app-1").join("draft"), "a draft").unwrap();
+    end_agent(&sandbox, &session).await;
+    sandbox.ao(&["kill", "--force", "app-1"]).await.ok();
+    sandbox.ao(&["restore", "app-1"]).await.ok();
+    std::fs::remove_file(sandbox.worktree("app-1").join("draft")).unwrap();
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    assert_eq!(sandbox.git(&sandbox.repo(), &["for-each-ref", "refs/ao"]), "");
+    sandbox.ao(&["restore", "app-1"]).await.ok();
+    assert!(!sandbox.worktree("app-1").join("draft").exists());
 }
 
 #[tokio::test]

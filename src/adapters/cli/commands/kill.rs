@@ -20,8 +20,10 @@ pub(in super::super) async fn run(args: &KillArgs, context: &Context) -> Result<
     let workspace = session.workspace.display();
     ui::talk(&format!("{} is over", session.id));
     match &answer.workspace {
-        WorkspaceFate::Settled(Removal::Removed { preserved: Some(saved), .. }) => {
-            ui::talk(&format!("workspace removed; its uncommitted work is saved to {}", saved.reference));
+        WorkspaceFate::Settled(
+            Removal::Removed { preserved: Some(saved), .. } | Removal::Missing { preserved: Some(saved), .. },
+        ) => {
+            ui::talk(&format!("the workspace is gone; its uncommitted work is saved in {}", saved.reference));
             ui::talk(&format!(
                 "it comes back with: ao restore {}; see it with: git show {}",
                 session.id, saved.reference
@@ -35,10 +37,12 @@ pub(in super::super) async fn run(args: &KillArgs, context: &Context) -> Result<
         }
         WorkspaceFate::Settled(Removal::Kept { reason }) => {
             ui::talk(&format!("workspace {workspace} kept: {reason}"));
-            ui::talk(&format!(
-                "commit or discard that there, then: ao kill {0}; or have it saved: ao kill --force {0}",
-                session.id
-            ));
+            let id = &session.id;
+            ui::talk(&if args.force {
+                format!("it cannot be saved as it is: settle that there, then: ao kill {id}")
+            } else {
+                format!("commit or discard that there, then: ao kill {id}; or have it saved: ao kill --force {id}")
+            });
         }
         WorkspaceFate::Settled(Removal::Missing { .. }) => {}
         WorkspaceFate::Unsettled { cause } => {

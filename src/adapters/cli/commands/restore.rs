@@ -3,7 +3,7 @@
 use super::super::args::RestoreArgs;
 use super::super::client::Client;
 use super::super::context::Context;
-use super::super::error::CliError;
+use super::super::error::{CliError, ExitCode};
 use super::super::ui;
 use super::super::waiting::{Bound, PatientClient, Wait};
 use super::spawn::follow;
@@ -57,8 +57,11 @@ async fn begin(args: &RestoreArgs, client: &Client) -> Result<Vec<(SessionId, Re
     }
     for attempt in answer.attempts {
         let id = attempt.session;
-        let outcome = match attempt.error {
-            Some(error) => Err(CliError::failed(error)),
+        let outcome = match attempt.refusal {
+            Some(refusal) => {
+                let exit = if refusal.by_state { ExitCode::Refused } else { ExitCode::Failed };
+                Err(CliError { hint: refusal.hint, ..CliError::new(exit, refusal.message) })
+            }
             None => match client.get::<SessionView>(&format!("/sessions/{id}")).await {
                 Ok(session) => Ok(Accepted { session, seq: answer.seq }),
                 Err(error) => Err(error.into()),
@@ -113,8 +116,9 @@ fn verdict(mut failures: Vec<(SessionId, CliError)>, restored: usize) -> Result<
         1 if restored == 0 => Err(failures.remove(0).1),
         count => {
             let lines: Vec<String> = failures.iter().map(|(id, error)| format!("{id}: {}", error.message)).collect();
-            Err(CliError::new(failures[0].1.exit, format!("{count} of {} sessions are not restored", count + restored))
-                .detail(Some(lines.join("\n"))))
+            let first = failures.remove(0).1;
+            let message = format!("{count} of {} sessions are not restored", count + restored);
+            Err(CliError { hint: first.hint, ..CliError::new(first.exit, message) }.detail(Some(lines.join("\n"))))
         }
     }
 }
