@@ -44,9 +44,12 @@ impl Session {
         if is_late {
             return changes;
         }
-        // A clock that stepped back left times of the future behind; they must not outrank what is reported now.
-        facts.activity_at = facts.activity_at.min(now);
         let at = at.min(now);
+        // A clock that stepped back left times of the future behind; they must not outrank what is reported now, which was
+        // some milliseconds on its way.
+        if facts.activity_at > now {
+            facts.activity_at = at;
+        }
         facts.first_report_at = Some(facts.first_report_at.map_or(at, |first| first.min(at)));
         if let Signal::Ready { agent_session_id } = signal {
             let is_newest = at >= facts.activity_at;
@@ -190,6 +193,14 @@ mod tests {
         let mut session = session();
         session.observe(&Signal::Working(None), at(3600), at(3600));
         session.observe(&Signal::Idle, at(5), at(5));
+        assert_eq!(session.facts.activity, Activity::Idle);
+    }
+
+    #[test]
+    fn after_a_clock_stepped_back_the_first_report_counts_however_long_it_took() {
+        let mut session = session();
+        session.observe(&Signal::Working(None), at(3600), at(3600));
+        session.observe(&Signal::Idle, at(5), at(6));
         assert_eq!(session.facts.activity, Activity::Idle);
     }
 
