@@ -91,11 +91,15 @@ impl From<StoreError> for AppError {
             StoreError::InUse(_) => (ErrorKind::Refused, "in_use"),
             StoreError::NotOver(_) => (ErrorKind::Refused, "not_over"),
             StoreError::ChangesGone { oldest, .. } => (ErrorKind::Gone { oldest: *oldest }, "changes_gone"),
+            StoreError::Unwritable { .. } => (ErrorKind::Failed, "store_unwritable"),
             StoreError::Conflict(_) | StoreError::Corrupt { .. } | StoreError::Failed { .. } => {
                 (ErrorKind::Internal, "internal")
             }
         };
         let hint = match &error {
+            StoreError::Unwritable { .. } => {
+                Some("nothing was recorded; make room on the disk of the data directory, or make it writable")
+            }
             StoreError::InUse(_) => Some("end its sessions first: ao ls, ao kill"),
             StoreError::Missing { what: "project", .. } => Some("list the projects there are with: ao project ls"),
             StoreError::ChangesGone { .. } => {

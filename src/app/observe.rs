@@ -57,7 +57,8 @@ impl Application {
             None => Err(AppError::new(ErrorKind::NotFound, "no_report", "the file holds no report")),
         };
         match observed {
-            Err(error) if error.kind != ErrorKind::Internal => {
+            // What the store cannot take now, it is offered again.
+            Err(error) if !matches!(error.kind, ErrorKind::Internal | ErrorKind::Failed) => {
                 tracing::warn!(name = spooled.name, %error, "a spooled report is dropped");
                 Ok(())
             }

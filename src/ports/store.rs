@@ -54,6 +54,14 @@ pub enum StoreError {
         /// Why.
         cause: String,
     },
+    /// The database cannot be written, for a reason outside: a full disk, a read-only file system. Nothing was recorded.
+    #[error("cannot {action}: {cause}")]
+    Unwritable {
+        /// What was attempted.
+        action: &'static str,
+        /// The cause.
+        cause: String,
+    },
     /// The database failed.
     #[error("the database failed to {action}: {cause}")]
     Failed {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use serde_json::Value;
 
 use super::client::{Client, ClientError};
@@ -56,8 +57,11 @@ pub async fn run(call: HookCall, input: &[u8], socket: &Path, spool: &dyn Report
     let posted = client.post::<Value>("/reports", &report);
     let refused = match tokio::time::timeout(DAEMON_TIMEOUT, posted).await {
         Ok(Ok(_)) => true,
-        // The daemon knows no such session: keeping the report would not change that.
-        Ok(Err(ClientError::Refused { status, .. })) => status.is_client_error(),
+        // The daemon knows no such session: keeping the report would not change that. What it could not do now, as on a full
+        // disk, is another matter.
+        Ok(Err(ClientError::Refused { status, .. })) => {
+            status.is_client_error() && status != StatusCode::UNPROCESSABLE_ENTITY
+        }
         Ok(Err(_)) | Err(_) => false,
     };
     if !refused {

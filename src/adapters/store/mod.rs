@@ -112,6 +112,11 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     file.set_permissions(std::fs::Permissions::from_mode(0o600))
 }
 
+/// The part of SQLite's codes that says what kind of failure it is.
+const PRIMARY_CODE: u32 = 0xff;
+/// `SQLITE_READONLY`, `SQLITE_IOERR` and `SQLITE_FULL`.
+const UNWRITABLE: [u32; 3] = [8, 10, 13];
+
 /// The one way to write.
 #[derive(Debug, Clone)]
 struct Writer {
@@ -122,7 +127,16 @@ struct Writer {
 
 impl Writer {
     async fn begin(&self, action: &'static str) -> Result<Writing, StoreError> {
-        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed(action))?;
+        let begun = match self.pool.begin_with("BEGIN IMMEDIATE").await {
+            // A transaction that met a full disk was undone by SQLite itself. sqlx 0.8 then fails to undo it, and takes it for
+            // open for as long as the connection lives: this one has to be another.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.pool.acquire().await.map_err(failed(action))?.close().await.map_err(failed(action))?;
+                self.pool.begin_with("BEGIN IMMEDIATE").await
+            }
+            begun => begun,
+        };
+        let transaction = begun.map_err(failed(action))?;
         Ok(Writing { transaction, logged: None, newest: Arc::clone(&self.newest), action })
     }
 }
@@ -155,5 +169,12 @@ async fn to_its_end<T: Send + 'static>(
 }
 
 fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
-    move |error| StoreError::Failed { action, cause: error.to_string() }
+    move |error| {
+        let cause = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+        match code.map(|code| code & PRIMARY_CODE) {
+            Some(code) if UNWRITABLE.contains(&code) => StoreError::Unwritable { action, cause },
+            _ => StoreError::Failed { action, cause: error.to_string() },
+        }
+    }
 }
