@@ -75,6 +75,19 @@ points! {
     /// The end is on record.
     KillEndRecorded = "kill.end-recorded",
 
+    /// The project's files are in the workspace; no command of it ran.
+    SetupFilesBrought = "setup.files-brought",
+    /// What an earlier setup or teardown left is gone; no command ran.
+    SetupBegun = "setup.begun",
+    /// A command of the project runs.
+    SetupCommandStarted = "setup.command-started",
+    /// A command of the project has ended, and what it left running was ended.
+    SetupCommandEnded = "setup.command-ended",
+    /// The setup is marked as finished.
+    SetupFinished = "setup.finished",
+    /// The teardown is marked as finished; the workspace is there.
+    TeardownFinished = "teardown.finished",
+
     /// The restore is on record, and nothing else was done.
     RestoreBegun = "restore.begun",
     /// The workspace is there again.

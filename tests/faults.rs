@@ -38,6 +38,8 @@ mod points;
 mod random;
 #[path = "faults/scenario.rs"]
 mod scenario;
+#[path = "faults/surroundings.rs"]
+mod surroundings;
 #[path = "faults/work.rs"]
 mod work;
 #[path = "faults/world.rs"]

@@ -14,6 +14,7 @@ use crate::domain::id::SessionId;
 use crate::domain::phase::{Phase, Step};
 use crate::domain::session::Session;
 use crate::domain::setup::ProjectSetup;
+use crate::fault::{self, Point};
 use crate::ports::repo::Repository;
 use crate::ports::setup::{SetupCommand, Stage};
 use crate::ports::workspace::{OnWork, Removal, WorkspaceRef};
@@ -35,12 +36,15 @@ impl Application {
                 self.shared.writer.note(&session.id, &note).await?;
             }
         }
+        fault::reach(Point::SetupFilesBrought)?;
         runner.begin(&directory, Stage::Setup).await?;
+        fault::reach(Point::SetupBegun)?;
         let deadline = Instant::now() + Duration::from_secs(setup.timeout_s);
         for command in &setup.setup {
             self.run_command(session, &directory, Stage::Setup, command, deadline).await?;
         }
-        Ok(runner.finish(&directory, Stage::Setup).await?)
+        runner.finish(&directory, Stage::Setup).await?;
+        Ok(fault::reach(Point::SetupFinished)?)
     }
 
     /// Runs the teardown of a session's project, if its workspace is to be removed and really would be; the caller holds the
@@ -92,6 +96,7 @@ impl Application {
             }
         }
         runner.finish(&directory, Stage::Teardown).await?;
+        fault::reach(Point::TeardownFinished)?;
         Ok(problems)
     }
 

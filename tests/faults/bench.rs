@@ -58,6 +58,11 @@ impl Bench {
         Self { sandbox, places: max_live_agents }
     }
 
+    /// Puts an executable script on the front of `PATH`.
+    pub(crate) fn install(&mut self, name: &str, script: &str) {
+        self.sandbox.install(name, script);
+    }
+
     pub(crate) fn switch(&self, name: &str) -> PathBuf {
         self.path("fault").join(name)
     }

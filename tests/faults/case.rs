@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::bench::{Action, Bench, SETTLED_WITHIN};
 use crate::findings::Findings;
+use crate::sandbox::Run;
 use crate::scenario::{SLEEP, Scenario};
 use crate::world;
 
@@ -44,22 +45,13 @@ impl Case {
         let bench = Bench::new(self.scenario.max_live_agents());
         self.scenario.prepare(&bench, self.runtime).await;
         bench.arm(&self.point, self.action);
-        self.scenario.operate(&bench, self.runtime).await;
+        // Who asked waits for the next daemon.
+        let ((), recovered) = tokio::join!(self.scenario.operate(&bench, self.runtime), self.recover(&bench));
         let mut findings = Findings::default();
-        if !bench.comes_true(SETTLED_WITHIN, || bench.fired().is_some()).await {
+        let Some((agents, start)) = recovered else {
             findings.lost.push(format!("the point was never reached\n{}", bench.log()));
             return findings;
-        }
-        let mut agents = Vec::new();
-        if self.action == Action::Kill {
-            let victim = bench.fired().unwrap();
-            bench.gone(victim).await;
-            if bench.daemon().is_none() {
-                agents = started_agents(&bench);
-            }
-        }
-        // The one that runs goes on; one that died is followed by another.
-        let start = bench.start().await;
+        };
         findings.expect(start.code == 0, || format!("the daemon does not become ready: {start:?}"));
         self.kill_what_was_said_to_be_left(&bench).await;
         self.scenario.repeat(&bench).await;
@@ -71,6 +63,22 @@ impl Case {
             findings.lost.push(format!("the daemon's log\n{}", bench.log()));
         }
         findings
+    }
+
+    /// Waits until it has happened, and sees to it that a daemon runs: the one that does goes on, one that died is followed by
+    /// another. Gives the agents that ran without a daemon, and how the start went; `None` when it never happens.
+    async fn recover(&self, bench: &Bench) -> Option<(Vec<u32>, Run)> {
+        if !bench.comes_true(SETTLED_WITHIN, || bench.fired().is_some()).await {
+            return None;
+        }
+        let mut agents = Vec::new();
+        if self.action == Action::Kill {
+            bench.gone(bench.fired()?).await;
+            if bench.daemon().is_none() {
+                agents = started_agents(bench);
+            }
+        }
+        Some((agents, bench.start().await))
     }
 
     /// A workspace that could not be removed is said to be left, and that a kill tries again: so it does.

@@ -211,7 +211,9 @@ impl Chaos {
         let options = ["--runtime", runtime, "--wait", wait, "--queue", "--no-start", "--json"];
         // What waits for a place would wait for long.
         let options = if wait == "ready" { [&options[..4], &options[5..]].concat() } else { options.to_vec() };
-        let args = [&["spawn", "--agent", "command"], &options[..], &["--", "sh", "-c", &script]].concat();
+        // A daemon that dies is waited for, and here it comes only after that.
+        let args =
+            [&["spawn", "--agent", "command", "--timeout", "2s"], &options[..], &["--", "sh", "-c", &script]].concat();
         let run = self.ask_disturbed(&args).await;
         let session: serde_json::Value = serde_json::from_str(&run.stdout).unwrap_or_default();
         if let Some(id) = session["id"].as_str() {

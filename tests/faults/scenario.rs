@@ -46,6 +46,10 @@ pub(crate) enum Scenario {
     FailingRestore,
     /// An ended session's worktree is cleaned up, and that of one which is on no record.
     Cleanup,
+    /// A session is spawned in a project with files to bring and commands to run.
+    SetUp,
+    /// A session is killed whose project has commands for that.
+    TearDown,
     /// A session stands in line, and its turn comes when another one is killed.
     Line,
     /// A hook's report waits in the spool.
@@ -53,7 +57,7 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Spawn,
         Self::FailingSpawn,
         Self::Kill,
@@ -70,9 +74,39 @@ impl Scenario {
         Self::RestoreGone,
         Self::FailingRestore,
         Self::Cleanup,
+        Self::SetUp,
+        Self::TearDown,
         Self::Line,
         Self::Spool,
     ];
+
+    /// Whether it depends on the runtime. What is about worktrees, the line and the spool is gone through on one.
+    pub(crate) fn knows_its_runtime(self) -> bool {
+        use Scenario::{Adopt, Exit, ExitUnseen, FailingSpawn, FinishKill, Kill, Restore, Spawn, UndoLaunch};
+        matches!(self, Spawn | FailingSpawn | Kill | Exit | ExitUnseen | Adopt | UndoLaunch | FinishKill | Restore)
+    }
+
+    /// Whether a point that it passes is its own. What stands in line is spawned as everything is.
+    pub(crate) fn is_about(self, point: &str) -> bool {
+        let own: &[&str] = match self {
+            Self::Line => &["line.", "kill.", "spawn."],
+            Self::SetUp => &["setup.", "spawn.setup-recorded", "spawn.prepared-recorded"],
+            Self::TearDown => &["setup.", "teardown."],
+            _ => &[""],
+        };
+        own.iter().any(|prefix| point.starts_with(prefix))
+    }
+
+    /// Whether somebody asks for it and is told when a step of it fails.
+    pub(crate) fn is_asked_for(self) -> bool {
+        use Scenario::{
+            Cleanup, Exit, FailingRestore, FailingSpawn, Kill, KillForce, RestoreGone, SetUp, Spawn, TearDown,
+        };
+        matches!(
+            self,
+            Spawn | FailingSpawn | Kill | KillForce | Exit | RestoreGone | FailingRestore | Cleanup | SetUp | TearDown
+        )
+    }
 
     /// How many agents there may be at once.
     pub(crate) fn max_live_agents(self) -> usize {
@@ -91,6 +125,11 @@ impl Scenario {
         bench.ao(&["project", "add", "."]).await.ok();
         match self {
             Self::Spawn | Self::FailingSpawn => {}
+            Self::SetUp => has_project_file(bench).await,
+            Self::TearDown => {
+                has_project_file(bench).await;
+                live(bench, runtime, SLEEP).await;
+            }
             Self::Kill | Self::Line => live(bench, runtime, SLEEP).await,
             Self::KillWithWork | Self::KillForce => works(bench, runtime, SLEEP).await,
             Self::Exit => live(bench, runtime, ENDS).await,
@@ -147,9 +186,9 @@ impl Scenario {
     /// Does it. Whoever asks may see it fail.
     pub(crate) async fn operate(self, bench: &Bench, runtime: &str) {
         match self {
-            Self::Spawn => drop(bench.spawn(runtime, "ready", &["sh", "-c", SLEEP]).await),
+            Self::Spawn | Self::SetUp => drop(bench.spawn(runtime, "ready", &["sh", "-c", SLEEP]).await),
             Self::FailingSpawn => drop(bench.spawn(runtime, "ready", &["sh", "-c", "exit 3"]).await),
-            Self::Kill | Self::KillWithWork => drop(bench.ao(&["kill", "app-1"]).await),
+            Self::Kill | Self::KillWithWork | Self::TearDown => drop(bench.ao(&["kill", "app-1"]).await),
             Self::KillForce => drop(bench.ao(&["kill", "--force", "app-1"]).await),
             Self::Restore | Self::RestoreGone | Self::FailingRestore => drop(bench.ao(&["restore", "app-1"]).await),
             Self::Cleanup => drop(bench.ao(&["cleanup"]).await),
@@ -202,6 +241,11 @@ impl Scenario {
         let is = |test: &dyn Fn(&Row) -> bool| row.is_some_and(test);
         let gone = |row: &Row| !row.workspace.exists() && !bench.branches().contains(&row.branch);
         let holds = match self {
+            // A cut-off setup is undone as a whole: what is live was set up to the end.
+            Self::SetUp => is(&|row| {
+                let built = fs::read_to_string(row.workspace.join("built")).unwrap_or_default();
+                row.ended_as("spawn_failed") || row.is_live() && built == "secret\n"
+            }),
             Self::Spawn | Self::Adopt => {
                 // One that ran goes on running: the same one.
                 let adopted =
@@ -210,6 +254,7 @@ impl Scenario {
             }
             Self::FailingSpawn => row.is_none_or(|row| row.ended_as("spawn_failed")),
             Self::UndoWorkspace | Self::UndoLaunch => is(&|row| row.ended_as("spawn_failed")),
+            Self::TearDown => is(&|row| row.ended_as("killed") && gone(row)) && bench.path("home/torn").exists(),
             Self::Kill | Self::FinishKill => is(&|row| row.ended_as("killed") && gone(row)),
             Self::KillWithWork => {
                 is(&|row| row.ended_as("killed") && row.workspace.join("loose").exists() && work::is_there(bench, row))
@@ -237,6 +282,17 @@ impl Scenario {
         };
         findings.expect(holds, || format!("{self:?} ended otherwise: {row:?}, agents {agents:?}"));
     }
+}
+
+/// A project whose files and commands somebody has accepted.
+async fn has_project_file(bench: &Bench) {
+    let file = "copy = ['.env']\nsetup = ['cat .env > built', 'sleep 0.1']\nteardown = ['touch \"$HOME/torn\"']\n";
+    for (name, content) in [("ao.toml", file), (".gitignore", "built\n.env\n"), (".env", "secret\n")] {
+        fs::write(bench.repo().join(name), content).unwrap();
+    }
+    bench.git(&bench.repo(), &["add", "."]);
+    bench.git(&bench.repo(), &["commit", "--quiet", "--message=setup"]);
+    bench.ao(&["project", "trust", "--yes"]).await.ok();
 }
 
 async fn live(bench: &Bench, runtime: &str, script: &str) {

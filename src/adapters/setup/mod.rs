@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::fault::{self, Point};
 use crate::platform::bounded_log::BoundedLog;
 use crate::platform::child::{ChildError, Program, Running};
 use crate::platform::tree::{self, Family};
@@ -73,6 +74,8 @@ impl SetupRunner for ShellSetup {
         let mut log = log(*stage).go_on(session_dir).map_err(|error| cannot_run(error.to_string()))?;
         let _ = log.append(format!("$ {line}\n").as_bytes());
         let mut running = program.start().map_err(|error: ChildError| cannot_run(error.to_string()))?;
+        // Here it can only die: what runs already does not fail for want of room.
+        let _ = fault::reach(Point::SetupCommandStarted);
         let leader = running.id().and_then(|pid| process::identity(pid).ok().flatten());
         // Output that cannot be kept (a full disk) is no reason to stop what works.
         let outcome =
@@ -81,6 +84,7 @@ impl SetupRunner for ShellSetup {
         family.roots.extend(leader);
         let ended = family.end(leader, GRACE).await;
         ended.map_err(broken(format!("end what {stage} command `{line}` left running")))?;
+        fault::reach(Point::SetupCommandEnded).map_err(|injected| cannot_run(injected.into()))?;
         settled(command, outcome, running).await
     }
 
