@@ -178,7 +178,7 @@ impl Scenario {
                 let mut hook = bench.command(&["hook", "command", "Stop"]);
                 hook.env("AO_SESSION_ID", "app-1");
                 bench.run(hook).await.ok();
-                assert_eq!(fs::read_dir(bench.path("data/spool")).unwrap().count(), 1);
+                assert_eq!(spooled(bench), 1);
             }
         }
     }
@@ -278,10 +278,16 @@ impl Scenario {
             Self::Exit | Self::ExitUnseen => {
                 is(&|row| (row.ended_as("exited") || row.ended_as("lost")) && row.workspace.exists())
             }
-            Self::Spool => is(&Row::is_live) && fs::read_dir(bench.path("data/spool")).unwrap().count() == 0,
+            Self::Spool => is(&Row::is_live) && spooled(bench) == 0,
         };
         findings.expect(holds, || format!("{self:?} ended otherwise: {row:?}, agents {agents:?}"));
     }
+}
+
+/// How many reports wait in the spool.
+fn spooled(bench: &Bench) -> usize {
+    let entries = fs::read_dir(bench.path("data/spool")).unwrap();
+    entries.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "json")).count()
 }
 
 /// A project whose files and commands somebody has accepted.
@@ -306,8 +312,8 @@ async fn works(bench: &Bench, runtime: &str, script: &str) {
 }
 
 async fn die_in_spawn(bench: &Bench, runtime: &str, point: &str) {
-    let spawn = ["spawn", "--agent", "command", "--runtime", runtime, "--no-start", "--", "sh", "-c", SLEEP];
-    die_in(bench, point, &spawn).await;
+    let spawn = ["spawn", "--agent", "command", "--runtime", runtime, "--no-start", "--wait", "none"];
+    die_in(bench, point, &[&spawn[..], &["--", "sh", "-c", SLEEP]].concat()).await;
 }
 
 async fn die_in(bench: &Bench, point: &str, args: &[&str]) {

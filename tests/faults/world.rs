@@ -247,7 +247,7 @@ fn check_workspace(
     if listed.len() > 1 {
         findings.duplicated.push(format!("{}: {} worktrees", row.id, listed.len()));
     }
-    findings.expect(there == !listed.is_empty(), || {
+    findings.expect(there != listed.is_empty(), || {
         format!("{}: its worktree is {}, listed {}", row.id, if there { "there" } else { "not there" }, listed.len())
     });
     if let Some(text) = listed.first() {
