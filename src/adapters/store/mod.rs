@@ -26,8 +26,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, Transaction};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Connection, Sqlite, Transaction};
 use tokio::sync::watch;
 
 use crate::ports::store::StoreError;
@@ -104,6 +106,15 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(is_fit_to_go_on(connection)))
+}
+
+/// Whether a connection that is given back can be used again; else it is closed, and the next caller gets a new one. SQLite
+/// undoes a transaction by itself when the disk is full, and sqlx 0.8, whose rollback fails then, takes it for open for ever.
+async fn is_fit_to_go_on(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // The rollback of a dropped transaction is only on its way; this is answered after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// SQLite gives its side files the mode of the database, so this one decides for all.
@@ -176,5 +187,41 @@ fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
             Some(code) if UNWRITABLE.contains(&code) => StoreError::Unwritable { action, cause },
             _ => StoreError::Failed { action, cause: error.to_string() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+    use crate::domain::change::{ChangeKind, NewChange};
+    use crate::domain::id::ProjectId;
+    use crate::ports::store::ChangeLog as _;
+
+    async fn write_a_change(store: &SqliteStore, bytes: usize) -> Result<(), StoreError> {
+        let change = NewChange::new(ChangeKind::ProjectAdded, serde_json::json!({ "note": "n".repeat(bytes) }));
+        let mut writing = store.writer.begin("write a change").await?;
+        writing.log(Timestamp::UNIX_EPOCH, &ProjectId::new("app").unwrap(), None, &[change]).await?;
+        writing.commit().await
+    }
+
+    async fn allow_pages(store: &SqliteStore, pages: u32) {
+        // SQLite takes the pages there are for anything less.
+        sqlx::raw_sql(&format!("PRAGMA max_page_count = {pages}")).execute(&store.writer.pool).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_stops_writes_only_as_long_as_it_is_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("ao.db")).await.unwrap();
+        for round in 1..=2 {
+            allow_pages(&store, 1).await;
+            let refused = write_a_change(&store, 1 << 20).await.unwrap_err();
+            assert!(refused.to_string().contains("full"), "{refused}");
+            allow_pages(&store, u32::MAX - 1).await;
+            write_a_change(&store, 1 << 20).await.unwrap();
+            assert_eq!(store.last_seq().await.unwrap(), round, "nothing is left of what did not fit");
+        }
+        store.close().await;
     }
 }
