@@ -15,12 +15,14 @@ mod fault;
 mod signals;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use ao::adapters::cli::args::{Cli, Command, LsArgs};
 use ao::adapters::cli::error::{self, CliError};
 use ao::adapters::cli::{self, hook};
 use ao::adapters::runtime::{self, pty};
 use ao::domain::exit::Exit;
+use ao::platform::log_file::LogFile;
 use clap::Parser;
 
 use edge::Edge;
@@ -48,7 +50,8 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
         Command::Holder(args) => {
             // Its stderr is the log file of its terminal.
-            tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
+            let log = Arc::new(LogFile::default());
+            tracing_subscriber::fmt().with_ansi(false).with_writer(log).log_internal_errors(false).init();
             let scrollback_bytes = args.scrollback_bytes.unwrap_or(pty::scrollback::SCROLLBACK_BYTES);
             pty::holder::run(&args.session_dir, &args.socket, scrollback_bytes)
                 .map(|()| ExitCode::SUCCESS)

@@ -27,6 +27,8 @@ use crate::edge::Edge;
 /// How often agents are looked at. Tests make it long, by a variable, to see what does not need it.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(1);
 const RECONCILE_INTERVAL_VARIABLE: &str = "AO_TEST_RECONCILE_INTERVAL_MS";
+/// How long what broke off rests.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked for what was kept long enough.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// How long a lock without a holder is waited for, and how often it is tried.
@@ -110,18 +112,9 @@ async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
     let signals = tokio::spawn(stop_on_signals(signals()?, stop.clone(), at_once.clone()));
     // Served from the first moment: agents' hooks and people must not wait for what an earlier daemon left half done.
     let reconciler = tokio::spawn({
-        let (application, ready, interval) = (application.clone(), ready.clone(), reconcile_interval(edge));
-        async move {
-            let reconciled = application.reconcile();
-            tokio::pin!(reconciled);
-            if tokio::time::timeout(READY_TIMEOUT, &mut reconciled).await.is_err() {
-                tracing::warn!("not everything an earlier daemon left could be settled yet; ready all the same");
-                ready.cancel();
-                reconciled.await;
-            }
-            ready.cancel();
-            tokio::join!(application.keep_reconciling(interval), application.keep_within_bounds(RETENTION_INTERVAL));
-        }
+        let (application, ready, stop) = (application.clone(), ready.clone(), stop.clone());
+        let interval = reconcile_interval(edge);
+        async move { keep_going(|| reconcile(application.clone(), ready.clone(), interval), RESTART_PAUSE, &stop).await }
     });
     tracing::info!(pid = info.pid, socket = %info.socket.display(), version = info.version, "serving");
     let daemon = Daemon { application: application.clone(), info, stop: stop.clone(), ready };
@@ -143,6 +136,33 @@ async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
         let _ = file::remove_if_there(&path);
     }
     Ok(())
+}
+
+/// Settles what an earlier daemon left, says that this one is ready, and reconciles until the application is shut down.
+async fn reconcile(application: Application, ready: CancellationToken, interval: Duration) {
+    let reconciled = application.reconcile();
+    tokio::pin!(reconciled);
+    if tokio::time::timeout(READY_TIMEOUT, &mut reconciled).await.is_err() {
+        tracing::warn!("not everything an earlier daemon left could be settled yet; ready all the same");
+        ready.cancel();
+        reconciled.await;
+    }
+    ready.cancel();
+    tokio::join!(application.keep_reconciling(interval), application.keep_within_bounds(RETENTION_INTERVAL));
+}
+
+/// Runs what must go on as long as the daemon serves. When it breaks off, which is a fault of ao, it is begun anew after a pause:
+/// a daemon that serves and notices nothing any more is worse than none.
+async fn keep_going<F>(work: impl Fn() -> F, pause: Duration, stop: &CancellationToken)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    while let Err(broken) = tokio::spawn(work()).await {
+        tracing::error!(cause = %broken, "what keeps the record true broke off, and is begun anew");
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+    }
 }
 
 fn reconcile_interval(edge: &Edge) -> Duration {
@@ -171,7 +191,8 @@ async fn stop_on_signals(
 fn start_log(edge: &Edge, background: bool) -> Arc<LogFile> {
     let filter = EnvFilter::try_new(edge.var("AO_LOG").unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
     let file = Arc::new(LogFile::default());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(file.clone());
+    // Its complaint about a line that cannot be written would go to standard error, and panic when that fails too.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(file.clone()).log_internal_errors(false);
     // A person reads the foreground's log, programs the background's.
     if background {
         log.json().init();
@@ -198,4 +219,32 @@ fn refused(edge: &Edge, error: &LockError) -> CliError {
 
 fn failed(what: &str, cause: impl std::fmt::Display) -> CliError {
     CliError::failed(format!("the daemon cannot {what}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_breaks_off_is_begun_anew_until_the_daemon_stops() {
+        let (begun, stop) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
+        let work = || {
+            let (begun, stop) = (begun.clone(), stop.clone());
+            async move {
+                assert_eq!(begun.fetch_add(1, Ordering::Relaxed), 2, "a fault");
+                stop.cancel();
+            }
+        };
+        keep_going(work, Duration::ZERO, &stop).await;
+        assert_eq!(begun.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn what_breaks_off_in_a_daemon_that_stops_is_left() {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        keep_going(|| async { panic!("a fault") }, Duration::from_secs(600), &stop).await;
+    }
 }

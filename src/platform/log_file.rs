@@ -12,7 +12,8 @@ use super::file;
 /// How many older files are kept beside the current one.
 const OLDER: u32 = 3;
 
-/// Standard error, and the log file it may be.
+/// Standard error, and the log file it may be. Writing to it never fails: a log that cannot be written, for the disk is full or
+/// the pipe's reader gone, must not end what is logged.
 #[derive(Debug, Default)]
 pub struct LogFile(Mutex<Option<Rotation>>);
 
@@ -53,13 +54,15 @@ impl LogFile {
 
 impl Write for &LogFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let written = io::stderr().write(line)?;
-        self.count(written);
-        Ok(written)
+        // Lost when it cannot be written: there is nobody to tell.
+        if io::stderr().write_all(line).is_ok() {
+            self.count(line.len());
+        }
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

@@ -173,6 +173,27 @@ async fn signals_stop_a_daemon_in_the_foreground_and_leave_its_agents() {
 }
 
 #[tokio::test]
+async fn a_daemon_whose_log_cannot_be_written_does_its_work_all_the_same() {
+    for log in ["a full disk", "a pipe that nobody reads"] {
+        let sandbox = Sandbox::with_env([("AO_LOG".to_owned(), "debug".to_owned())].into());
+        let mut daemon = sandbox.command(&["daemon"]);
+        match log {
+            "a full disk" => daemon.stderr(std::fs::File::options().write(true).open("/dev/full").unwrap()),
+            _ => daemon.stderr(Stdio::piped()),
+        };
+        let mut daemon = daemon.spawn().unwrap();
+        drop(daemon.stderr.take());
+        sandbox.until("it serves", || sandbox.path("data/run/daemon.sock").exists()).await;
+        let agent = spawn_sleeper(&sandbox, "pty").await;
+        signal(agent, Signal::KILL);
+        sandbox.wait_for("app-1", "status", "failed").await;
+        assert_eq!(sandbox.daemon_pid().await, daemon.id(), "{log}: it is another daemon");
+        sandbox.ao(&["stop"]).await.ok();
+        assert_eq!(daemon.wait().unwrap().code(), Some(0), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn a_second_signal_stops_at_once() {
     let sandbox = Sandbox::new();
     let mut daemon = sandbox.command(&["daemon"]).stderr(Stdio::null()).spawn().unwrap();
