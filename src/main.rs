@@ -22,12 +22,14 @@ use ao::adapters::cli::error::{self, CliError};
 use ao::adapters::cli::{self, hook};
 use ao::adapters::runtime::{self, pty};
 use ao::domain::exit::Exit;
+use ao::platform::detached;
 use ao::platform::log_file::LogFile;
 use clap::Parser;
 
 use edge::Edge;
 
 fn main() -> ExitCode {
+    detached::keep_open_files_from_children();
     #[cfg(feature = "fault-points")]
     fault::arm();
     let cli = match Cli::try_parse() {

@@ -32,6 +32,8 @@ mod cleanup;
 mod command_line;
 #[path = "e2e/daemon.rs"]
 mod daemon;
+#[path = "e2e/descriptors.rs"]
+mod descriptors;
 #[path = "e2e/ends.rs"]
 mod ends;
 #[path = "e2e/groups.rs"]

@@ -12,6 +12,9 @@ use std::process::{ExitStatus, Stdio};
 
 use tokio::process::{Child, Command};
 
+/// The first descriptor after those of standard input, output and error.
+const FIRST_OTHER: i32 = 3;
+
 /// A process to start.
 #[derive(Debug)]
 pub struct Detached<'a> {
@@ -60,4 +63,11 @@ pub fn ended(child: &mut Child) -> Option<ExitStatus> {
 pub fn leave_session() -> io::Result<()> {
     rustix::process::setsid()?;
     Ok(())
+}
+
+/// Keeps whatever this process was given open, except for its standard input, output and error, from the processes it starts:
+/// those that outlive it would hold its caller's locks and pipes. To be called before anything else is opened. (What this
+/// program opens itself is kept from them anyway.)
+pub fn keep_open_files_from_children() {
+    close_fds::set_fds_cloexec(FIRST_OTHER, &[]);
 }
