@@ -13,7 +13,7 @@ use ao::adapters::cli::error::CliError;
 use ao::adapters::runtime::launch::LAUNCH_ID_VARIABLE;
 use ao::adapters::setup::SETUP_VARIABLE;
 use ao::domain::layout::DataDir;
-use ao::platform::{machine, socket};
+use ao::platform::{file, machine, socket};
 use etcetera::base_strategy::{BaseStrategy, Xdg};
 
 /// What the outside says.
@@ -43,7 +43,7 @@ impl Edge {
         let env = environment();
         let from_env = env.get("AO_DATA_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
         let root = data_dir.or(from_env).unwrap_or_else(|| base.data_dir().join("ao"));
-        let root = std::path::absolute(&root)
+        let root = file::real_path(&root)
             .map_err(|error| CliError::failed(format!("cannot find {}: {error}", root.display())))?;
         let ao_program = std::env::current_exe()
             .map_err(|error| CliError::failed(format!("cannot find out where this ao is: {error}")))?;

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -119,6 +119,26 @@ pub fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
+/// The one path of a directory, however it is spelled: absolute, without links and `..`. What is not there yet is taken as it is
+/// spelled.
+///
+/// # Errors
+/// When the current directory is needed and cannot be told.
+pub fn real_path(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let found = path.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+    let Some((ancestor, mut real)) = found else { return Ok(path) };
+    for part in path.strip_prefix(ancestor).into_iter().flat_map(Path::components) {
+        // What is not there is no link either.
+        if part == Component::ParentDir {
+            real.pop();
+        } else {
+            real.push(part);
+        }
+    }
+    Ok(real)
+}
+
 /// The absolute path of a program: as it is when it holds a `/`, else the first executable file of that name in the
 /// directories of `path`, which has the form of the `PATH` variable.
 #[must_use]
@@ -141,6 +161,23 @@ pub fn is_executable(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_has_one_path_before_and_after_it_was_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("real")).unwrap();
+        std::os::unix::fs::symlink("real", root.join("link")).unwrap();
+        let spelled = ["real/a/b", "link/a/b", "link/a/../a/b/", "./real/../link/a/./b"];
+        for made in [false, true] {
+            if made {
+                create_private_dir(&root.join("real/a/b")).unwrap();
+            }
+            for spelled in spelled {
+                assert_eq!(real_path(&root.join(spelled)).unwrap().as_os_str(), root.join("real/a/b"), "{spelled}");
+            }
+        }
+    }
 
     #[test]
     fn a_file_is_replaced_with_its_mode() {

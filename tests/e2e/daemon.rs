@@ -126,6 +126,33 @@ async fn what_holds_a_terminal_takes_its_own_session_only_when_it_dies() {
 }
 
 #[tokio::test]
+async fn a_data_directory_that_is_spelled_in_another_way_is_the_same_one() {
+    for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
+        let mut sandbox = Sandbox::new();
+        let script = "echo hello; exec sleep 600";
+        let args = ["spawn", "--agent", "command", "--runtime", runtime, "--json", "--", "sh", "-c", script];
+        let spawned = sandbox.ao(&args).await;
+        spawned.ok();
+        let agent = u32::try_from(spawned.json()["pid"].as_u64().unwrap()).unwrap();
+        sandbox.ao(&["stop"]).await.ok();
+        let link = sandbox.path("link");
+        std::os::unix::fs::symlink(sandbox.path("data"), &link).unwrap();
+        sandbox.env.insert("AO_DATA_DIR".into(), link.to_str().unwrap().into());
+        sandbox.ao(&["start"]).await.ok();
+        let session = sandbox.show("app-1").await;
+        assert_eq!((&session["status"], &session["pid"]), (&json!("working"), &json!(agent)), "{runtime}: {session:#}");
+        let printed = async {
+            while sandbox.ao(&["output", "app-1"]).await.ok() != "hello" {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(crate::sandbox::BOUND, printed).await.expect("its terminal is found");
+        sandbox.ao(&["kill", "app-1"]).await.ok();
+        assert!(!Sandbox::is_running(agent), "{runtime}: not found by way of the link");
+    }
+}
+
+#[tokio::test]
 async fn i11_a_second_daemon_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.ao(&["start"]).await.ok();
