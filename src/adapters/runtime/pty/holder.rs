@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::limits::bounded;
 use super::screen::{HISTORY_LINES, Screen};
-use super::scrollback::scrollback;
+use super::scrollback::{Scrollback, scrollback};
 use super::server::{self, Command, Hub, Keys};
 use super::{OUTPUT_FILE, SCREEN_FILE};
 use crate::adapters::runtime::launch::{self, LaunchSpec};
@@ -33,7 +33,6 @@ use crate::adapters::runtime::{cut_to_last_bytes, supervisor};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
 use crate::fault::{self, Point};
-use crate::platform::bounded_log::LogWriter;
 use crate::platform::tree::Family;
 use crate::platform::{detached, file};
 use crate::ports::runtime::TerminalSize;
@@ -97,7 +96,7 @@ struct Holder<'a> {
     terminal: OwnedFd,
     keys: mpsc::Sender<Keys>,
     screen: Screen,
-    scrollback: Option<LogWriter>,
+    scrollback: Scrollback,
     followers: broadcast::Sender<Arc<[u8]>>,
 }
 
@@ -121,7 +120,7 @@ impl<'a> Holder<'a> {
         let hub = Hub { commands: commands_in, keys: keys.clone(), ended: ended_seen };
         let server = server::Server::listen(socket, hub)?;
         fault::reach(Point::PtyListening)?;
-        let scrollback = scrollback(scrollback_bytes).create(&launch::directory(session_dir))?;
+        let scrollback = Scrollback::create(scrollback_bytes, &launch::directory(session_dir))?;
 
         let (pty, pts) = pty_process::open().map_err(io::Error::other)?;
         let TerminalSize { rows, cols } = bounded(spec.size);
@@ -134,7 +133,6 @@ impl<'a> Holder<'a> {
         let keyboard = tokio::spawn(type_keys(input, typed));
         let screen = Screen::new(spec.size);
         let (followers, _) = broadcast::channel(FOLLOW_CHUNKS);
-        let scrollback = Some(scrollback);
         let holder =
             Self { session_dir, socket, spec, me, agent, child, output, terminal, keys, screen, scrollback, followers };
         Ok((holder, Channels { commands, terminate, ended, server, keyboard }))
@@ -172,11 +170,7 @@ impl<'a> Holder<'a> {
         if output.is_empty() {
             return;
         }
-        if let Some(Err(error)) = self.scrollback.as_mut().map(|scrollback| scrollback.append(output)) {
-            // A full disk must not end the agent; the screen goes on without.
-            tracing::warn!(%error, "the scrollback cannot be written any more");
-            self.scrollback = None;
-        }
+        self.scrollback.append(output, Instant::now());
         let answers = self.screen.feed(output);
         if !answers.is_empty() {
             // A program that asks and never reads gets no more answers, and holds nobody up.
