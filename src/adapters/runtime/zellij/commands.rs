@@ -58,9 +58,15 @@ impl Zellij {
     /// What `--version` prints. Needs no directory to be there and leaves none: even for this zellij 0.45.1 makes its cache, and panics
     /// when it cannot write its log.
     pub(super) async fn version(&self) -> Result<String, String> {
-        let scratch = Scratch::new(&self.temp_dir)
-            .map_err(|error| format!("no temporary directory in {}: {error}", self.temp_dir.display()))?;
-        succeed(Program::new(&self.program, private_env(&self.env, &scratch.0), TIMEOUT).arg("--version")).await
+        // One that is killed while it asks leaves its temporary directory. So a daemon, whose directory is there, makes none.
+        let scratch = if self.config_dir.is_dir() {
+            None
+        } else {
+            let made = Scratch::new(&self.temp_dir);
+            Some(made.map_err(|error| format!("no temporary directory in {}: {error}", self.temp_dir.display()))?)
+        };
+        let directory = scratch.as_ref().map_or(&self.config_dir, |scratch| &scratch.0);
+        succeed(Program::new(&self.program, private_env(&self.env, directory), TIMEOUT).arg("--version")).await
     }
 
     /// Starts a session in the background. Success says nothing about its pane.

@@ -81,6 +81,17 @@ async fn zellij_is_asked_without_a_directory_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_is_killed_while_it_asks_zellij_leaves_no_temporary_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let temp = dir.path().join("temp");
+    std::fs::create_dir(&temp).unwrap();
+    let mut settings = zellij_that(dir.path(), "test -z \"$(ls -A \"${0%/*}/temp\")\" && echo 'zellij 0.45.1'");
+    settings.env.insert("TMPDIR".to_owned(), temp.to_str().unwrap().to_owned());
+    settings.env.insert("PATH".to_owned(), "/usr/bin:/bin".to_owned());
+    assert_eq!(runtime(settings).preflight().await.unwrap().as_deref(), Some("0.45.1"));
+}
+
+#[tokio::test]
 async fn why_zellij_does_not_work_is_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let panic = "thread 'main' (7) panicked at src/logging.rs:26:41:\ncould not\nnote: run with `RUST_BACKTRACE=1`";
