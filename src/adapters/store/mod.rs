@@ -138,16 +138,7 @@ struct Writer {
 
 impl Writer {
     async fn begin(&self, action: &'static str) -> Result<Writing, StoreError> {
-        let begun = match self.pool.begin_with("BEGIN IMMEDIATE").await {
-            // A transaction that met a full disk was undone by SQLite itself. sqlx 0.8 then fails to undo it, and takes it for
-            // open for as long as the connection lives: this one has to be another.
-            Err(sqlx::Error::InvalidSavePointStatement) => {
-                self.pool.acquire().await.map_err(failed(action))?.close().await.map_err(failed(action))?;
-                self.pool.begin_with("BEGIN IMMEDIATE").await
-            }
-            begun => begun,
-        };
-        let transaction = begun.map_err(failed(action))?;
+        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed(action))?;
         Ok(Writing { transaction, logged: None, newest: Arc::clone(&self.newest), action })
     }
 }
