@@ -221,7 +221,7 @@ async fn daemon() {
 }
 
 fn key_in(root: &Path) -> TerminalKey {
-    TerminalKey { session: "outlives-1".parse().unwrap(), session_dir: root.join("outlives-1") }
+    TerminalKey { session: "outlives-1".parse().unwrap(), session_dir: root.join("outlives-1"), agent: None }
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ impl Application {
         let mut exit = self.stop_terminal(session).await?;
         fault::reach(Point::KillTerminalStopped)?;
         if exit.is_none()
-            && let Some(Liveness::Dead(ended)) = self.probe_one(session, &self.terminal_key(&session.id)).await
+            && let Some(Liveness::Dead(ended)) = self.probe_one(session, &self.terminal_key(session)).await
         {
             exit = Some(ended);
         }

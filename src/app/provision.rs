@@ -156,7 +156,7 @@ impl Application {
 
     async fn launch(&self, session: &Session, command: AgentCommand) -> Result<(), StepFailure> {
         let spec = TerminalSpec {
-            key: self.terminal_key(&session.id),
+            key: self.terminal_key(session),
             command,
             base_env: self.agent_env(session),
             cwd: session.spec.workspace.clone(),
@@ -304,8 +304,12 @@ impl Application {
         env
     }
 
-    pub(super) fn terminal_key(&self, id: &SessionId) -> TerminalKey {
-        TerminalKey { session: id.clone(), session_dir: self.shared.session_dirs.path(id) }
+    pub(super) fn terminal_key(&self, session: &Session) -> TerminalKey {
+        TerminalKey {
+            session: session.id.clone(),
+            session_dir: self.shared.session_dirs.path(&session.id),
+            agent: session.facts.process,
+        }
     }
 }
 

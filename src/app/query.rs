@@ -58,7 +58,7 @@ impl Application {
             return Ok(output);
         }
         let runtime = self.runtime(&session.spec.runtime)?;
-        match runtime.output(&self.terminal_key(id), lines).await {
+        match runtime.output(&self.terminal_key(&session), lines).await {
             Err(RuntimeError::NoTerminal { .. }) => Ok(session.facts.output_tail.unwrap_or_default()),
             output => Ok(output?),
         }
@@ -70,7 +70,7 @@ impl Application {
     /// `unknown_session`; `no_terminal`; or the runtime's failure.
     pub async fn screen(&self, id: &SessionId) -> Result<String, AppError> {
         let session = self.session(id).await?;
-        Ok(self.runtime(&session.spec.runtime)?.screen(&self.terminal_key(id)).await?)
+        Ok(self.runtime(&session.spec.runtime)?.screen(&self.terminal_key(&session)).await?)
     }
 
     /// Changes after a sequence number; when there are none, waits up to `wait` for one, or until the daemon stops.

@@ -33,7 +33,7 @@ impl Application {
                 tracing::warn!(runtime = %kind, "sessions of a runtime that this ao does not have stay as they are");
                 continue;
             };
-            let keys: Vec<TerminalKey> = sessions.iter().map(|session| self.terminal_key(&session.id)).collect();
+            let keys: Vec<TerminalKey> = sessions.iter().map(|session| self.terminal_key(session)).collect();
             let mut answers = runtime.probe(&keys).await;
             for session in sessions {
                 match answers.remove(&session.id) {

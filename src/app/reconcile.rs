@@ -110,7 +110,7 @@ impl Application {
         if step != Step::Launched || has_failed {
             return self.undo(&session.id, cut_off, Ended::default()).await;
         }
-        match self.probe_one(session, &self.terminal_key(&session.id)).await {
+        match self.probe_one(session, &self.terminal_key(session)).await {
             Some(Liveness::Alive(process)) => {
                 self.shared.writer.saw_process(&session.id, process).await?;
                 fault::reach(Point::SettleProcessRecorded)?;

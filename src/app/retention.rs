@@ -9,7 +9,7 @@ use super::error::AppError;
 use crate::domain::Timestamp;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
-use crate::ports::runtime::Liveness;
+use crate::ports::runtime::{Liveness, TerminalKey};
 use crate::ports::workspace::{OnWork, Removal};
 
 /// How many changes are trimmed in one transaction.
@@ -141,7 +141,7 @@ impl Application {
 
     /// Whether no runtime knows of an agent that runs, or may run, in that session's terminal.
     async fn is_deserted(&self, id: &SessionId) -> bool {
-        let key = self.terminal_key(id);
+        let key = TerminalKey { session: id.clone(), session_dir: self.shared.session_dirs.path(id), agent: None };
         for runtime in &self.shared.runtimes {
             let mut answers = runtime.probe(std::slice::from_ref(&key)).await;
             if !matches!(answers.remove(id), Some(Liveness::Dead(_))) {

@@ -23,7 +23,7 @@ impl Application {
             return Ok(None);
         }
         let runtime = self.runtime(&session.spec.runtime)?;
-        let stopped = runtime.stop(&self.terminal_key(&session.id), self.shared.settings.stop_grace).await;
+        let stopped = runtime.stop(&self.terminal_key(session), self.shared.settings.stop_grace).await;
         self.note_remarks(session).await?;
         Ok(stopped?)
     }
@@ -31,7 +31,7 @@ impl Application {
     /// Records what the runtime remarks on how the agent ran.
     pub(super) async fn note_remarks(&self, session: &Session) -> Result<(), AppError> {
         let runtime = self.runtime(&session.spec.runtime)?;
-        for remark in runtime.remarks(&self.terminal_key(&session.id)).await {
+        for remark in runtime.remarks(&self.terminal_key(session)).await {
             self.shared.writer.note(&session.id, &remark).await?;
         }
         Ok(())
@@ -43,7 +43,7 @@ impl Application {
             return self.setup_tail(session, TAIL_LINES).await;
         }
         let runtime = self.runtime(&session.spec.runtime).ok()?;
-        let output = runtime.output(&self.terminal_key(&session.id), TAIL_LINES).await.ok()?;
+        let output = runtime.output(&self.terminal_key(session), TAIL_LINES).await.ok()?;
         let tail = output.trim_end();
         (!tail.is_empty()).then(|| tail.to_owned())
     }

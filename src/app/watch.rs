@@ -76,7 +76,7 @@ impl Application {
     pub(super) fn watch(&self, session: &Session) {
         let Ok(runtime) = self.runtime(&session.spec.runtime) else { return };
         let Some(given_up) = self.shared.watches.begin(&session.id) else { return };
-        let (runtime, key, stop) = (runtime.clone(), self.terminal_key(&session.id), self.shared.stop.clone());
+        let (runtime, key, stop) = (runtime.clone(), self.terminal_key(session), self.shared.stop.clone());
         // Waiting must not keep the application: one that is dropped gives its watches up.
         let (shared, id) = (Arc::downgrade(&self.shared), session.id.clone());
         self.shared.tasks.spawn(async move {
@@ -103,7 +103,7 @@ impl Application {
         if session.phase != Phase::Live {
             return Ok(());
         }
-        match self.probe_one(&session, &self.terminal_key(id)).await {
+        match self.probe_one(&session, &self.terminal_key(&session)).await {
             Some(Liveness::Dead(exit)) => self.bury(&session, exit, &exclusive).await,
             Some(Liveness::Alive(_) | Liveness::Unknown(_)) | None => Ok(()),
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use crate::domain::session::ProcessIdentity;
 
@@ -84,13 +85,22 @@ fn any_of_user_with_arguments(user: u32, arguments: &[&[u8]]) -> io::Result<bool
         if !std::fs::metadata(&directory).is_ok_and(|process| process.uid() == user) {
             continue;
         }
-        let Ok(command) = std::fs::read(directory.join("cmdline")) else { continue };
-        let has = |argument: &&[u8]| command.split(|&byte| byte == 0).any(|given| given == *argument);
-        if arguments.iter().all(has) {
+        if has_all(&directory, arguments) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether this process was started with all of these among its arguments, each in full. False when that cannot be read.
+#[must_use]
+pub fn has_arguments(pid: u32, arguments: &[&[u8]]) -> bool {
+    has_all(&PathBuf::from(format!("/proc/{pid}")), arguments)
+}
+
+fn has_all(directory: &Path, arguments: &[&[u8]]) -> bool {
+    let Ok(command) = std::fs::read(directory.join("cmdline")) else { return false };
+    arguments.iter().all(|argument| command.split(|&byte| byte == 0).any(|given| given == *argument))
 }
 
 #[cfg(test)]

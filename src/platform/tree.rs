@@ -186,6 +186,15 @@ pub fn values_of(variable: &str) -> io::Result<BTreeSet<String>> {
     Ok(values)
 }
 
+/// The entry `NAME=value` of a variable in the environment that a process was started with; `None` when there is none, or it
+/// cannot be read.
+#[must_use]
+pub fn entry_of(pid: u32, variable: &str) -> Option<String> {
+    let environment = environment(pid);
+    let mut entries = environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
+    entries.find(|entry| entry.strip_prefix(variable).is_some_and(|rest| rest.starts_with('='))).map(str::to_owned)
+}
+
 /// Empty for another user's process, or one that just ended: neither is of interest.
 fn environment(pid: u32) -> Vec<u8> {
     std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()

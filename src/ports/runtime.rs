@@ -75,6 +75,8 @@ pub struct TerminalKey {
     pub session: SessionId,
     /// The session's private directory (0700), which exists.
     pub session_dir: PathBuf,
+    /// The agent's process, as far as it is on record elsewhere: what that directory says can be deleted by anybody.
+    pub agent: Option<ProcessIdentity>,
 }
 
 /// What a terminal is to run.
@@ -143,6 +145,7 @@ pub enum Liveness {
 /// - Terminals outlive this process. An adapter that is made anew finds them by their keys.
 /// - [`probe`](Runtime::probe) is one batched look, answers for every key it was given, and never blocks for longer than
 ///   two seconds.
+/// - An agent that the key names and that runs is not dead because the records of its terminal are gone; [`stop`](Runtime::stop) ends it.
 /// - [`stop`](Runtime::stop) is idempotent; a terminal that is not there is success.
 /// - Neither the prompt nor an environment value shows in any process's command line, and no environment value is on disk once
 ///   the agent runs, has ended, was stopped, or could not be started.

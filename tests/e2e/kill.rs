@@ -36,6 +36,25 @@ async fn the_whole_process_tree_ends() {
 }
 
 #[tokio::test]
+async fn an_agent_whose_terminal_records_were_deleted_is_not_taken_for_dead_and_can_be_killed() {
+    for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
+        let sandbox = Sandbox::new();
+        let pid = spawn(&sandbox, runtime, "sleep 600").await;
+        std::fs::remove_dir_all(sandbox.session_dir("app-1").join("terminal")).unwrap();
+        // It looks at every agent first.
+        let restored = sandbox.ao(&["restore", "--all"]).await;
+        assert_eq!(sandbox.show("app-1").await["status"], "working", "{runtime}: {}", restored.ok());
+        assert!(Sandbox::is_running(pid), "{runtime}");
+        let killed = kill(&sandbox).await;
+        assert_eq!(killed["session"]["exit"]["reason"], "killed", "{killed:#}");
+        assert!(!Sandbox::is_running(pid), "{runtime}: the agent works on");
+        let daemon = sandbox.daemon_pid().await;
+        let left: Vec<_> = sandbox.processes().into_iter().filter(|(pid, _)| *pid != daemon).collect();
+        assert!(left.is_empty(), "{runtime}: {left:#?}");
+    }
+}
+
+#[tokio::test]
 async fn i04_killing_twice_is_success() {
     let sandbox = Sandbox::new();
     spawn(&sandbox, "pty", "sleep 600").await;

@@ -99,7 +99,7 @@ impl Fixture {
         let session_dir = self.root.join("sessions").join(session.as_str());
         std::fs::create_dir_all(&session_dir).unwrap();
         TerminalSpec {
-            key: TerminalKey { session, session_dir },
+            key: TerminalKey { session, session_dir, agent: None },
             command: AgentCommand {
                 program: program.into(),
                 args: args.iter().map(|arg| (*arg).to_owned()).collect(),

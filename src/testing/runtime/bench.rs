@@ -104,7 +104,7 @@ impl Bench {
         let session = SessionId::new(format!("{}-{number}", self.0.project)).unwrap();
         let session_dir = self.path(session.as_str());
         file::create_private_dir(&session_dir).unwrap();
-        let key = TerminalKey { session, session_dir };
+        let key = TerminalKey { session, session_dir, agent: None };
         self.0.keys.lock().unwrap().push(key.clone());
         key
     }

@@ -67,7 +67,7 @@ fn supervisor(session_dir: &Path) -> io::Result<Option<ProcessIdentity>> {
     })
 }
 
-fn leads_session(pid: u32) -> bool {
+pub(super) fn leads_session(pid: u32) -> bool {
     matches!(process::stat(pid), Ok(Some(stat)) if stat.session == pid)
 }
 
@@ -85,7 +85,7 @@ async fn until_started(session_dir: &Path, supervisor: ProcessIdentity) -> io::R
 }
 
 /// Waits until the supervisor has recorded the end and is gone; one that hangs is killed.
-async fn dismiss(supervisor: ProcessIdentity) -> io::Result<()> {
+pub(super) async fn dismiss(supervisor: ProcessIdentity) -> io::Result<()> {
     let (deadline, mut pause) = (Instant::now() + SUPERVISOR_BOUND, Pause::default());
     while process::is_running(supervisor)? {
         if Instant::now() >= deadline {

@@ -25,6 +25,7 @@ mod end;
 mod push;
 mod record;
 mod start;
+mod unrecorded;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -41,6 +42,7 @@ pub use self::record::{
 };
 pub(crate) use self::record::{record_exit, record_failure, record_start};
 pub use self::start::{StartError, await_start};
+pub(super) use self::unrecorded::{probe_terminal, stop_terminal};
 use crate::domain::session::ProcessIdentity;
 use crate::fault::{self, Point};
 use crate::platform::cgroup::Group;

@@ -40,7 +40,7 @@ pub(super) async fn create<M: Multiplexer>(
     let _turn = runtime.turns.of(server.directory()).lock_owned().await;
     let _permit = runtime.starts.acquire().await.map_err(|error| refused(error.to_string()))?;
     let (program, _) = runtime.installed().await?;
-    match launch::probe(&key.session_dir) {
+    match launch::probe_terminal(key) {
         Liveness::Dead(_) => {}
         Liveness::Alive(agent) => return Err(refused(format!("its agent still runs (process {})", agent.pid))),
         Liveness::Unknown(cause) => return Err(refused(format!("whether its agent still runs is not known: {cause}"))),

@@ -89,7 +89,7 @@ impl<M: Multiplexer> Multiplexed<M> {
         let key = key.clone();
         tokio::spawn(async move {
             let _turn = turn;
-            let is_dead = matches!(launch::probe(&key.session_dir), Liveness::Dead(_));
+            let is_dead = matches!(launch::probe_terminal(&key), Liveness::Dead(_));
             if is_dead
                 && !is_supervised(&key)
                 && let Err(error) = end::end(&server).await
@@ -170,7 +170,7 @@ impl<M: Multiplexer> Runtime for Multiplexed<M> {
     async fn probe(&self, keys: &[TerminalKey]) -> HashMap<SessionId, Liveness> {
         let all = keys.to_vec();
         let look = tokio::task::spawn_blocking(move || {
-            all.into_iter().map(|key| (launch::probe(&key.session_dir), key)).collect::<Vec<_>>()
+            all.into_iter().map(|key| (launch::probe_terminal(&key), key)).collect::<Vec<_>>()
         });
         let Ok(Ok(looked)) = tokio::time::timeout(PROBE_BOUND, look).await else {
             let unknown = || Liveness::Unknown("the session directories could not be read in time".to_owned());
@@ -193,7 +193,7 @@ impl<M: Multiplexer> Runtime for Multiplexed<M> {
     }
 
     async fn input(&self, key: &TerminalKey, bytes: &[u8]) -> Result<(), RuntimeError> {
-        match launch::probe(&key.session_dir) {
+        match launch::probe_terminal(key) {
             Liveness::Alive(_) => {}
             Liveness::Dead(_) => return Err(self.no_terminal(key)),
             Liveness::Unknown(cause) => return Err(self.failed("type into the terminal", cause)),
@@ -213,7 +213,7 @@ impl<M: Multiplexer> Runtime for Multiplexed<M> {
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {
         let server = self.multiplexer.server(key);
         let _turn = self.turns.of(server.directory()).lock_owned().await;
-        let stopped = launch::stop(&key.session_dir, grace).await;
+        let stopped = launch::stop_terminal(key, grace).await;
         // The server goes too when something of the agent could not be ended.
         let ended = end::end(&server).await;
         let exit = stopped.map_err(|error| self.failed("end the agent", error))?;

@@ -193,7 +193,7 @@ impl PtyRuntime {
         if LaunchSpec::read(&key.session_dir).map_err(|error| self.failed(action, &error))?.is_none() {
             return Err(self.no_terminal(key));
         }
-        if matches!(launch::probe(&key.session_dir), Liveness::Dead(_)) {
+        if matches!(launch::probe_terminal(key), Liveness::Dead(_)) {
             return Ok(None);
         }
         let Some(socket) = socket_of(&key.session_dir).map_err(|error| self.failed(action, &error))? else {
@@ -311,7 +311,7 @@ impl Runtime for PtyRuntime {
 
     async fn create(&self, spec: &TerminalSpec) -> Result<ProcessIdentity, RuntimeError> {
         let session_dir = &spec.key.session_dir;
-        match launch::probe(session_dir) {
+        match launch::probe_terminal(&spec.key) {
             Liveness::Dead(_) => {}
             Liveness::Alive(agent) => {
                 return Err(self.cannot_create(&format!("its agent still runs, as process {}", agent.pid)));
@@ -337,7 +337,7 @@ impl Runtime for PtyRuntime {
     async fn probe(&self, keys: &[TerminalKey]) -> HashMap<SessionId, Liveness> {
         let asked = keys.to_vec();
         let look = tokio::task::spawn_blocking(move || {
-            asked.into_iter().map(|key| (key.session, launch::probe(&key.session_dir))).collect()
+            asked.into_iter().map(|key| (key.session.clone(), launch::probe_terminal(&key))).collect()
         });
         let unknown =
             |why: &str| keys.iter().map(|key| (key.session.clone(), Liveness::Unknown(why.to_owned()))).collect();
@@ -373,7 +373,7 @@ impl Runtime for PtyRuntime {
     }
 
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {
-        let stopped = launch::stop(&key.session_dir, grace).await;
+        let stopped = launch::stop_terminal(key, grace).await;
         stopped
             .and_then(|exit| remove_socket(&key.session_dir).map(|()| exit))
             .map_err(|error| self.failed("end the agent", &error))

@@ -107,7 +107,7 @@ mod tests {
     use crate::domain::id::SessionId;
 
     fn key(session_dir: &Path) -> TerminalKey {
-        TerminalKey { session: SessionId::new("shop-1").unwrap(), session_dir: session_dir.to_owned() }
+        TerminalKey { session: SessionId::new("shop-1").unwrap(), session_dir: session_dir.to_owned(), agent: None }
     }
 
     #[test]

@@ -79,6 +79,7 @@ mod tests {
         TerminalKey {
             session: SessionId::new(session).unwrap(),
             session_dir: Path::new("/data/sessions").join(session),
+            agent: None,
         }
     }
 
