@@ -139,6 +139,22 @@ async fn an_agent_that_survives_its_holder_is_still_seen_and_stopped() {
     .await;
 }
 
+#[tokio::test]
+async fn the_end_of_an_agent_whose_holder_hangs_is_not_waited_for_without_end() {
+    check(Pty::new(), async |bench: Bench| {
+        let (key, agent) = bench.run("read line").await;
+        let holder = holder(&key);
+        tree::send(holder, Signal::STOP).unwrap();
+        tree::send(agent, Signal::KILL).unwrap();
+        until_gone(&bench, agent).await;
+        assert!(matches!(bench.probe(&key).await, Liveness::Unknown(_)), "its end is worth waiting for");
+        assert_eq!(bench.until_dead(&key).await, Exit::Unknown);
+        bench.runtime().stop(&key, Duration::ZERO).await.unwrap();
+        assert!(!process::is_running(holder).unwrap(), "the holder hangs on");
+    })
+    .await;
+}
+
 /// A named pipe as standard input: whoever opens it to start the agent waits until somebody writes.
 fn pipe(bench: &Bench) -> PathBuf {
     let pipe = bench.path("pipe");

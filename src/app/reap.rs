@@ -65,9 +65,12 @@ impl Application {
             return Ok(());
         }
         let output_tail = self.output_tail(session).await;
-        if let Err(error) = self.stop_terminal(session).await {
+        let stopped = self.stop_terminal(session).await.unwrap_or_else(|error| {
             tracing::warn!(session = %session.id, %error, "what is left of an ended agent's terminal could not be removed");
-        }
+            None
+        });
+        // A supervisor that was slow, and not hanging, recorded the exit meanwhile.
+        let exit = if exit == Exit::Unknown { stopped.unwrap_or(exit) } else { exit };
         fault::reach(Point::ReapTerminalStopped)?;
         let reason = if exit == Exit::Unknown { EndReason::Lost } else { EndReason::Exited(exit) };
         tracing::info!(session = %session.id, %reason, "ended");

@@ -6,15 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Claim, LaunchSpec, record, settle};
+use super::{Claim, LaunchSpec, SUPERVISOR_BOUND, record, settle};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
 use crate::fault::{self, Point};
 use crate::platform::process;
 use crate::platform::tree::{Family, Pause};
-
-/// How long a supervisor may take from its claim to the record of the start, or from the agent's end to the record of that.
-const SUPERVISOR_BOUND: Duration = Duration::from_secs(10);
 
 /// Ends the launch on record with all its processes: the agent is asked, gets `grace`, then all are killed. Gives how it
 /// ended; `None` when nothing ran. A launch that nobody took never starts afterwards. What the runtime itself keeps (a pane, a socket) is

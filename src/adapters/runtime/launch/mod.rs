@@ -22,6 +22,7 @@
 
 mod confine;
 mod end;
+mod overdue;
 mod push;
 mod record;
 mod start;
@@ -30,6 +31,7 @@ mod unrecorded;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +55,9 @@ use crate::ports::runtime::{TerminalSize, TerminalSpec};
 
 /// The version of the files' format that this code writes, and the only one it reads.
 const FORMAT_VERSION: u32 = 1;
+
+/// How long a supervisor may take from its claim to the record of the start, or from the agent's end to the record of that.
+const SUPERVISOR_BOUND: Duration = Duration::from_secs(10);
 
 /// The environment variable that marks every process of one launch; its value is [`LaunchSpec::id`]. A service that must
 /// outlive the agent that started it (a daemon) removes it from its own environment and makes its own kernel session.

@@ -6,8 +6,10 @@ use std::process::ExitStatus;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use super::{FORMAT_VERSION, LaunchSpec, directory};
+use super::overdue::UNRECORDED;
+use super::{FORMAT_VERSION, LaunchSpec, SUPERVISOR_BOUND, directory};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
 use crate::fault::{self, Point};
@@ -186,6 +188,7 @@ pub fn exit_of(status: ExitStatus) -> Exit {
 /// | the end | | dead, with its exit |
 /// | the start | the agent runs | alive |
 /// | the start | only the supervisor runs | unknown: it is about to record the end, which is worth waiting for |
+/// | the start | only the supervisor runs, and [`SUPERVISOR_BOUND`] after that was first seen it still does | it hangs: dead, exit unknown |
 /// | the start | neither runs | dead, exit unknown |
 /// | a failed start, or called off | | dead, exit unknown |
 /// | taken by a supervisor | it runs | unknown: it is starting the agent |
@@ -231,11 +234,11 @@ fn look_at_started(session_dir: &Path, started: &Started) -> io::Result<Liveness
     }
     let supervised = process::is_running(started.supervisor)?;
     // Its end may have been recorded since the record was first looked for.
-    Ok(match exit(session_dir)? {
-        Some(exit) => Liveness::Dead(exit),
-        None if supervised => Liveness::Unknown("the agent ended, and its end is being recorded".to_owned()),
-        None => Liveness::Dead(Exit::Unknown),
-    })
+    let exit = exit(session_dir)?;
+    if exit.is_none() && supervised && !UNRECORDED.are_over(started.agent, SUPERVISOR_BOUND, Instant::now()) {
+        return Ok(Liveness::Unknown("the agent ended, and its end is being recorded".to_owned()));
+    }
+    Ok(Liveness::Dead(exit.unwrap_or(Exit::Unknown)))
 }
 
 /// The supervisor took the launch and is gone. It may have died between starting the agent and recording that.
