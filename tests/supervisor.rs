@@ -281,3 +281,19 @@ async fn an_agent_that_ends_because_its_terminal_is_gone_was_lost() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_agent_that_ignores_that_its_terminal_is_gone_is_ended() {
+    check(Pty::new(), async |bench: Bench| {
+        let key = write(&bench, "trap '' HUP TERM; sleep 600 & echo > ready; while :; do sleep 0.05; done");
+        let (_, supervisor) = supervise(&bench, &key).await;
+        bench.until_written("ready").await;
+        let agent = launch::started(&key.session_dir).unwrap().unwrap().agent;
+        let holder = process::stat(supervisor.pid).unwrap().unwrap().parent;
+        tree::send(process::identity(holder).unwrap().unwrap(), Signal::KILL).unwrap();
+        bench.until_dead(&key).await;
+        assert_eq!(launch::exit(&key.session_dir).unwrap(), Some(Exit::Unknown));
+        assert!(!process::is_running(agent).unwrap(), "it works on where nobody sees it");
+    })
+    .await;
+}

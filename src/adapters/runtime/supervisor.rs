@@ -6,7 +6,8 @@
 //!
 //! What the keyboard sends (`SIGINT`, `SIGQUIT`, `SIGTSTP`) reaches the agent from the terminal itself and is survived here, as
 //! in a shell; what is sent to this process (`SIGTERM`, `SIGHUP`) is passed on to the agent. Either way the agent's end, not the
-//! signal, ends the supervisor. An agent that ends when its terminal is gone was lost: its exit is recorded as unknown.
+//! signal, ends the supervisor. An agent that ends when its terminal is gone was lost: its exit is recorded as unknown. One that
+//! works on is ended: nobody can see or reach it any more.
 
 use std::fs::File;
 use std::io;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::process::Child;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 use super::launch::{self, Claim, LaunchSpec};
 use crate::domain::exit::Exit;
@@ -54,6 +56,9 @@ pub fn run(session_dir: &Path, ready: impl AsyncFnOnce(&LaunchSpec) -> io::Resul
                     if let Err(error) = tree::send(agent.process, passed_on) {
                         // Whoever sent it sees that the agent goes on, and can insist.
                         tracing::warn!(%error, "a signal could not be passed on to the agent");
+                    }
+                    if passed_on == Signal::HUP && is_terminal_gone() {
+                        end_without_terminal(&spec, &mut child, agent, me).await;
                     }
                 }
             }
@@ -142,6 +147,20 @@ fn is_terminal_gone() -> bool {
     rustix::termios::tcgetwinsize(rustix::stdio::stdin()) == Err(rustix::io::Errno::IO)
 }
 
+/// Ends an agent that was told that its terminal is gone, unless it does so itself.
+async fn end_without_terminal(spec: &LaunchSpec, child: &mut Child, agent: Agent, me: ProcessIdentity) {
+    if timeout(HANG_UP_GRACE, child.wait()).await.is_ok() {
+        return;
+    }
+    tracing::warn!(pid = agent.process.pid, "the agent works on without a terminal, and is ended");
+    if let Err(error) = family(spec, agent, me).end(Some(agent.process), REST_GRACE).await {
+        tracing::warn!(%error, "the agent could not be ended");
+    }
+}
+
+/// How long an agent whose terminal is gone may take to end by itself.
+const HANG_UP_GRACE: Duration = Duration::from_secs(5);
+
 /// How the agent ended; an error to find that out must not keep its end from being recorded.
 pub(super) fn known_exit(status: io::Result<ExitStatus>) -> Exit {
     status.map_or_else(
@@ -192,13 +211,17 @@ fn identify(child: &Child) -> io::Result<Agent> {
 /// Ends what the agent left behind (background jobs, waiters), its control group too: nothing of a session works on after its
 /// end is on record.
 pub(super) async fn end_rest(session_dir: &Path, spec: &LaunchSpec, agent: Agent, me: ProcessIdentity) {
+    // What cannot be ended (it hangs in the kernel) must not keep the agent's end from being recorded.
+    let _ = family(spec, agent, me).end(None, REST_GRACE).await;
+    launch::settle(session_dir, spec).await;
+}
+
+/// The agent and all it started, without the supervisor.
+fn family(spec: &LaunchSpec, agent: Agent, me: ProcessIdentity) -> Family {
     let leads = |pid: u32| matches!(process::stat(pid), Ok(Some(stat)) if stat.session == pid);
     let sessions = agent.session().into_iter().chain(leads(me.pid).then_some(me.pid)).collect();
-    // The agent itself only counts where it could not be waited for.
-    let family = Family { roots: vec![agent.process], sessions, except: Some(me), ..spec.family() };
-    // What cannot be ended (it hangs in the kernel) must not keep the agent's end from being recorded.
-    let _ = family.end(None, REST_GRACE).await;
-    launch::settle(session_dir, spec).await;
+    // After its end the agent itself only counts where it could not be waited for.
+    Family { roots: vec![agent.process], sessions, except: Some(me), ..spec.family() }
 }
 
 /// How long what the agent left behind may take to end in order.
