@@ -297,3 +297,37 @@ async fn an_agent_that_ignores_that_its_terminal_is_gone_is_ended() {
     })
     .await;
 }
+
+/// Runs a script where it may mount; `None` where this machine does not allow that.
+fn in_a_namespace_of_mounts(script: &str) -> Option<std::process::Output> {
+    let unshare = |script: &str| {
+        let args = ["--user", "--map-root-user", "--mount", "/bin/sh", "-ec", script];
+        std::process::Command::new("unshare").args(args).stdin(std::process::Stdio::null()).output()
+    };
+    if unshare("mount -t tmpfs none /mnt").is_ok_and(|tried| tried.status.success()) {
+        return Some(unshare(script).unwrap());
+    }
+    eprintln!("skipped: no file system can be mounted here");
+    None
+}
+
+#[tokio::test]
+async fn an_exit_is_recorded_also_when_the_disk_is_full() {
+    check(Pty::new(), async |bench: Bench| {
+        let (disk, out) = (bench.path("disk"), bench.path("out/terminal"));
+        for directory in [&disk, &out] {
+            std::fs::create_dir_all(directory).unwrap();
+        }
+        let (disk, out) = (disk.to_str().unwrap(), out.to_str().unwrap());
+        let key = write(&bench, &format!("cat /dev/zero > {disk}/fill 2>/dev/null; echo x > {disk}/more || exit 4"));
+        let records = key.session_dir.to_str().unwrap();
+        let script = format!(
+            "mount -t tmpfs -o size=256k none {disk}; cp -a {records}/terminal {disk}/; \
+             {AO} supervise --session-dir {disk} || :; cp {disk}/terminal/exit.json {out}/"
+        );
+        let Some(run) = in_a_namespace_of_mounts(&script) else { return };
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(launch::exit(&bench.path("out")).unwrap(), Some(Exit::Code(4)), "{said}");
+    })
+    .await;
+}

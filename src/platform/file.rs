@@ -18,6 +18,19 @@ pub fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Result<()
     stage(path, content, mode)?.move_to(path)
 }
 
+/// Like [`write_atomically`], but into the room of a longer file in the same directory, which becomes the new one: this needs no room of
+/// its own, so it succeeds on a full disk, where the file system writes over what is there.
+///
+/// # Errors
+/// The cause; `path` is as it was, and what `room` holds is not known.
+pub fn write_into(room: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(room)?;
+    file.write_all(content)?;
+    file.set_len(content.len() as u64)?;
+    file.sync_all()?;
+    Staged(room.to_owned()).move_to(path)
+}
+
 /// Like [`write_atomically`], but only where the file still holds `expected` (`None`: is not there) just before the rename;
 /// gives whether it did. A file that is replaced keeps its mode; `mode` is for a new one. What another program writes between
 /// the look and the rename, some microseconds, is lost: take that program's lock where it has one.
@@ -188,6 +201,17 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_file_takes_the_room_of_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let (room, path) = (dir.path().join("room"), dir.path().join("f"));
+        assert!(write_into(&room, &path, b"one").is_err(), "there is no room");
+        write_atomically(&room, &[b' '; 64], 0o600).unwrap();
+        write_into(&room, &path, b"one").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub fn run(session_dir: &Path, ready: impl AsyncFnOnce(&LaunchSpec) -> io::Resul
         };
         end_rest(session_dir, &spec, agent, me).await;
         fault::reach(Point::LaunchRestEnded)?;
-        launch::record_exit(session_dir, exit)?;
+        launch::record_exit(session_dir, exit).await?;
         fault::reach(Point::LaunchEndRecorded)?;
         Ok(exit)
     })

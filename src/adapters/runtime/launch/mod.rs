@@ -10,7 +10,7 @@
 //! | `claim.json` | who is first | a supervisor took the launch, or it was called off; made once, never replaced |
 //! | `started.json` | the supervisor | the agent's process and the supervisor's |
 //! | `failed.json` | the supervisor | why the agent could not be started |
-//! | `exit.json` | the supervisor | how the agent ended |
+//! | `exit.json` | the supervisor | how the agent ended; written into the room of `exit.room`, which is made at the start |
 //! | `remarks.json` | the supervisor | what a person should know of it, when there is anything |
 //!
 //! "Supervisor" is whatever process is the agent's parent: [`super::supervisor`] in a multiplexer's pane, the holder of the

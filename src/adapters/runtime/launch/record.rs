@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,7 @@ pub(super) fn read<T: DeserializeOwned>(session_dir: &Path, name: &str) -> io::R
 }
 
 const CLAIM: &str = "claim.json";
+const EXIT: &str = "exit.json";
 
 /// Takes the launch: true for exactly one caller, ever.
 ///
@@ -151,11 +153,19 @@ pub fn failure(session_dir: &Path) -> io::Result<Option<Failure>> {
 /// # Errors
 /// When it cannot be read.
 pub fn exit(session_dir: &Path) -> io::Result<Option<Exit>> {
-    Ok(read::<Ended>(session_dir, "exit.json")?.map(|ended| ended.exit))
+    Ok(read::<Ended>(session_dir, EXIT)?.map(|ended| ended.exit))
 }
+
+/// What holds room for the record of the end, from the start on: the disk may be full by then.
+const EXIT_ROOM: &str = "exit.room";
+const EXIT_ROOM_BYTES: usize = 512;
+/// How long, and how often, it is tried to record the end on a full disk that nevertheless has no room for it.
+const FULL_DISK_BOUND: Duration = Duration::from_secs(600);
+const FULL_DISK_PAUSE: Duration = Duration::from_millis(500);
 
 /// Records the start.
 pub(crate) fn record_start(session_dir: &Path, agent: ProcessIdentity, supervisor: ProcessIdentity) -> io::Result<()> {
+    file::write_atomically(&directory(session_dir).join(EXIT_ROOM), &[b' '; EXIT_ROOM_BYTES], 0o600)?;
     write(session_dir, "started.json", &Started { version: FORMAT_VERSION, agent, supervisor })
 }
 
@@ -164,9 +174,29 @@ pub(crate) fn record_failure(session_dir: &Path, cause: &str) -> io::Result<()> 
     write(session_dir, "failed.json", &Failure { version: FORMAT_VERSION, cause: cause.to_owned() })
 }
 
-/// Records the end.
-pub(crate) fn record_exit(session_dir: &Path, exit: Exit) -> io::Result<()> {
-    write(session_dir, "exit.json", &Ended { version: FORMAT_VERSION, exit })
+/// Records the end. Where the disk is full and room could not be kept, it is tried again for as long as somebody may make some.
+pub(crate) async fn record_exit(session_dir: &Path, exit: Exit) -> io::Result<()> {
+    let deadline = Instant::now() + FULL_DISK_BOUND;
+    loop {
+        match write_exit(session_dir, exit) {
+            Err(error) if is_full(&error) && Instant::now() < deadline => tokio::time::sleep(FULL_DISK_PAUSE).await,
+            written => return written,
+        }
+    }
+}
+
+fn write_exit(session_dir: &Path, exit: Exit) -> io::Result<()> {
+    let record = Ended { version: FORMAT_VERSION, exit };
+    let directory = directory(session_dir);
+    match file::write_into(&directory.join(EXIT_ROOM), &directory.join(EXIT), &serde_json::to_vec(&record)?) {
+        Ok(()) => Ok(()),
+        // The file system writes elsewhere than over what is there, or somebody removed the file.
+        Err(_) => write(session_dir, EXIT, &record),
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// A process's end in our words.

@@ -155,7 +155,7 @@ impl<'a> Holder<'a> {
         self.keep_last_screen();
         fault::reach(Point::PtyScreenKept)?;
         let exit = supervisor::known_exit(status);
-        let recorded = launch::record_exit(self.session_dir, exit);
+        let recorded = launch::record_exit(self.session_dir, exit).await;
         fault::reach(Point::LaunchEndRecorded)?;
         // Removed before anybody is told: whoever was told finds nothing left.
         let removed = file::remove_if_there(self.socket);
