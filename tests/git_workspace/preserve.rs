@@ -1,9 +1,11 @@
 //! Work of every form is saved whole and comes back as it was, or keeps the workspace.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use ao::domain::preserved::PreservedWork;
 use ao::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef};
@@ -360,4 +362,26 @@ async fn i05_saving_leaves_neither_index_nor_directory_changed_nor_scratch_behin
     assert_eq!(std::fs::read(admin.join("index")).unwrap(), index);
     let left: Vec<_> = std::fs::read_dir(&admin).unwrap().map(|item| item.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("scratch")), "{left:?}");
+}
+
+/// As where an agent runs `git reset --hard` and writes a file within the same second.
+#[tokio::test]
+async fn i05_a_change_that_only_the_age_of_the_index_gives_away_is_saved() {
+    let (place, path, workspace) = place().await;
+    let (file, index) = (workspace.path.join("file.txt"), path.join(".git/worktrees/app-1/index"));
+    let made_at_once = |path: &Path| {
+        let at_once = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        File::options().write(true).open(path).unwrap().set_modified(at_once).unwrap();
+    };
+    // The one time that a test cannot set.
+    place.git(&path, &["config", "core.trustctime", "false"]).await;
+    place.scratch().commit(&workspace.path, "file.txt", "aaa\n").await;
+    made_at_once(&file);
+    place.git(&workspace.path, &["update-index", "--refresh"]).await;
+    std::fs::write(&file, "bbb\n").unwrap();
+    made_at_once(&file);
+    made_at_once(&index);
+    saved(&place, &workspace).await;
+    place.reopen(&workspace).await;
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "bbb\n");
 }

@@ -76,11 +76,21 @@ impl<'a> Camera<'a> {
     }
 
     /// The first file whose bytes the snapshot does not give back: git stores some changed, through a filter or by its
-    /// line endings, or the file changed since. Only what differs from the commit is looked at.
+    /// line endings, or the file changed since. Looked at is what differs from the commit, and what the checkout's own index
+    /// gives as changed: that `add` left nothing out is seen, not believed.
     pub(super) async fn first_unfaithful(&self, taken: &Snapshot) -> Result<Option<PathBuf>, GitError> {
-        let changed = self.plain().args(["diff-tree", "-r", "-z", "--no-renames", &taken.head, &taken.files]);
-        let changed = changed.max_output_bytes(MAX_LISTING_BYTES).bytes().await?;
-        for some in in_portions(&changed_files(&changed)) {
+        let listing = async |call: Call| call.max_output_bytes(MAX_LISTING_BYTES).bytes().await;
+        let left_out = self.through_scratch()?.args(["ls-files", "--others", "--exclude-standard", "-z"]);
+        if let Some(name) = listing(left_out).await?.split(|&byte| byte == 0).find(|name| !name.is_empty()) {
+            return Ok(Some(PathBuf::from(OsString::from_vec(name.to_vec()))));
+        }
+        let saved = self.plain().args(["diff-tree", "-r", "-z", "--no-renames", &taken.head, &taken.files]);
+        let seen = self.plain().args(["status", "--porcelain=v2", "-z", "--no-renames", "--untracked-files=no"]);
+        let mut changed = changed_files(&listing(saved).await?);
+        changed.extend(files_seen_changed(&listing(seen.arg("--ignore-submodules=all")).await?));
+        changed.sort_unstable();
+        changed.dedup();
+        for some in in_portions(&changed) {
             if let Some(name) = self.first_that_comes_back_changed(some.to_vec()).await? {
                 return Ok(Some(name));
             }
@@ -153,11 +163,15 @@ fn sweep(admin: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Copies an index with its age: a file that is no older, git looks into instead of believing its size and times.
 fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> {
-    match std::fs::copy(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => remove_if_there(to),
-        done => done.map(drop),
-    }
+    let mut from = match File::open(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return remove_if_there(to),
+        from => from?,
+    };
+    let mut copy = File::create(to)?;
+    io::copy(&mut from, &mut copy)?;
+    copy.set_modified(from.metadata()?.modified()?)
 }
 
 /// Whether two files hold the same bytes; one that is not there is not the same.
@@ -191,6 +205,17 @@ fn changed_files(raw: &[u8]) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// Each regular file that a `status --porcelain=v2 -z` tells to differ from the index.
+fn files_seen_changed(listing: &[u8]) -> Vec<PathBuf> {
+    let lines = listing.split(|&byte| byte == 0);
+    let files = lines.filter_map(|line| {
+        let fields: Vec<_> = line.splitn(9, |&byte| byte == b' ').collect();
+        let [b"1", &[_, change], _, _, _, mode, _, _, name] = fields[..] else { return None };
+        (change != b'.' && mode.starts_with(b"100")).then(|| PathBuf::from(OsString::from_vec(name.to_vec())))
+    });
+    files.collect()
 }
 
 /// Portions whose names fit one call.
@@ -247,10 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn names_of_every_kind_are_read_from_a_raw_diff() {
+    fn names_of_every_kind_are_read_from_a_raw_diff_and_a_status() {
         let raw = b":000000 100644 0 abc A\0a b\xff\0:100644 000000 abc 0 D\0gone\0:100644 120000 abc def T\0link\0\
                     :100644 100755 abc def M\0tool\0";
         let names = [OsString::from_vec(b"a b\xff".to_vec()), OsString::from("tool")].map(PathBuf::from);
         assert_eq!(changed_files(raw), names);
+        let status = b"1 .M N... 100644 100644 100644 abc abc a b\xff\01 M. N... 100644 100644 100644 abc def staged\0\
+                       1 .D N... 100644 100644 000000 abc abc gone\01 .T N... 100644 100644 120000 abc abc link\0\
+                       1 MM N... 100644 100644 100755 abc def tool\0? new\0";
+        assert_eq!(files_seen_changed(status), names);
     }
 }
