@@ -385,3 +385,26 @@ async fn i05_a_change_that_only_the_age_of_the_index_gives_away_is_saved() {
     place.reopen(&workspace).await;
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "bbb\n");
 }
+
+#[tokio::test]
+async fn i05_changes_outside_a_sparse_checkout_are_saved() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    for directory in ["app", "db"] {
+        std::fs::create_dir(path.join(directory)).unwrap();
+        place.scratch().commit(&path, &format!("{directory}/old.txt"), "old").await;
+    }
+    let (workspace, _) = place.create(&path).await;
+    place.git(&workspace.path, &["sparse-checkout", "set", "app"]).await;
+    let outside = workspace.path.join("db");
+    assert!(!outside.exists());
+    std::fs::create_dir(&outside).unwrap();
+    for name in ["old.txt", "new.txt"] {
+        std::fs::write(outside.join(name), "work").unwrap();
+    }
+    saved(&place, &workspace).await;
+    place.reopen(&workspace).await;
+    for name in ["old.txt", "new.txt"] {
+        assert_eq!(std::fs::read_to_string(outside.join(name)).unwrap(), "work", "{name}");
+    }
+}

@@ -16,8 +16,9 @@ use super::locks;
 use crate::platform::child::{ChildError, Output, Program};
 use crate::platform::file::find_program;
 
-/// The oldest git that works: `worktree add --reason` (the marker that is there from the first moment) came with 2.33.
-const MINIMUM: (u32, u32) = (2, 33);
+/// The oldest git that works: `worktree add --reason` (the marker that is there from the first moment) came with 2.33,
+/// `add --sparse` (nothing is left out of what is saved) with 2.34.
+const MINIMUM: (u32, u32) = (2, 34);
 
 /// Ended calls get this long to take their lock files away.
 const GRACE: Duration = Duration::from_secs(2);
@@ -416,7 +417,7 @@ mod tests {
         crate::executable::write(&fake, "#!/bin/sh\necho git version 2.30.2\n");
         let env = BTreeMap::from([("PATH".to_owned(), dir.path().to_str().unwrap().to_owned())]);
         let old = Git::new(GitSettings::new(env)).version().await.unwrap_err().to_string();
-        assert!(old.contains("2.30") && old.contains("2.33 or newer"), "{old}");
+        assert!(old.contains("2.30") && old.contains("2.34 or newer"), "{old}");
         let none = Git::new(GitSettings::new(BTreeMap::new())).version().await.unwrap_err().to_string();
         assert!(none.contains("install git"), "{none}");
     }

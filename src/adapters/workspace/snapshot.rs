@@ -60,7 +60,8 @@ impl<'a> Camera<'a> {
         let (index, scratch) = (self.entry.admin.join("index"), self.scratch.clone());
         blocking(move || copy_if_there(&index, &scratch)).await.map_err(|error| unusable("copy the index", &error))?;
         let index = self.through_scratch()?.arg("write-tree").text().await?;
-        self.through_scratch()?.args(["add", "--all"]).text().await?;
+        // Without `--sparse` it passes over what is outside a sparse checkout's patterns.
+        self.through_scratch()?.args(["add", "--all", "--sparse"]).text().await?;
         let files = self.through_scratch()?.arg("write-tree").text().await?;
         Ok(Snapshot { head, index, files })
     }
