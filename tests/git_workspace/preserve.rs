@@ -408,3 +408,32 @@ async fn i05_changes_outside_a_sparse_checkout_are_saved() {
         assert_eq!(std::fs::read_to_string(outside.join(name)).unwrap(), "work", "{name}");
     }
 }
+
+/// Whatever the look takes its time for, and however long others have the repository after it.
+#[tokio::test]
+async fn i05_what_is_written_after_the_look_for_work_is_kept_or_saved() {
+    for on_work in [OnWork::Keep, OnWork::Preserve] {
+        let (place, path, workspace) = place().await;
+        let (early, slow) = (workspace.path.join("0-early.txt"), workspace.path.join("a.slow"));
+        let done = place.scratch().path("done");
+        place.scratch().commit(&workspace.path, "0-early.txt", "old").await;
+        place.scratch().commit(&workspace.path, "a.slow", "slow").await;
+        // Git reads the other file first.
+        let filter = place.scratch().path("filter");
+        let how = format!("[ -e '{0}' ] || {{ touch '{0}'; echo late >'{1}'; }}", text(&done), text(&early));
+        script(&filter, &format!("#!/bin/sh\n{how}\ncat\n"));
+        place.scratch().commit(&workspace.path, ".gitattributes", "*.slow filter=late\n").await;
+        place.git(&path, &["config", "filter.late.clean", &format!("'{}'", text(&filter))]).await;
+        File::options().write(true).open(&slow).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let removal = place.fixture.workspace().remove(&workspace, on_work).await.unwrap();
+        assert!(done.exists());
+        match (on_work, removal) {
+            (OnWork::Keep, Removal::Kept { .. }) => {}
+            (OnWork::Preserve, Removal::Removed { preserved: Some(_), .. }) => {
+                place.reopen(&workspace).await;
+            }
+            (_, other) => panic!("{other:?}"),
+        }
+        assert_eq!(std::fs::read_to_string(early).unwrap(), "late\n");
+    }
+}

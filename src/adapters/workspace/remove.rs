@@ -11,8 +11,8 @@
 //!
 //! A git that still checks it out is given a few seconds; then the removal fails, to be tried again.
 //!
-//! Work that is written after the last look, while the directory is being deleted, goes with it: that is some
-//! milliseconds in a workspace whose agent has ended.
+//! What is written once the last look has gone past it goes with the directory. Nothing is waited for between that look and
+//! the deletion, so that is as long as git takes to go through the workspace: milliseconds in a small one.
 //!
 //! Where the checkout is gone at the end, the branch goes too if it is ao's and empty. Every step can be done
 //! again after a `kill -9`: the directory goes first, the entry's marks last.
@@ -26,7 +26,7 @@ use super::entry::{self, Entry, Ownership};
 use super::keep::{self, Work};
 use super::preserve::{Store, Unsaved};
 use super::put_back::READ_TREE;
-use super::{GitWorkspace, blocking, branch, failed, git, tree};
+use super::{GitWorkspace, Turn, blocking, branch, failed, git, tree};
 use crate::domain::id::SessionId;
 use crate::domain::preserved::PreservedWork;
 use crate::fault::{self, Point};
@@ -46,34 +46,28 @@ pub(super) async fn remove(
     let (path, session) = (&workspace.path, &workspace.session);
     let store = Store { git: &git.git, repository, session };
     let found = find(git, workspace, repository).await?;
+    if let Verdict::Keep(reason) = judge(git, workspace, repository, &found, on_work).await? {
+        return Ok(kept(&reason));
+    }
+    let turn = git.turn(repository).await;
+    // Others may have had the repository for long, and the look itself takes its time: what is there now is what counts.
+    let found = see(workspace, repository).await?;
     let verdict = judge(git, workspace, repository, &found, on_work).await?;
     if let Verdict::Keep(reason) = verdict {
         return Ok(kept(&reason));
     }
     if let Some(entry) = &found.entry {
-        let turn = git.turn(repository).await;
-        let settled = match verdict {
-            Verdict::Save if found.there => match store.save(entry, path, &turn).await {
-                Ok(_) => Ok(()),
-                Err(Unsaved::Keep(reason)) => return Ok(kept(&reason)),
-                Err(Unsaved::Failed(error)) => Err(error),
-                Err(Unsaved::Changing) => return Err(busy(path, "files in it change all the time")),
-            },
-            Verdict::Save => store.rescue(entry, &turn).await,
-            _ if found.is_complete(session) => store.let_go(entry, &turn).await,
-            _ => Ok(()),
-        };
-        if let Err(error) = settled {
-            return Ok(kept(&format!("its work cannot be saved: {error}")));
+        if let Some(reason) = settle(&store, &found, entry, path, &verdict, &turn).await? {
+            return Ok(kept(&reason));
         }
         fault::reach(Point::WorkspaceWorkSettled).map_err(|injected| fault(injected.into()))?;
         let (entry, checkout) = (entry.clone(), path.clone());
         let done = blocking(move || take_away(&entry, &checkout)).await;
         done.map_err(|error| fault(format!("cannot delete {}: {error}", path.display())))?;
     } else {
-        let _turn = git.turn(repository).await;
         entry::sweep_empty(&repository.common_dir, path);
     }
+    drop(turn);
     fault::reach(Point::WorkspaceEntryRemoved).map_err(|injected| fault(injected.into()))?;
     let base = workspace.base_commit.as_deref();
     let turn = git.turn(repository).await;
@@ -83,6 +77,29 @@ pub(super) async fn remove(
     fault::reach(Point::WorkspaceBranchSettled).map_err(|injected| fault(injected.into()))?;
     let preserved = store.held().await.map_err(|error| failed("remove", &error))?;
     Ok(gone(found.there, branch_deleted, preserved))
+}
+
+/// Sees to the work of a workspace that is to go. Gives why it is kept instead, if it is.
+async fn settle(
+    store: &Store<'_>,
+    found: &Found,
+    entry: &Entry,
+    path: &Path,
+    verdict: &Verdict,
+    turn: &Turn,
+) -> Result<Option<String>, WorkspaceError> {
+    let settled = match verdict {
+        Verdict::Save if found.there => match store.save(entry, path, turn).await {
+            Ok(_) => Ok(()),
+            Err(Unsaved::Keep(reason)) => return Ok(Some(reason)),
+            Err(Unsaved::Failed(error)) => Err(error),
+            Err(Unsaved::Changing) => return Err(busy(path, "files in it change all the time")),
+        },
+        Verdict::Save => store.rescue(entry, turn).await,
+        _ if found.is_complete(store.session) => store.let_go(entry, turn).await,
+        _ => Ok(()),
+    };
+    Ok(settled.err().map(|error| format!("its work cannot be saved: {error}")))
 }
 
 /// What [`remove`] would answer; reads only.
@@ -142,10 +159,14 @@ impl Found {
 }
 
 async fn find(git: &GitWorkspace, workspace: &WorkspaceRef, repository: &Repository) -> Result<Found, WorkspaceError> {
-    let (path, session) = (&workspace.path, &workspace.session);
-    wait_for_orphans(session, path).await?;
+    wait_for_orphans(&workspace.session, &workspace.path).await?;
     // A create that was dropped keeps its turn until its git has ended.
     drop(git.turn(repository).await);
+    see(workspace, repository).await
+}
+
+async fn see(workspace: &WorkspaceRef, repository: &Repository) -> Result<Found, WorkspaceError> {
+    let (path, session) = (&workspace.path, &workspace.session);
     let there = is_there(path)?;
     let entry = look(repository, path, session).await?;
     match &entry {
