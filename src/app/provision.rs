@@ -253,11 +253,12 @@ impl Application {
         Ok(())
     }
 
-    /// Takes back what a restore built: the workspace, if it had been gone. What was put back into it is saved again. Killed in
+    /// Takes back what a restore built: the workspace, if it had been gone. What was put back into it is held as before, whatever
+    /// the agent did to it, and what the agent wrote is saved on top. Killed in
     /// the middle of it, the session is over as it was, and its workspace goes as with the kill of any that is over.
     async fn undo_restore(&self, session: &Session, before: &Restoring) -> Result<(), AppError> {
         let left = if !before.had_workspace {
-            self.undo_workspace(session, OnWork::Preserve).await?
+            self.undo_workspace(session, OnWork::PreserveAll).await?
         } else if session.facts.kill_requested_at.is_some() {
             self.undo_workspace(session, on_work_of_kill(session)).await?
         } else {

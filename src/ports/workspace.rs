@@ -136,6 +136,9 @@ pub enum OnWork {
     /// Save the work as commits that `refs/ao/preserved/<session>` holds, then remove the workspace. What cannot be saved
     /// whole keeps the workspace all the same.
     Preserve,
+    /// As `Preserve`, and saved work that was put back into the workspace goes on being held, whatever became of it there:
+    /// for a restore that is taken back.
+    PreserveAll,
 }
 
 /// What became of a workspace that was to be removed.
@@ -222,8 +225,8 @@ pub struct OwnedWorkspace {
 ///   cannot be determined is never taken for absence.
 /// - Where the directory is gone there is nothing to keep work in: what the repository still has of it is saved, whatever
 ///   was asked.
-/// - Saved work is held until it is in a workspace again, exactly, and that workspace is removed in turn; work that was
-///   saved before and not put back is held by what is saved later.
+/// - Saved work is held until it is in a workspace again, exactly, and that workspace is removed in turn otherwise than with
+///   [`OnWork::PreserveAll`]; work that was saved before and not put back is held by what is saved later.
 /// - [`reopen`](Workspace::reopen) gives what [`create`](Workspace::create) gives, on the branch the session was on
 ///   (renamed or not), with the saved work in it; on `Err`, and when its future is dropped, nothing of it is lost. It never
 ///   takes a branch that somebody else is on, nor puts work onto another commit than it was made on.

@@ -137,6 +137,23 @@ async fn a_restore_that_fails_leaves_the_session_as_it_was() {
 }
 
 #[tokio::test]
+async fn i05_a_failed_restore_leaves_saved_work_held_whatever_its_agent_did_to_it() {
+    let sandbox = Sandbox::new();
+    let again = sandbox.path("again");
+    let script = format!(
+        "test -e {} && {{ git reset -q --hard; git clean -fdq; exit 3; }}; echo all > draft; exec sleep 601",
+        again.display()
+    );
+    spawn(&sandbox, "pty", &script).await;
+    sandbox.until("the agent wrote", || !sandbox.running("sleep 601").is_empty()).await;
+    sandbox.ao(&["kill", "--force", "app-1"]).await.ok();
+    std::fs::write(&again, "").unwrap();
+    sandbox.ao(&["restore", "app-1"]).await.fails(1, &["could not be restored", "code 3"]);
+    assert!(!sandbox.worktree("app-1").exists());
+    assert_eq!(sandbox.git(&sandbox.repo(), &["show", "refs/ao/preserved/app-1:draft"]), "all");
+}
+
+#[tokio::test]
 async fn after_a_reboot_everything_that_was_cut_short_comes_back() {
     for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
         let sandbox = Sandbox::new();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ao::ports::workspace::{Removal, WorkspaceError, WorkspaceRef};
+use ao::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef};
 use ao::testing::workspace::{WorkspaceFixture, again, removed};
 
 use super::support::{Place, script, text};
@@ -59,6 +59,54 @@ async fn i05_a_branch_that_is_gone_is_made_again_where_the_work_was_and_then_sur
     std::fs::remove_file(workspace.path.join("more.txt")).unwrap();
     assert_eq!(place.remove(&workspace).await, removed(false));
     assert_eq!(place.git(&path, &["rev-parse", "ao/app-1"]).await, commit);
+}
+
+/// The agent that a restore started did this, and then failed.
+#[tokio::test]
+async fn i05_a_restore_that_is_taken_back_loses_no_saved_work_whatever_the_agent_did_to_it() {
+    for (what, is_new) in [("nothing", false), ("discard", false), ("change", true), ("delete", false)] {
+        let (place, path, workspace) = place().await;
+        let file = workspace.path.join("file.txt");
+        std::fs::write(&file, "draft").unwrap();
+        let Removal::Removed { preserved: Some(draft), .. } = place.save(&workspace).await else { panic!("{what}") };
+        place.reopen(&workspace).await;
+        match what {
+            "discard" => drop(place.git(&workspace.path, &["reset", "-q", "--hard"]).await),
+            "change" => std::fs::write(&file, "more").unwrap(),
+            "delete" => std::fs::remove_dir_all(&workspace.path).unwrap(),
+            _ => {}
+        }
+        let adapter = place.fixture.workspace();
+        let assessed = adapter.assess(&workspace, OnWork::PreserveAll).await.unwrap();
+        let removal = adapter.remove(&workspace, OnWork::PreserveAll).await.unwrap();
+        let (Removal::Removed { preserved, .. } | Removal::Missing { preserved, .. }) = &removal else {
+            panic!("{what}: {removal:?}")
+        };
+        assert_eq!(preserved.as_ref() != Some(&draft), is_new, "{what}: {removal:?}");
+        assert!(is_new || assessed == removal, "{what}: {assessed:?}");
+        assert!(place.fixture.holds(preserved.as_ref().unwrap(), &draft.commit).await, "{what}");
+        // What comes back next is the last, and the first is told of.
+        let reopened = place.reopen(&workspace).await;
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), if is_new { "more" } else { "draft" }, "{what}");
+        assert_eq!(reopened.notes.iter().any(|note| note.contains(&draft.commit)), is_new, "{what}: {reopened:?}");
+        assert!(path.exists());
+    }
+}
+
+/// It could not be taken back, and is killed later.
+#[tokio::test]
+async fn i05_what_a_restore_that_was_kept_had_put_back_is_held_also_by_a_later_removal() {
+    let (place, _, workspace) = place().await;
+    std::fs::write(workspace.path.join("file.txt"), "draft").unwrap();
+    let Removal::Removed { preserved: Some(draft), .. } = place.save(&workspace).await else { panic!() };
+    place.reopen(&workspace).await;
+    place.git(&workspace.path, &["update-index", "--assume-unchanged", "file.txt"]).await;
+    let kept = place.fixture.workspace().remove(&workspace, OnWork::PreserveAll).await.unwrap();
+    assert!(matches!(kept, Removal::Kept { .. }), "{kept:?}");
+    place.git(&workspace.path, &["update-index", "--no-assume-unchanged", "file.txt"]).await;
+    place.git(&workspace.path, &["reset", "-q", "--hard"]).await;
+    let removal = place.remove(&workspace).await;
+    assert!(matches!(&removal, Removal::Removed { preserved: Some(held), .. } if *held == draft), "{removal:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `locked` holding `ao: <session>` | by git, as the first file of the entry | ao began to make it: no agent was ever in it |
 //! | `ao-session` holding the session | by ao, when the checkout is complete | ao made it and owns it |
-//! | `ao-put-back` holding a commit | by ao, before `ao-session` | the saved work that is in the checkout |
+//! | `ao-put-back` holding a commit | by ao, before `ao-session` | the saved work that is in the checkout, and goes with it |
 //! | `ao-removing` | by ao, after the look for work to keep | its removal has begun and is to be finished |
 
 use std::io;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::git::{Git, GitError};
 use crate::domain::id::SessionId;
-use crate::platform::file::{read_if_there, write_atomically};
+use crate::platform::file::{read_if_there, remove_if_there, write_atomically};
 
 /// What the reason of ao's own lock starts with.
 const LOCK_PREFIX: &str = "ao: ";
@@ -134,6 +134,12 @@ impl Entry {
     /// Marks that this saved work is in the checkout.
     pub(super) fn mark_put_back(&self, commit: &str) -> io::Result<()> {
         write_atomically(&self.admin.join(PUT_BACK), format!("{commit}\n").as_bytes(), 0o644)
+    }
+
+    /// Takes that mark away: the saved work is held like any that was not put back.
+    pub(super) fn unmark_put_back(&mut self) -> io::Result<()> {
+        self.put_back = None;
+        remove_if_there(&self.admin.join(PUT_BACK))
     }
 
     /// Marks that its removal has begun.

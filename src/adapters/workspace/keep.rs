@@ -39,7 +39,7 @@ pub(super) enum Work {
 use Work::{Savable, Unsavable};
 
 /// The work in a checkout, if there is any. With [`OnWork::Keep`] the first that is found, which is quick; with
-/// [`OnWork::Preserve`] the look goes on after what can be saved. What cannot be found out is an error, and a reason to
+/// anything else the look goes on after what can be saved. What cannot be found out is an error, and a reason to
 /// keep it too.
 pub(super) async fn look(git: &Git, entry: &Entry, checkout: &Path, on_work: OnWork) -> Result<Option<Work>, GitError> {
     for (name, what) in UNFINISHED {

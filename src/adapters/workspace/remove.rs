@@ -45,7 +45,11 @@ pub(super) async fn remove(
     let Some(repository) = &workspace.repository else { return without_repository(workspace) };
     let (path, session) = (&workspace.path, &workspace.session);
     let store = Store { git: &git.git, repository, session };
-    let found = find(git, workspace, repository).await?;
+    let mut found = find(git, workspace, repository).await?;
+    if let Some(entry) = found.entry.as_mut().filter(|_| on_work == OnWork::PreserveAll) {
+        // For good: also a later removal is not to let go of it.
+        entry.unmark_put_back().map_err(|error| fault(format!("cannot note that its saved work stays: {error}")))?;
+    }
     if let Verdict::Keep(reason) = judge(git, workspace, repository, &found, on_work).await? {
         return Ok(kept(&reason));
     }
@@ -122,7 +126,9 @@ pub(super) async fn assess(
     let commit = match &found.entry {
         // There is none yet.
         _ if verdict == Verdict::Save => Some(String::new()),
-        Some(entry) if found.is_complete(session) => store.not_put_back(entry).await.map_err(failed)?,
+        Some(entry) if found.is_complete(session) && on_work != OnWork::PreserveAll => {
+            store.not_put_back(entry).await.map_err(failed)?
+        }
         _ => store.held().await.map_err(failed)?.map(|held| held.commit),
     };
     let preserved = commit.map(|commit| PreservedWork { reference: PreservedWork::reference_of(session), commit });
@@ -255,7 +261,7 @@ async fn judge(
     };
     Ok(match work {
         Ok(None) => Verdict::Go,
-        Ok(Some(Work::Savable(_))) if on_work == OnWork::Preserve || !found.there => Verdict::Save,
+        Ok(Some(Work::Savable(_))) if on_work != OnWork::Keep || !found.there => Verdict::Save,
         Ok(Some(Work::Savable(reason) | Work::Unsavable(reason))) => Verdict::Keep(reason),
         // Something that cannot be found out is never taken for absence of work.
         Err(error) => Verdict::Keep(format!("it cannot be found out whether it holds work: {error}")),
