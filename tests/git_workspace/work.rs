@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use ao::ports::workspace::{OnWork, WorkspaceError, WorkspaceRef, WorkspaceRequest};
-use ao::testing::workspace::{WorkspaceFixture, recorded, removed};
+use ao::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef, WorkspaceRequest};
+use ao::testing::workspace::{WorkspaceFixture, again, recorded, removed};
 
 use super::support::{Place, text};
 
@@ -158,6 +158,42 @@ async fn i05_repositories_inside_are_looked_through_also_where_ignored() {
     place.assert_kept(&workspace, "on no remote").await;
     std::fs::remove_dir_all(&inner).unwrap();
     place.git(&path, &["clone", "-q", ".", text(&inner)]).await;
+    assert_eq!(place.remove(&workspace).await, removed(true));
+}
+
+#[tokio::test]
+async fn i05_a_bare_repository_inside_is_looked_through_also_where_ignored() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    place.scratch().commit(&path, ".gitignore", "vendor/\n").await;
+    let (workspace, _) = place.create(&path).await;
+    let inner = workspace.path.join("vendor/store.git");
+    std::fs::create_dir_all(&inner).unwrap();
+    place.git(&inner, &["init", "-q", "--bare"]).await;
+    place.git(&path, &["push", "-q", text(&inner), "HEAD:refs/heads/main"]).await;
+    place.assert_kept(&workspace, "vendor/store.git").await;
+    // As package managers cache what others published.
+    place.git(&inner, &["update-ref", "refs/remotes/origin/main", "refs/heads/main"]).await;
+    assert_eq!(place.remove(&workspace).await, removed(true));
+}
+
+#[tokio::test]
+async fn i05_commits_that_only_a_reference_of_the_worktree_holds_are_kept() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
+    place.git(&workspace.path, &["update-ref", "refs/worktree/draft", "HEAD"]).await;
+    place.git(&workspace.path, &["reset", "-q", "--hard", "HEAD~"]).await;
+    place.assert_kept(&workspace, "refs/worktree/draft").await;
+    assert!(matches!(place.save(&workspace).await, Removal::Kept { .. }));
+    // Nor does deleting the directory make it less.
+    std::fs::remove_dir_all(&workspace.path).unwrap();
+    assert!(matches!(place.remove(&workspace).await, Removal::Kept { .. }));
+    let reopened = place.fixture.workspace().reopen(&again(&workspace)).await;
+    assert!(matches!(&reopened, Err(error) if error.to_string().contains("refs/worktree/draft")), "{reopened:?}");
+    place.git(&path, &["branch", "draft", &commit]).await;
+    place.reopen(&workspace).await;
     assert_eq!(place.remove(&workspace).await, removed(true));
 }
 

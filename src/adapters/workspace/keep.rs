@@ -1,7 +1,7 @@
 //! What speaks against removing a workspace: work that would be lost with it.
 //!
 //! Ignored files are no work (build results and caches, by the million): they go with the checkout, also those that a
-//! person wrote by hand. Repositories inside ignored directories are looked through all the same.
+//! person wrote by hand. Repositories inside ignored directories, bare ones too, are looked through all the same.
 
 use std::ffi::OsStr;
 use std::io;
@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use super::blocking;
 use super::entry::Entry;
 use super::git::{Call, Git, GitError};
-use super::tree;
+use super::tree::{self, Nested};
 use crate::ports::workspace::OnWork;
 
 /// Room for the listing of some millions of files.
 const MAX_LISTING_BYTES: usize = 256 * 1024 * 1024;
+
+const ON_NO_REMOTE: &str = "commits that are on no remote";
 
 /// What git leaves in the administrative directory while an operation waits to be continued.
 const UNFINISHED: &[(&str, &str)] = &[
@@ -60,18 +62,34 @@ pub(super) async fn look(git: &Git, entry: &Entry, checkout: &Path, on_work: OnW
             return Ok(work);
         }
     }
+    if let Some(lost) = loose_reference(&top()).await? {
+        return Ok(Some(Unsavable(lost)));
+    }
     Ok(inside(git, entry, checkout).await?.map(Unsavable).or(work))
 }
 
 /// Work in the repositories inside the checkout, ignored ones and submodules too: none of it can be saved with the rest.
 async fn inside(git: &Git, entry: &Entry, checkout: &Path) -> Result<Option<String>, GitError> {
     let (root, modules) = (checkout.to_owned(), entry.admin.join("modules"));
-    let inside = blocking(move || Ok((tree::nested_checkouts(&root)?, tree::git_directories(&modules)?))).await;
-    let (checkouts, modules) =
+    let inside = blocking(move || Ok((tree::nested_repositories(&root)?, tree::git_directories(&modules)?))).await;
+    let (repositories, modules) =
         inside.map_err(|error| GitError::Unusable(format!("cannot look through it: {error}")))?;
-    for nested in checkouts {
-        if let Some(found) = nested_reason(git, entry, checkout, &nested).await? {
-            let name = nested.strip_prefix(checkout).unwrap_or(&nested);
+    for nested in &repositories {
+        let directory = &nested.directory;
+        let found = if nested.is_bare {
+            let around = repositories.iter().rfind(|other| {
+                !other.is_bare && other.directory != *directory && directory.starts_with(&other.directory)
+            });
+            let around = match around {
+                Some(Nested { directory, .. }) => git.worktree(&directory.join(".git"), directory),
+                None => git.worktree(&entry.admin, checkout),
+            };
+            bare_reason(git, around, directory).await?
+        } else {
+            nested_reason(git, entry, checkout, directory).await?
+        };
+        if let Some(found) = found {
+            let name = directory.strip_prefix(checkout).unwrap_or(directory);
             return Ok(Some(format!("the repository {} in it has {found}", name.display())));
         }
     }
@@ -164,6 +182,27 @@ pub(super) async fn loose_head(call: &Call) -> Result<bool, GitError> {
     Ok(!own.text().await?.is_empty())
 }
 
+/// A reference of the worktree's own whose commits no branch holds: it goes with the administrative directory.
+pub(super) async fn loose_reference(call: &Call) -> Result<Option<String>, GitError> {
+    let own = call.clone().args(["for-each-ref", "--format=%(refname)", "refs/worktree/", "refs/bisect/"]);
+    for name in own.text().await?.lines() {
+        let own = call.clone().args(["rev-list", "--max-count=1", name, "--not", "--branches", "--remotes", "--tags"]);
+        if !own.text().await?.is_empty() {
+            return Ok(Some(format!("the commits of {name} are on no branch")));
+        }
+    }
+    Ok(None)
+}
+
+/// To git, the files of a bare repository are files like others: `around` sees them where it does not ignore them.
+async fn bare_reason(git: &Git, around: Call, bare: &Path) -> Result<Option<String>, GitError> {
+    if around.args(["check-ignore", "--quiet", "--"]).arg(bare.join("HEAD")).answer().await?.is_none() {
+        return Ok(None);
+    }
+    let lost = has_unpublished(git.at(bare).git_dir(bare)).await?;
+    Ok(lost.then(|| ON_NO_REMOTE.to_owned()))
+}
+
 async fn nested_reason(git: &Git, entry: &Entry, top: &Path, nested: &Path) -> Result<Option<String>, GitError> {
     let call = || git.worktree(&nested.join(".git"), nested).timeout(git.settings().checkout_timeout);
     if let Some(Savable(changes) | Unsavable(changes)) = changes(call(), nested, OnWork::Keep).await? {
@@ -174,7 +213,7 @@ async fn nested_reason(git: &Git, entry: &Entry, top: &Path, nested: &Path) -> R
     let common = common.canonicalize().unwrap_or(common);
     let vanishes = [top, &entry.admin].iter().any(|gone| common.starts_with(super::entry::resolved(gone)));
     let lost = if vanishes { has_unpublished(call()).await? } else { loose_head(&call()).await? };
-    Ok(lost.then(|| "commits that are on no remote".to_owned()))
+    Ok(lost.then(|| ON_NO_REMOTE.to_owned()))
 }
 
 /// Whether a repository has commits that no remote-tracking branch and no tag holds, stashes included.

@@ -256,8 +256,7 @@ async fn judge(
         keep::look(&git.git, entry, path, on_work).await
     } else {
         // There is nothing to keep it in, so what the entry still holds is saved in any case.
-        let left = Store { git: &git.git, repository, session }.is_left_behind(entry).await;
-        left.map(|left| left.then(|| Work::Savable(String::new())))
+        left_behind(&Store { git: &git.git, repository, session }, entry).await
     };
     Ok(match work {
         Ok(None) => Verdict::Go,
@@ -266,6 +265,14 @@ async fn judge(
         // Something that cannot be found out is never taken for absence of work.
         Err(error) => Verdict::Keep(format!("it cannot be found out whether it holds work: {error}")),
     })
+}
+
+/// The work in an entry whose directory is gone.
+async fn left_behind(store: &Store<'_>, entry: &Entry) -> Result<Option<Work>, git::GitError> {
+    if let Some(lost) = keep::loose_reference(&store.git.at(&entry.admin).git_dir(&entry.admin)).await? {
+        return Ok(Some(Work::Unsavable(lost)));
+    }
+    Ok(store.is_left_behind(entry).await?.then(|| Work::Savable(String::new())))
 }
 
 /// The directory must be the entry's: its `.git` is a file that names it. Half-made, it may not be there yet.

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | the session's worktree, complete | it is used as it is |
 //! | a half-made one, or one whose removal was cut off | taken away, then made anew: it holds no work that is not saved |
-//! | an entry whose directory was deleted by hand | what it still holds is saved; it is taken away, then made anew |
+//! | an entry whose directory was deleted by hand | what it still holds is saved; it is taken away, then made anew; refused when it cannot be saved |
 //! | nothing | made anew |
 //! | anything else | refused |
 //!
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use super::checkout::{Site, Target};
 use super::entry::{Entry, Ownership, resolved};
 use super::git::{Git, GitError};
+use super::keep;
 use super::preserve::{Saved, Store};
 use super::remove::{check_link, is_there, not_ours, take_away, wait_for_orphans};
 use super::{GitWorkspace, Turn, blocking, branch, exclude, failed};
@@ -52,6 +53,10 @@ pub(super) async fn reopen(git: &GitWorkspace, request: &ReopenRequest) -> Resul
     }
     let store = Store { git: &git.git, repository: site.repository, session: site.session };
     if let Some(entry) = entry.as_ref().filter(|entry| entry.ownership(site.session) == Ownership::Complete) {
+        let lost = keep::loose_reference(&git.git.at(&entry.admin).git_dir(&entry.admin)).await;
+        if let Some(lost) = lost.map_err(|error| failed("reopen", &error))? {
+            return Err(fault(format!("{lost}, and would be lost; make one of them first")));
+        }
         store.rescue(entry, &turn).await.map_err(|error| failed("reopen", &error))?;
     }
     let plan = plan(git, request, entry.as_ref(), &store).await?;

@@ -21,16 +21,29 @@ fn directories(root: &Path, mut visit: impl FnMut(&Path) -> io::Result<()>) -> i
     Ok(())
 }
 
-/// The directories below `root`, not itself, that are the top of a checkout of a repository of their own.
-pub(super) fn nested_checkouts(root: &Path) -> io::Result<Vec<PathBuf>> {
+/// A repository below a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Nested {
+    /// The top of its checkout; of a bare one, itself.
+    pub(super) directory: PathBuf,
+    pub(super) is_bare: bool,
+}
+
+/// The repositories below `root`, not itself, those around others before them.
+pub(super) fn nested_repositories(root: &Path) -> io::Result<Vec<Nested>> {
     let mut found = Vec::new();
     directories(root, |directory| {
-        if directory != root && is_git_link(&directory.join(".git"))? {
-            found.push(directory.to_owned());
+        let is_checkout = is_git_link(&directory.join(".git"))?;
+        if directory != root && (is_checkout || is_git_directory(directory)) {
+            found.push(Nested { directory: directory.to_owned(), is_bare: !is_checkout });
         }
         Ok(())
     })?;
     Ok(found)
+}
+
+fn is_git_directory(directory: &Path) -> bool {
+    directory.join("HEAD").symlink_metadata().is_ok() && directory.join("objects").is_dir()
 }
 
 /// Whether it is a `.git` that means something: a directory with a `HEAD`, or a file that points to one.
@@ -50,7 +63,7 @@ pub(super) fn git_directories(root: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(found);
     }
     directories(root, |directory| {
-        if directory.join("HEAD").is_file() && directory.join("objects").is_dir() {
+        if is_git_directory(directory) {
             found.push(directory.to_owned());
         }
         Ok(())
@@ -102,7 +115,7 @@ mod tests {
         std::fs::create_dir(tree.join("closed")).unwrap();
         std::fs::write(tree.join("closed/file"), "").unwrap();
         std::fs::set_permissions(tree.join("closed"), Permissions::from_mode(0o555)).unwrap();
-        assert_eq!(nested_checkouts(&tree).unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(nested_repositories(&tree).unwrap(), []);
         delete(&tree).unwrap();
         delete(&tree).unwrap();
         assert!(outside.join("kept").is_dir());
