@@ -223,6 +223,8 @@ pub struct OwnedWorkspace {
 ///   deletes a branch that holds commits of its own, and removes only what carries this session's ownership marker. It is
 ///   idempotent: a missing directory, branch or repository is success, and what was saved is told again. Something that
 ///   cannot be determined is never taken for absence.
+/// - A directory that is out of reach, on a disk that is not mounted or moved away with what held it, is not gone: it is kept
+///   like one that is there, and [`reopen`](Workspace::reopen) refuses.
 /// - Where the directory is gone there is nothing to keep work in: what the repository still has of it is saved, whatever
 ///   was asked.
 /// - Saved work is held until it is in a workspace again, exactly, and that workspace is removed in turn otherwise than with

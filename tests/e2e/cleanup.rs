@@ -51,7 +51,8 @@ async fn a_dry_run_tells_everything_and_changes_nothing_and_then_it_happens() {
     some_of_everything(&sandbox).await;
     let everything = || {
         let worktrees = std::fs::read_dir(sandbox.path("data/worktrees/app")).unwrap();
-        let mut names: Vec<_> = worktrees.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let names = worktrees.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name != ".ao-place").collect();
         names.sort();
         (names, sandbox.branches())
     };

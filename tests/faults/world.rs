@@ -281,7 +281,8 @@ fn check_strays(
     findings: &mut Findings,
 ) {
     let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-    let is_known = |name: &&String| ids.contains(name.as_str());
+    // The sign of the place stays where workspaces were made.
+    let is_known = |name: &&String| ids.contains(name.as_str()) || *name == ".ao-place";
     for directory in ["data/worktrees/app", "data/sessions"] {
         for stray in names(&bench.path(directory)).iter().filter(|name| !is_known(name)) {
             findings.leaked.push(format!("{directory}/{stray}"));

@@ -5,7 +5,7 @@
 //! 1. `git worktree add --lock --reason "ao: <session>"`: git writes that lock as the first file of the entry, before any
 //!    file of the checkout. An entry that is known to be half-made, with any part of the directory.
 //! 2. Saved work is put back, and the commit noted in `ao-put-back`. Still half-made: the commit holds the work.
-//! 3. `ao-session` in the entry, then the unlock. A complete workspace.
+//! 3. `ao-place`, then `ao-session` in the entry, then the unlock. A complete workspace.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::git::Call;
 use super::preserve::Saved;
 use super::put_back::put_back;
 use super::remove::{look, take_away};
-use super::{GitWorkspace, Turn, blocking, branch};
+use super::{GitWorkspace, Turn, blocking, branch, place};
 use crate::domain::id::SessionId;
 use crate::fault::{self, Point};
 use crate::ports::repo::Repository;
@@ -74,6 +74,8 @@ impl Site<'_> {
             notes.extend(put_back(&git.git, &entry, self.path, work, turn).await?);
             fault::reach(Point::WorkspaceWorkPutBack)?;
         }
+        let place = place::name_of(self.path).and_then(|name| entry.mark_place(&name));
+        place.map_err(|error| format!("cannot mark where the worktree is: {error}"))?;
         entry.mark_owned(self.session).map_err(|error| format!("cannot mark the worktree as ao's: {error}"))?;
         fault::reach(Point::WorkspaceMarked)?;
         let unlock = git.git.at(&self.repository.path).args(["worktree", "unlock", "--"]).arg(self.path);

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `locked` holding `ao: <session>` | by git, as the first file of the entry | ao began to make it: no agent was ever in it |
 //! | `ao-session` holding the session | by ao, when the checkout is complete | ao made it and owns it |
+//! | `ao-place` holding a name | by ao, before `ao-session` | the checkout was made in the [place](super::place) of that name |
 //! | `ao-put-back` holding a commit | by ao, before `ao-session` | the saved work that is in the checkout, and goes with it |
 //! | `ao-removing` | by ao, after the look for work to keep | its removal has begun and is to be finished |
 
@@ -19,6 +20,7 @@ use crate::platform::file::{read_if_there, remove_if_there, write_atomically};
 const LOCK_PREFIX: &str = "ao: ";
 
 const SESSION: &str = "ao-session";
+const PLACE: &str = "ao-place";
 const PUT_BACK: &str = "ao-put-back";
 const REMOVING: &str = "ao-removing";
 
@@ -31,6 +33,8 @@ pub(super) struct Entry {
     pub(super) checkout: Option<PathBuf>,
     /// The saved work that was put back into it.
     pub(super) put_back: Option<String>,
+    /// The name of the place it was made in.
+    pub(super) place: Option<Vec<u8>>,
     session: Option<String>,
     lock: Option<String>,
     removing: bool,
@@ -85,9 +89,10 @@ impl Entry {
             .and_then(|dot_git| dot_git.parent().map(resolved));
         let session = line(SESSION)?.map(text);
         let lock = line("locked")?.map(text);
+        let place = line(PLACE)?;
         let put_back = line(PUT_BACK)?.map(text);
         let removing = line(REMOVING)?.is_some();
-        Ok(Self { admin, checkout, put_back, session, lock, removing })
+        Ok(Self { admin, checkout, put_back, place, session, lock, removing })
     }
 
     pub(super) fn ownership(&self, session: &SessionId) -> Ownership {
@@ -124,6 +129,11 @@ impl Entry {
     /// Where its checkout is, if it names another place than `path`.
     pub(super) fn elsewhere(&self, path: &Path) -> Option<&Path> {
         self.checkout.as_deref().filter(|checkout| *checkout != resolved(path))
+    }
+
+    /// Marks in which place it was made.
+    pub(super) fn mark_place(&self, name: &[u8]) -> io::Result<()> {
+        write_atomically(&self.admin.join(PLACE), name, 0o644)
     }
 
     /// Marks it as complete and owned.

@@ -5,7 +5,7 @@
 //! Only the `git` program makes worktrees (gix cannot); `git` runs it. Everything ao makes bears a mark that was
 //! written with it, in one step: the branch in its reflog (`branch`), the worktree in the first file of its
 //! administrative directory (`entry`). So after a `kill -9` at any moment `remove` knows what is ao's and what is
-//! half-made, and what is not marked is never touched. Before a complete workspace goes, `keep` looks for work that
+//! half-made, and what is not marked is never touched; `place` tells a directory that was deleted from one out of reach. Before a complete workspace goes, `keep` looks for work that
 //! would be lost, and `preserve` saves it where that is asked for, as `snapshot` sees it; `reopen` has `put_back` bring it
 //! back. Deletion itself is ours, not `git worktree remove`, for that drops the administrative directory, the
 //! mark with it, also when it could not delete the checkout.
@@ -25,6 +25,7 @@ mod git;
 mod keep;
 mod locks;
 mod owned;
+mod place;
 mod preserve;
 mod put_back;
 mod remove;

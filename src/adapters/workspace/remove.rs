@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | entry complete, directory | the look for work; kept, or (its work saved) marked `ao-removing` and taken away |
 //! | entry half-made or `ao-removing`, directory or none | taken away: no agent was in it, or the look is done |
-//! | entry complete, no directory | what it still holds is saved; it is taken away, unless a person locked it or moved the checkout |
+//! | entry complete, directory out of [reach](super::place) | kept |
+//! | entry complete, directory deleted | what it still holds is saved; it is taken away, unless a person locked it or moved the checkout |
 //! | no entry, directory | refused: not ours |
 //! | no entry, no directory | success |
 //! | no repository | the directory, if there, is kept |
@@ -26,7 +27,7 @@ use super::entry::{self, Entry, Ownership};
 use super::keep::{self, Work};
 use super::preserve::{Store, Unsaved};
 use super::put_back::READ_TREE;
-use super::{GitWorkspace, Turn, blocking, branch, failed, git, tree};
+use super::{GitWorkspace, Turn, blocking, branch, failed, git, place, tree};
 use crate::domain::id::SessionId;
 use crate::domain::preserved::PreservedWork;
 use crate::fault::{self, Point};
@@ -251,6 +252,11 @@ async fn judge(
     }
     if entry.ownership(session) == Ownership::HalfMade {
         return Ok(Verdict::Go);
+    }
+    if !found.there
+        && let Some(reason) = place::out_of_reach(entry, path)
+    {
+        return Ok(Verdict::Keep(reason));
     }
     let work = if found.there {
         keep::look(&git.git, entry, path, on_work).await

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | the session's worktree, complete | it is used as it is |
 //! | a half-made one, or one whose removal was cut off | taken away, then made anew: it holds no work that is not saved |
+//! | an entry whose directory is out of [reach](super::place) | refused |
 //! | an entry whose directory was deleted by hand | what it still holds is saved; it is taken away, then made anew; refused when it cannot be saved |
 //! | nothing | made anew |
 //! | anything else | refused |
@@ -22,7 +23,7 @@ use super::git::{Git, GitError};
 use super::keep;
 use super::preserve::{Saved, Store};
 use super::remove::{check_link, is_there, not_ours, take_away, wait_for_orphans};
-use super::{GitWorkspace, Turn, blocking, branch, exclude, failed};
+use super::{GitWorkspace, Turn, blocking, branch, exclude, failed, place};
 use crate::ports::workspace::{ReopenRequest, Reopened, WorkspaceError};
 
 /// What is done to have the workspace again.
@@ -86,6 +87,9 @@ fn check_place(site: &Site<'_>, entry: &Entry, there: bool) -> Result<(), Worksp
             site.path,
             &format!("its directory is not there, and it is locked ({reason}); `git worktree unlock` releases it"),
         )),
+        None if entry.ownership(site.session) == Ownership::Complete => {
+            place::out_of_reach(entry, site.path).map_or(Ok(()), |cause| Err(fault(cause)))
+        }
         None => Ok(()),
     }
 }

@@ -76,6 +76,7 @@ macro_rules! workspace_contract {
             i06_what_is_not_the_sessions_is_untouched
             remove_can_be_repeated
             what_is_missing_is_success
+            i05_a_directory_that_is_out_of_reach_is_not_gone
             i05_saved_work_comes_back_as_it_was
             i05_work_that_was_saved_before_is_never_dropped
             i05_a_dropped_removal_loses_no_work

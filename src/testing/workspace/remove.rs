@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{WorkspaceFixture, create, missing, recorded, remove, removed, reopen, request, save};
+use super::{WorkspaceFixture, again, create, missing, recorded, remove, removed, reopen, request, save};
 use crate::ports::repo::Repository;
 use crate::ports::workspace::{OnWork, OwnedWorkspace, Removal, WorkspaceError, WorkspaceRef};
 
@@ -86,6 +86,45 @@ pub async fn what_is_missing_is_success(fixture: &impl WorkspaceFixture) {
     assert_eq!(remove(fixture, &orphan).await, missing(false));
     assert_eq!(remove(fixture, &workspace).await, missing(true));
     create(fixture, &request).await;
+}
+
+/// What holds it is moved away, as when its disk is not mounted: nothing of it goes, whatever is made in that place meanwhile.
+pub async fn i05_a_directory_that_is_out_of_reach_is_not_gone(fixture: &impl WorkspaceFixture) {
+    let (disk, elsewhere) = (fixture.place("disk"), fixture.place("elsewhere"));
+    let mut requests = [request(fixture, 1).await, request(fixture, 2).await];
+    for request in &mut requests {
+        request.path = disk.join(request.session.as_str());
+    }
+    let [first, second] = requests;
+    let workspace = create(fixture, &first).await;
+    std::fs::write(first.path.join("new.txt"), "work").expect("a file");
+    std::fs::rename(&disk, &elsewhere).expect("it moves");
+    let branches = fixture.branches().await;
+    let assert_kept = async |when: &str| {
+        let adapter = fixture.workspace();
+        for on_work in [OnWork::Keep, OnWork::Preserve] {
+            for answer in [adapter.assess(&workspace, on_work).await, adapter.remove(&workspace, on_work).await] {
+                let is_kept = matches!(&answer, Ok(Removal::Kept { reason }) if reason.contains("not mounted"));
+                assert!(is_kept, "{when}: {answer:?}");
+            }
+        }
+        let answer = adapter.reopen(&again(&workspace)).await;
+        assert!(matches!(answer, Err(WorkspaceError::Failed { .. })), "{when}: {answer:?}");
+    };
+    assert_kept("nothing is there").await;
+    std::fs::create_dir(&disk).expect("a directory");
+    assert_kept("the mount point is there").await;
+    assert_eq!(fixture.branches().await, branches);
+    let meanwhile = create(fixture, &second).await;
+    assert_kept("another workspace was made there").await;
+    assert_eq!(remove(fixture, &meanwhile).await, removed(true));
+
+    std::fs::remove_dir_all(&disk).expect("it goes");
+    std::fs::rename(&elsewhere, &disk).expect("it moves");
+    assert!(!reopen(fixture, &workspace).await.made);
+    assert_eq!(std::fs::read(first.path.join("new.txt")).expect("it is there"), b"work");
+    std::fs::remove_dir_all(&first.path).expect("it goes");
+    assert_eq!(remove(fixture, &workspace).await, missing(true), "this one is gone");
 }
 
 /// Changed, new and deleted files are held by what the answer names, and nothing else has to be told to get them back.
