@@ -82,11 +82,8 @@ impl Application {
         if !session.phase.is_terminated() || session.updated_at >= before {
             return Ok(Some("it changed"));
         }
-        if session.facts.preserved.is_some() {
-            return Ok(Some("its saved work could not be put back without it"));
-        }
         if !self.workspace_is_gone(&session).await? {
-            return Ok(Some("its workspace is there"));
+            return Ok(Some("something of its workspace, or of work saved from it, is there or out of reach"));
         }
         // As a rule there is nothing left to stop; where there was, nothing would know of it any more.
         self.stop_terminal(&session).await?;
@@ -97,24 +94,34 @@ impl Application {
         Ok(None)
     }
 
-    /// Whether neither a workspace nor work that was saved of it is left. What cannot be found out counts as left.
+    /// Whether nothing is left that `restore`, `kill` or `cleanup` would still need the record for: no workspace, nothing that ao
+    /// knows it by in the repository, no saved work there. What cannot be found out counts as left.
     async fn workspace_is_gone(&self, session: &Session) -> Result<bool, AppError> {
         // Most that stay do so for this, and to find out more costs several runs of git.
         if tokio::fs::try_exists(&session.spec.workspace).await.unwrap_or(true) {
             return Ok(false);
         }
         let workspace = self.workspace_ref(session).await?;
-        let project = session.id.project();
-        if workspace.repository.is_none() && self.shared.projects.project(&project).await?.is_some() {
-            return Ok(false);
-        }
+        let Some(repository) = &workspace.repository else {
+            let facts = &session.facts;
+            let is_forgotten = self.shared.projects.project(&session.id.project()).await?.is_none();
+            return Ok(is_forgotten
+                && facts.preserved.is_none()
+                && (facts.base_commit.is_none() || self.would_be_found(session).await));
+        };
         let left = self.shared.workspace.assess(&workspace, OnWork::Keep).await?;
-        if !matches!(left, Removal::Missing { preserved: None, .. }) {
+        if !matches!(left, Removal::Missing { branch_deleted: false, preserved: None }) {
             return Ok(false);
         }
-        // Somebody deleted the directory by hand: what ao knows it by in the repository would never be found again.
-        let removed = self.shared.workspace.remove(&workspace, OnWork::Keep).await?;
-        Ok(matches!(removed, Removal::Missing { preserved: None, .. }))
+        // Of one that somebody deleted by hand the repository has an entry, which is for `kill` and `cleanup`.
+        let owned = self.shared.workspace.owned(repository, &self.shared.settings.data_dir.worktrees()).await?;
+        Ok(owned.iter().all(|owned| owned.session != session.id))
+    }
+
+    /// Whether the workspace would be seen if it were there: the disk it was on may not be mounted.
+    async fn would_be_found(&self, session: &Session) -> bool {
+        let Some(holder) = session.spec.workspace.parent() else { return false };
+        tokio::fs::try_exists(holder).await.unwrap_or(false)
     }
 
     /// Removes directories of sessions that are on no record, once nothing in them changed for as long as ended sessions are

@@ -180,6 +180,65 @@ async fn only_ended_sessions_that_hold_nothing_are_let_go_of() {
     assert_eq!(on_record_offline(&sandbox).await, before);
 }
 
+#[tokio::test]
+async fn i05_worktrees_that_are_out_of_reach_are_not_taken_for_deleted() {
+    let sandbox = sandbox(&[("AO_KEEP_ENDED_DAYS", "3")]);
+    sandbox.make_repository("web");
+    spawn(&sandbox, "echo work > work").await;
+    let mut in_web =
+        sandbox.command(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "exit", "--", "true"]);
+    in_web.current_dir(sandbox.path("web"));
+    sandbox.run(in_web).await.ok();
+    sandbox.wait_for("app-1", "status", "terminated").await;
+    sandbox.ao(&["project", "rm", "web"]).await.ok();
+    sandbox.ao(&["stop"]).await.ok();
+    backdate(&sandbox, "'app-1', 'web-1'", 4).await;
+    let (worktrees, elsewhere) = (sandbox.path("data/worktrees"), sandbox.path("elsewhere"));
+    fs::rename(&worktrees, &elsewhere).unwrap();
+    fs::create_dir(&worktrees).unwrap();
+
+    until_tidied(&sandbox).await;
+    assert_eq!(on_record(&sandbox).await, ["app-1", "web-1"]);
+    let cleanup = sandbox.ao(&["cleanup", "--force", "--json"]).await.json();
+    let item = &cleanup["items"][0];
+    assert_eq!((&item["session"], &item["action"]), (&json!("app-1"), &json!("keep")), "{cleanup:#}");
+    assert!(item["reason"].as_str().unwrap().contains("not mounted"), "{cleanup:#}");
+    sandbox.ao(&["restore", "app-1"]).await.fails(1, &["not mounted"]);
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+
+    fs::remove_dir_all(&worktrees).unwrap();
+    fs::rename(&elsewhere, &worktrees).unwrap();
+    sandbox.ao(&["restore", "app-1", "--no-wait"]).await.ok();
+    sandbox.wait_for("app-1", "status", "terminated").await;
+    assert!(sandbox.worktree("app-1").join("work").exists() && sandbox.branches().contains(&"ao/app-1".to_owned()));
+}
+
+/// Retention takes nothing away in a repository; what was discarded there is no reason to keep a record.
+#[tokio::test]
+async fn records_go_only_after_what_they_are_needed_for_in_the_repository() {
+    let sandbox = sandbox(&[("AO_KEEP_ENDED_DAYS", "3")]);
+    spawn(&sandbox, "exit 0").await;
+    spawn(&sandbox, "echo work > work").await;
+    for session in ["app-1", "app-2"] {
+        sandbox.wait_for(session, "status", "terminated").await;
+    }
+    sandbox.ao(&["kill", "--force", "app-2"]).await.ok();
+    fs::remove_dir_all(sandbox.worktree("app-1")).unwrap();
+    sandbox.git(&sandbox.repo(), &["update-ref", "-d", "refs/ao/preserved/app-2"]);
+    sandbox.ao(&["stop"]).await.ok();
+    backdate(&sandbox, "'app-1', 'app-2'", 4).await;
+    until_tidied(&sandbox).await;
+    assert_eq!(on_record(&sandbox).await, ["app-1"]);
+    assert!(sandbox.branches().contains(&"ao/app-1".to_owned()), "a branch is left to cleanup");
+    assert!(sandbox.repo().join(".git/worktrees/app-1").exists(), "and so is the entry");
+    sandbox.ao(&["cleanup"]).await.ok();
+    assert!(!sandbox.repo().join(".git/worktrees/app-1").exists());
+    sandbox.ao(&["stop"]).await.ok();
+    backdate(&sandbox, "'app-1'", 4).await;
+    until_tidied(&sandbox).await;
+    assert_eq!(on_record(&sandbox).await, [""; 0]);
+}
+
 async fn on_record_offline(sandbox: &Sandbox) -> Vec<String> {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(sandbox.path("data/ao.db"));
     let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
