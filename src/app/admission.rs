@@ -3,8 +3,10 @@
 //! Whoever asked for a place first gets it first. A ticket is on record with its session, so the line outlives the daemon;
 //! it is given back in the same write that takes the first step ([`super::writer`]), so that a session whose turn was cut
 //! off is still where it was. Those at the head, as many as there are places, are the ones whose turn it is, whether or not
-//! somebody has begun with them yet.
+//! somebody has begun with them yet. Whoever's repository cannot be used just now, on a disk that is not mounted say, keeps its
+//! place in the line and is passed by.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use serde_json::json;
@@ -19,7 +21,7 @@ use crate::domain::id::SessionId;
 use crate::domain::phase::Phase;
 use crate::domain::session::Session;
 use crate::fault::{self, Point};
-use crate::ports::repo::Repository;
+use crate::ports::repo::{RepoError, Repository};
 use crate::ports::store::SessionFilter;
 
 /// The door: one at a time counts the places and takes one.
@@ -67,6 +69,8 @@ struct Places {
     taken: usize,
     /// Those that wait, in order.
     line: Vec<(u64, SessionId)>,
+    /// Those of them that are passed by.
+    held_up: BTreeSet<SessionId>,
 }
 
 impl Places {
@@ -75,17 +79,18 @@ impl Places {
         let mut line: Vec<_> = sessions.iter().filter_map(waiting).collect();
         line.sort();
         let taken = sessions.iter().filter(|session| session.facts.queue_ticket.is_none()).count();
-        Self { max: max.get(), taken, line }
+        Self { max: max.get(), taken, line, held_up: BTreeSet::new() }
     }
 
     /// Whether there is a place that nobody in line is about to take.
     fn has_room(&self) -> bool {
-        self.taken + self.line.len() < self.max
+        self.taken + self.line.len() - self.held_up.len() < self.max
     }
 
     /// Those whose turn it is.
     fn called_up(self) -> impl Iterator<Item = SessionId> {
-        self.line.into_iter().map(|(_, id)| id).take(self.max.saturating_sub(self.taken))
+        let (held_up, free) = (self.held_up, self.max.saturating_sub(self.taken));
+        self.line.into_iter().map(|(_, id)| id).filter(move |id| !held_up.contains(id)).take(free)
     }
 }
 
@@ -108,7 +113,7 @@ impl Application {
         record: impl AsyncFnOnce(Admitted) -> Result<T, AppError>,
     ) -> Result<T, AppError> {
         let _door = self.shared.admission.door.lock().await;
-        let places = self.places().await?;
+        let places = self.places_to_give().await?;
         if places.has_room() {
             return record(Admitted::AtOnce).await;
         }
@@ -133,7 +138,7 @@ impl Application {
         if self.shared.stop.is_cancelled() {
             return Ok(());
         }
-        for id in self.places().await?.called_up() {
+        for id in self.places_to_give().await?.called_up() {
             let Some(exclusive) = self.shared.running.try_exclusive(&id) else { continue };
             let application = self.clone();
             self.shared.tasks.spawn(async move { application.take_turn(&id, exclusive).await });
@@ -152,6 +157,30 @@ impl Application {
     async fn places(&self) -> Result<Places, AppError> {
         let sessions = self.shared.sessions.sessions(&SessionFilter::default()).await?;
         Ok(Places::of(&sessions, self.shared.settings.max_live_agents))
+    }
+
+    /// The places, and who of those in line cannot be given one now: that is looked at only where there is one to give.
+    async fn places_to_give(&self) -> Result<Places, AppError> {
+        let mut places = self.places().await?;
+        if places.taken >= places.max {
+            return Ok(places);
+        }
+        let mut troubles = BTreeMap::new();
+        for (_, id) in &places.line {
+            let project = id.project();
+            if !troubles.contains_key(&project) {
+                let trouble = self.shared.repos.resolve(&project).await.err().filter(RepoError::may_pass);
+                troubles.insert(project.clone(), trouble.map(|error| error.to_string()));
+            }
+            if let Some(trouble) = &troubles[&project] {
+                places.held_up.insert(id.clone());
+                let note = format!("it goes on waiting in line: {trouble}");
+                if let Err(error) = self.shared.writer.note(id, &note).await {
+                    tracing::warn!(session = %id, %error, note, "what a session in line waits for could not be noted");
+                }
+            }
+        }
+        Ok(places)
     }
 
     /// Checks again what may have changed while the session waited, and builds it.
@@ -180,7 +209,11 @@ impl Application {
         if !matches!(session.phase, Phase::Provisioning { .. }) || waiting(&session).is_none() {
             return Ok(None);
         }
-        let repository = self.shared.repos.resolve(&id.project()).await?;
+        let repository = match self.shared.repos.resolve(&id.project()).await {
+            // It is passed by from now on.
+            Err(error) if error.may_pass() => return Ok(None),
+            resolved => resolved?,
+        };
         self.agent(&session.spec.agent)?.preflight(&session.spec.agent_args).await?;
         self.runtime(&session.spec.runtime)?.preflight().await?;
         self.shared.workspace.check_tools().await?;
@@ -257,6 +290,18 @@ mod tests {
     fn i14_nobody_passes_those_in_line() {
         assert!(!has_room(&[live(1), queued(2, 10)], 2), "its place is spoken for");
         assert!(has_room(&[live(1), queued(2, 10)], 3));
+    }
+
+    #[test]
+    fn one_whose_repository_is_away_is_passed_by_and_keeps_its_place() {
+        let mut places = Places::of(&[live(1), queued(2, 10), queued(3, 20)], NonZeroUsize::new(2).unwrap());
+        places.held_up.insert("app-2".parse().unwrap());
+        assert!(!places.has_room(), "the place is for the next one");
+        assert_eq!(places.line.len(), 2);
+        assert_eq!(places.called_up().map(|id| id.to_string()).collect::<Vec<_>>(), ["app-3"]);
+        let mut places = Places::of(&[live(1), queued(2, 10)], NonZeroUsize::new(2).unwrap());
+        places.held_up.insert("app-2".parse().unwrap());
+        assert!(places.has_room(), "nobody else is held up by it");
     }
 
     #[test]

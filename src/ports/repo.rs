@@ -43,6 +43,14 @@ pub enum RepoError {
     },
 }
 
+impl RepoError {
+    /// Whether it may be mended without anybody telling ao: a repository that is away comes back when its disk does.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Moved { .. } | Self::NotARepository { .. } | Self::Corrupt { .. })
+    }
+}
+
 /// A repository that can be worked with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {

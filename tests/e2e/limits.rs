@@ -261,6 +261,33 @@ async fn what_cannot_be_built_when_its_turn_comes_is_a_failed_spawn_and_holds_no
 }
 
 #[tokio::test]
+async fn those_whose_repository_is_away_wait_on_and_hold_nobody_up() {
+    let sandbox = sandbox(1);
+    sandbox.make_repository("web");
+    spawn(&sandbox, &[]).await.ok();
+    queue(&sandbox).await.ok();
+    let args =
+        ["spawn", "--agent", "command", "--runtime", "pty", "--queue", "--wait", "none", "--", "sh", "-c", AGENT];
+    let mut in_web = sandbox.command(&args);
+    in_web.current_dir(sandbox.path("web"));
+    sandbox.run(in_web).await.ok();
+    let away = sandbox.path("away");
+    std::fs::rename(sandbox.repo(), &away).unwrap();
+    let_go(&sandbox, "app-1");
+    // Commands run in the repository otherwise.
+    std::fs::create_dir(sandbox.repo()).unwrap();
+    until_logged(&sandbox, "start web-1").await;
+    let waiting = sandbox.show("app-2").await;
+    assert_eq!(waiting["status"], "queued", "{waiting:#}");
+    assert!(waiting["notes"].to_string().contains("goes on waiting in line"), "{waiting:#}");
+    let_go(&sandbox, "web-1");
+    sandbox.wait_for("web-1", "status", "terminated").await;
+    std::fs::remove_dir(sandbox.repo()).unwrap();
+    std::fs::rename(&away, sandbox.repo()).unwrap();
+    until_logged(&sandbox, "start app-2").await;
+}
+
+#[tokio::test]
 async fn i14_a_restore_needs_a_place_like_a_spawn() {
     let sandbox = sandbox(1);
     spawn(&sandbox, &[]).await.ok();
