@@ -176,3 +176,21 @@ async fn without_a_terminal_each_state_is_printed() {
         assert_eq!(child.wait().await.unwrap().code(), Some(0));
     }
 }
+
+/// As with `ao ls --watch | head -1`, also where nothing changes any more.
+#[tokio::test]
+async fn a_reader_that_goes_away_ends_the_table() {
+    use tokio::io::AsyncReadExt;
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["start"]).await.ok();
+    for args in [&["ls", "--watch"][..], &["ls", "--watch", "--json"]] {
+        let mut command = tokio::process::Command::from(sandbox.command(args));
+        let mut table = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut reader = table.stdout.take().unwrap();
+        reader.read_u8().await.unwrap();
+        assert!(table.try_wait().unwrap().is_none(), "it goes on while somebody reads");
+        drop(reader);
+        let ended = tokio::time::timeout(crate::sandbox::BOUND, table.wait()).await.expect("it ends");
+        assert_eq!(ended.unwrap().code(), Some(0), "{args:?}");
+    }
+}

@@ -1,8 +1,11 @@
 //! The one writer to the user: data to stdout, talk to stderr.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 use serde::Serialize;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::error::CliError;
@@ -16,6 +19,23 @@ pub(super) fn data(text: &str) -> Result<(), CliError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Waits until nobody reads the pipe that stdout is any more. For ever where stdout is none.
+pub(super) async fn reader_gone() {
+    if let Ok(stdout) = io::stdout().as_fd().try_clone_to_owned() {
+        #[allow(
+            deprecated,
+            reason = "sound for a handle that is owned here; what replaces it is for others, and unsafe"
+        )]
+        let stdout = AsyncFd::with_interest(stdout, Interest::ERROR);
+        if let Ok(stdout) = stdout
+            && stdout.ready(Interest::ERROR).await.is_ok()
+        {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Writes a value to stdout as JSON.

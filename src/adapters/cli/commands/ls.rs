@@ -28,6 +28,8 @@ pub(in super::super) async fn run(args: &LsArgs, context: &Context) -> Result<()
             ended = watch(args, context, &client) => ended,
             // The usual way to leave: it is done.
             () = context.attention.stop.cancelled() => Ok(()),
+            // Without a change there would be no write to notice it by.
+            () = ui::reader_gone() => Ok(()),
         };
     }
     let sessions = list(args, &client).await?;
