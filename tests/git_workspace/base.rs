@@ -75,6 +75,30 @@ async fn a_branch_that_only_the_remote_has_is_found() {
 }
 
 #[tokio::test]
+async fn a_base_is_never_a_refspec() {
+    let place = Place::new();
+    let (upstream, clone) = place.clone().await;
+    // A branch in which the refspec, read as `branch:path`, names a file.
+    place.git(&upstream, &["checkout", "-q", "-b", "+main"]).await;
+    for name in ["refs/heads/mine^{commit}", "refs/heads/mine"] {
+        std::fs::create_dir_all(upstream.join("refs/heads")).unwrap();
+        place.scratch().commit(&upstream, name, "").await;
+    }
+    place.git(&clone, &["fetch", "-q"]).await;
+    let mine = place.scratch().commit(&clone, "precious.txt", "").await;
+    place.git(&clone, &["branch", "mine"]).await;
+    for base in ["+main:refs/heads/mine", "origin/+main:refs/heads/mine"] {
+        let request = WorkspaceRequest { base: Some(base.to_owned()), ..place.request(&clone).await };
+        let outcome = place.fixture.workspace().preflight(&request).await;
+        assert!(outcome.is_err(), "{base}");
+        place.try_create(&request).await.unwrap_err();
+        assert_eq!(place.git(&clone, &["rev-parse", "mine"]).await, mine, "{base} was fetched into a local branch");
+    }
+    let newest = place.scratch().commit(&upstream, "new.txt", "").await;
+    assert_eq!(made_from(&place, &clone, Some("+main")).await.base_commit, newest, "it is a name like any other");
+}
+
+#[tokio::test]
 async fn a_remote_that_is_gone_is_a_note() {
     let place = Place::new();
     let (upstream, clone) = place.clone().await;

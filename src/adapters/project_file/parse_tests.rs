@@ -61,6 +61,13 @@ fn a_mistake_is_told_with_its_line_and_key() {
         // Wrong values.
         ("base = ''\n", "line 1: base: \"\" is not the name of a branch, a tag or a commit"),
         ("base = '--upload-pack=x'\n", "line 1: base: \"--upload-pack=x\" is not the name"),
+        ("base = '+main:refs/stash'\n", "line 1: base: \"+main:refs/stash\" is not the name"),
+        ("base = 'origin/+main'\n", "line 1: base: \"origin/+main\" is not the name"),
+        ("base = 'HEAD:file'\n", "line 1: base: \"HEAD:file\" is not the name"),
+        ("base = 'refs/heads/*'\n", "line 1: base: \"refs/heads/*\" is not the name"),
+        ("base = '@{-1}'\n", "line 1: base: \"@{-1}\" is not the name"),
+        ("base = 'a..b'\n", "line 1: base: \"a..b\" is not the name"),
+        ("base = '^main'\n", "line 1: base: \"^main\" is not the name"),
         ("branch_prefix = 'a b/'\n", "line 1: branch_prefix: \"a b/\" cannot be the beginning of a branch's name"),
         ("branch_prefix = '/x'\n", "line 1: branch_prefix: \"/x\" cannot be"),
         ("branch_prefix = 'x/../'\n", "line 1: branch_prefix: \"x/../\" cannot be"),

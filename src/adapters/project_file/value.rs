@@ -36,10 +36,11 @@ checked_text!(
 );
 
 checked_text!(
-    /// What a branch starts from: a branch, a tag or a commit. git says whether there is one.
+    /// What a branch starts from: the name of a branch, a tag or a commit, and no expression. git says whether there is one; since it
+    /// is asked before anybody has accepted the file, nothing reaches it that could mean more than a name, such as a refspec.
     Revision(String),
     |text| {
-        let is_none = text.is_empty() || text.starts_with('-') || text.chars().any(|c| c.is_whitespace() || c.is_control());
+        let is_none = text.is_empty() || is_no_name(&text) || text.split('/').any(|part| part.starts_with(['-', '+']));
         if is_none { Err(format!("{text:?} is not the name of a branch, a tag or a commit")) } else { Ok(text) }
     }
 );
@@ -48,9 +49,7 @@ checked_text!(
     /// What names of branches begin with. git has the last word on the whole name.
     BranchPrefix(String),
     |text| {
-        let is_bad = |c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\".contains(c);
-        let starts_badly = text.starts_with(['/', '-', '.']);
-        if starts_badly || text.contains(is_bad) || ["..", "//", "@{", "/."].iter().any(|bad| text.contains(bad)) {
+        if text.starts_with(['/', '-', '.']) || is_no_name(&text) {
             return Err(format!("{text:?} cannot be the beginning of a branch's name"));
         }
         Ok(text)
@@ -79,6 +78,12 @@ checked_text!(
         Ok(inner)
     }
 );
+
+/// Whether git would not allow this in the name of a reference, wherever it stands.
+fn is_no_name(text: &str) -> bool {
+    let is_bad = |c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\".contains(c);
+    text.contains(is_bad) || ["..", "//", "@{", "/."].iter().any(|bad| text.contains(bad))
+}
 
 fn without_nul(text: String) -> Result<String, String> {
     if text.contains('\0') { Err("it holds a NUL character".to_owned()) } else { Ok(text) }

@@ -5,6 +5,10 @@
 //! a person made and did not push yet are wanted, and so are commits that others pushed. Where the two have
 //! diverged, a name that was given means the local branch, as it does to git, and the default means the
 //! remote's, since that is what the work will be merged into; a note says so.
+//!
+//! A base may come from an `ao.toml` that nobody has accepted. What the remote is asked for is therefore the name of a branch and
+//! nothing that git reads more into (`+main:refs/stash` would be a refspec, `main:file` a file), and a reference is looked up by
+//! its whole name before anything is made of it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -60,8 +64,12 @@ pub(super) async fn preflight(
         return Ok(());
     }
     if let (Some(remote), false) = (&remote, fetch_timeout.is_zero()) {
-        let branch = asked.map(|asked| asked.strip_prefix(&format!("{remote}/")).unwrap_or(asked));
-        if fetch::remote_has(git, repository, remote, branch, fetch_timeout).await {
+        let branch = asked.map(|asked| without_remote(asked, remote));
+        let may_be_there = match branch {
+            Some(branch) => refs.is_well_formed(&format!("refs/heads/{branch}")).await.map_err(failed)?,
+            None => true,
+        };
+        if may_be_there && fetch::remote_has(git, repository, remote, branch, fetch_timeout).await {
             return Ok(());
         }
     }
@@ -86,6 +94,11 @@ fn no_base(repository: &Repository, asked: Option<&str>, problem: Option<String>
     }
 }
 
+/// A branch of the remote as the remote calls it.
+fn without_remote<'a>(name: &'a str, remote: &str) -> &'a str {
+    name.strip_prefix(remote).and_then(|rest| rest.strip_prefix('/')).unwrap_or(name)
+}
+
 struct Refs<'a> {
     git: &'a Git,
     at: &'a Path,
@@ -93,10 +106,27 @@ struct Refs<'a> {
 
 impl Refs<'_> {
     async fn commit(&self, name: &str) -> Result<Option<String>, GitError> {
-        let call = self.git.at(self.at).args(["rev-parse", "--verify", "--quiet", "--end-of-options"]);
-        let found = call.arg(format!("{name}^{{commit}}")).output().await?;
-        // Exit code 1 for an unknown name, 128 for one that cannot be parsed or is no commit.
+        // In two steps: appended to `branch:path`, `^{commit}` would be part of the path.
+        let Some(object) = self.object(name).await? else { return Ok(None) };
+        self.object(&format!("{object}^{{commit}}")).await
+    }
+
+    async fn object(&self, name: &str) -> Result<Option<String>, GitError> {
+        let call = self.git.at(self.at).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]);
+        let found = call.output().await?;
+        // Exit code 1 for an unknown name, 128 for one that cannot be parsed or is not of this type.
         Ok(found.status.success().then(|| found.text()))
+    }
+
+    /// The commit of exactly this reference. `rev-parse` alone would take what is no reference's name for more than a name.
+    async fn reference(&self, name: &str) -> Result<Option<String>, GitError> {
+        let call = self.git.at(self.at).args(["show-ref", "--verify", "--quiet", "--", name]);
+        // Exit code 1 or, also for a name that no reference can have, 128.
+        if call.output().await?.status.success() { self.commit(name).await } else { Ok(None) }
+    }
+
+    async fn is_well_formed(&self, name: &str) -> Result<bool, GitError> {
+        Ok(self.git.at(self.at).args(["check-ref-format", name]).output().await?.status.success())
     }
 
     async fn contains(&self, whole: &str, part: &str) -> Result<bool, GitError> {
@@ -112,7 +142,7 @@ impl Refs<'_> {
             return Ok(Some(branch.to_owned()));
         }
         for branch in repository.head_branch.iter().map(String::as_str).chain(["main", "master"]) {
-            if self.commit(&format!("{prefix}{branch}")).await?.is_some() {
+            if self.reference(&format!("{prefix}{branch}")).await?.is_some() {
                 return Ok(Some(branch.to_owned()));
             }
         }
@@ -127,11 +157,11 @@ impl Refs<'_> {
         asked: Option<&str>,
     ) -> Result<Option<String>, GitError> {
         let branch = match asked {
-            None => self.default_branch(repository, remote).await?,
-            Some(asked) => Some(asked.strip_prefix(&format!("{remote}/")).unwrap_or(asked).to_owned()),
+            Some(asked) if without_remote(asked, remote) != "HEAD" => Some(without_remote(asked, remote).to_owned()),
+            _ => self.default_branch(repository, remote).await?,
         };
         let Some(branch) = branch else { return Ok(None) };
-        let known = self.commit(&format!("refs/remotes/{remote}/{branch}")).await?.is_some();
+        let known = self.reference(&format!("refs/remotes/{remote}/{branch}")).await?.is_some();
         Ok(known.then_some(branch))
     }
 
@@ -167,10 +197,10 @@ impl Refs<'_> {
     async fn both_sides(&self, remote: Option<&str>, branch: &str, local_wins: bool) -> Result<Option<Base>, GitError> {
         let tracking = remote.map(|remote| format!("{remote}/{branch}"));
         let there = match &tracking {
-            Some(name) => self.commit(&format!("refs/remotes/{name}")).await?.map(|commit| (name.clone(), commit)),
+            Some(name) => self.reference(&format!("refs/remotes/{name}")).await?.map(|commit| (name.clone(), commit)),
             None => None,
         };
-        let here = self.commit(&format!("refs/heads/{branch}")).await?.map(|commit| (branch.to_owned(), commit));
+        let here = self.reference(&format!("refs/heads/{branch}")).await?.map(|commit| (branch.to_owned(), commit));
         let plain = |(name, commit)| Base { name, commit, notes: Vec::new() };
         let (here, there) = match (here, there) {
             (Some(here), Some(there)) => (here, there),

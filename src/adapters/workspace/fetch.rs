@@ -78,7 +78,9 @@ async fn fetch(
     }
     let mut call = quiet(git, repository, timeout).await;
     call = call.args(["fetch", "--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules"]);
-    call = call.args(["--no-auto-maintenance", "--no-write-fetch-head", "--end-of-options", remote]).args(branch);
+    call = call.args(["--no-auto-maintenance", "--no-write-fetch-head", "--end-of-options", remote]);
+    // In full: in `+x:y`, a name that git would take for one, the user's references would be written.
+    call = call.args(branch.map(|branch| format!("+refs/heads/{branch}:refs/remotes/{remote}/{branch}")));
     match call.change_to_the_end(()).await {
         Ok(_) => Ok(()),
         Err(GitError::TimedOut { .. }) => {
