@@ -46,6 +46,10 @@ pub(crate) async fn run(edge: &Edge, args: &DaemonArgs) -> Result<(), CliError> 
         return Err(failed("leave the terminal", error));
     }
     let log = start_log(edge, args.background);
+    place::leave_agents_group().map_err(|error| {
+        failed("leave the control group of the agent that started it, with which it would end", error)
+            .hint("start it from outside of the agent: ao start")
+    })?;
     let root = edge.data_dir.root();
     file::create_private_dir(root).map_err(|error| failed(&format!("make {}", root.display()), error))?;
     let _lock = lock(edge).await?;

@@ -59,6 +59,27 @@ async fn i03_a_daemon_that_an_agent_started_does_not_end_with_that_agent() {
     sandbox.ao(&["--data-dir", &inner, "kill", "other-1"]).await.ok();
 }
 
+/// Whatever that daemon's own agents get: it must not be a part of the agent that started it.
+#[tokio::test]
+async fn i03_a_daemon_without_groups_or_with_others_leaves_the_agent_that_started_it_too() {
+    let Some(group) = TestGroup::make() else { return };
+    std::fs::create_dir(group.path().join("elsewhere")).unwrap();
+    let elsewhere = group.path().join("elsewhere").to_str().unwrap().to_owned();
+    let mut sandbox = Sandbox::new();
+    sandbox.env.insert("AO_CGROUP".into(), group.path().to_str().unwrap().into());
+    for (name, choice) in [("off", "off"), ("below", elsewhere.as_str()), ("absent", "/no/such/group")] {
+        let inner = sandbox.path(name).to_str().unwrap().to_owned();
+        let script = format!("AO_CGROUP={choice} \"$AO_PROGRAM\" --data-dir {inner} start && exit 0");
+        let args = ["spawn", "--agent", "command", "--runtime", "pty", "--wait", "exit", "--", "sh", "-c", &script];
+        sandbox.ao(&args).await.ok();
+        assert!(group.agents().is_empty(), "{name}: its group is gone, so everything in it is");
+        let status = sandbox.ao(&["--data-dir", &inner, "status", "--json"]).await;
+        status.ok();
+        assert!(group_of(pid(&status.json())).ends_with("/daemon"), "{name}");
+        sandbox.ao(&["--data-dir", &inner, "stop"]).await.ok();
+    }
+}
+
 #[tokio::test]
 async fn doctor_says_how_agents_are_bounded_or_why_not() {
     let sandbox = Sandbox::new();

@@ -40,6 +40,17 @@ impl Group {
         Self(parent.join(format!("{PREFIX}{name}")))
     }
 
+    /// Whether a group of this name is an agent's, whose name is a session's id and the first eight digits of its launch's.
+    /// People name groups of their own after ao too.
+    fn is_name_of_agents(name: &str) -> bool {
+        let Some((session, launch)) = name.strip_prefix(PREFIX).and_then(|name| name.rsplit_once('-')) else {
+            return false;
+        };
+        let is_launch = launch.len() == 8 && launch.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = session.rsplit_once('-').map(|(_, number)| number).unwrap_or_default();
+        is_launch && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    }
+
     /// Its directory.
     #[must_use]
     pub fn path(&self) -> &Path {

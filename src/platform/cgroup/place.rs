@@ -15,7 +15,7 @@ use rustix::fs::{Access, access};
 use tokio::time::Instant;
 
 use super::manager::Manager;
-use super::{Group, PREFIX, read_if_there};
+use super::{Group, read_if_there};
 use crate::platform::tree::Pause;
 
 /// The leaf that a daemon moves into.
@@ -105,6 +105,35 @@ struct Seen {
     has_systemd: bool,
 }
 
+/// Takes this process out of the group of the agent that it was started by, with which it and all that it starts would end:
+/// to beside that group. Does nothing anywhere else. To be done first and whatever the [`Choice`] is, which is about the
+/// groups of new agents.
+///
+/// # Errors
+/// When it is still in there, with the cause.
+pub fn leave_agents_group() -> io::Result<()> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    match refuge(&mounts, &std::fs::read_to_string("/proc/self/cgroup")?)? {
+        Some(beside) if is_root(&beside) => Group::at(beside).enter(),
+        Some(beside) => {
+            let leaf = Group::at(beside.join(DAEMON));
+            leaf.create(None)?;
+            leaf.enter()
+        }
+        None => Ok(()),
+    }
+}
+
+/// The group in which the group of the agent was made that a process is in; `None` when it is in no agent's.
+fn refuge(mountinfo: &str, cgroup: &str) -> io::Result<Option<PathBuf>> {
+    let Some(agents) = named(cgroup).and_then(agents_group) else { return Ok(None) };
+    // In sight it may begin with the mount's own path, but it ends as it is named.
+    let seen = directory(mountinfo, cgroup);
+    let beside = seen.as_deref().and_then(agents_group).and_then(Path::parent);
+    let unseen = || io::Error::other(format!("the agent's control group {} is not to be seen here", agents.display()));
+    beside.map(|beside| Some(beside.to_owned())).ok_or_else(unseen)
+}
+
 /// Finds out what would have to be done. Changes nothing. `env` is this process's environment.
 ///
 /// # Errors
@@ -134,16 +163,6 @@ pub async fn plan(choice: &Choice, env: &BTreeMap<String, String>) -> Result<Pla
 pub async fn settle(plan: Plan, env: &BTreeMap<String, String>) -> Result<Place, Absent> {
     match plan {
         Plan::Below(parent) => {
-            // Off the group of the agent that this was started by, with which it would end.
-            if own()
-                .ok()
-                .flatten()
-                .is_some_and(|own| agents_group(&own).is_some_and(|agents| agents.starts_with(&parent)))
-            {
-                let home = if is_root(&parent) { Group::at(&parent) } else { Group::at(parent.join(DAEMON)) };
-                let moved = if is_root(&parent) { Ok(()) } else { home.create(None) }.and_then(|()| home.enter());
-                moved.map_err(|error| cannot_divide(&parent, &error))?;
-            }
             let bounds_memory = offers_memory(&parent).unwrap_or(false);
             Ok(Place { parent, bounds_memory })
         }
@@ -273,9 +292,11 @@ fn look() -> io::Result<Seen> {
     })
 }
 
-/// The agent's group that a group is, or is in.
+/// The agent's group that a group is, or is in: of several the outermost, with which the others end.
 fn agents_group(group: &Path) -> Option<&Path> {
-    group.ancestors().find(|part| part.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX)))
+    let is_agents =
+        |part: &&Path| part.file_name().and_then(|name| name.to_str()).is_some_and(Group::is_name_of_agents);
+    group.ancestors().filter(is_agents).last()
 }
 
 /// Only the root has no type.
@@ -307,7 +328,7 @@ pub fn own() -> io::Result<Option<PathBuf>> {
 
 /// The directory of a process's group of version 2, from what `/proc` tells of mounts and of the process.
 fn directory(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
-    let group = Path::new(cgroup.lines().find_map(|line| line.strip_prefix("0::"))?);
+    let group = named(cgroup)?;
     mountinfo.lines().find_map(|line| {
         let (mount, file_system) = line.split_once(" - ")?;
         let mut fields = mount.split(' ').skip(3);
@@ -317,6 +338,11 @@ fn directory(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
         let is_here = file_system.starts_with("cgroup2 ") && !below.iter().any(|part| part == "..");
         is_here.then(|| Path::new(&point).join(below))
     })
+}
+
+/// A process's group of version 2 as `/proc` names it.
+fn named(cgroup: &str) -> Option<&Path> {
+    cgroup.lines().find_map(|line| line.strip_prefix("0::")).map(Path::new)
 }
 
 /// `/proc` writes what would break its lines as three octal digits.
@@ -371,7 +397,24 @@ mod tests {
 
     #[test]
     fn a_daemon_that_an_agent_started_does_not_belong_to_that_agents_group() {
-        assert_eq!(agents_group(Path::new("/c/ao-app-1-x/inner")), Some(Path::new("/c/ao-app-1-x")));
-        assert_eq!(agents_group(Path::new("/c/app-ao-77.scope/daemon")), None);
+        let nested = Path::new("/c/ao-app-1-0f3a99c2/inner/ao-other-2-11112222/x");
+        assert_eq!(agents_group(nested), Some(Path::new("/c/ao-app-1-0f3a99c2")), "the outermost takes the rest along");
+        for of_people in ["/c/app-ao-77.scope/daemon", "/c/ao-host.slice/x", "/c/ao-1/daemon"] {
+            assert_eq!(agents_group(Path::new(of_people)), None);
+        }
+    }
+
+    #[test]
+    fn the_way_out_of_an_agents_group_is_beside_it() {
+        let mounts = "31 25 0:27 / /c rw - cgroup2 none rw\n";
+        let inside = "4:memory:/elsewhere\n0::/a/ao-app-1-0f3a99c2/inner\n";
+        assert_eq!(refuge(mounts, inside).unwrap(), Some("/c/a".into()));
+        assert_eq!(refuge(mounts, "0::/ao-app-1-0f3a99c2\n").unwrap(), Some("/c".into()));
+        assert_eq!(refuge(mounts, "0::/a/daemon\n").unwrap(), None);
+        assert_eq!(refuge("", "4:memory:/\n").unwrap(), None);
+        for blind in ["", "31 25 0:27 /a/ao-app-1-0f3a99c2 /c rw - cgroup2 none rw\n"] {
+            let said = refuge(blind, inside).unwrap_err().to_string();
+            assert!(said.contains("/a/ao-app-1-0f3a99c2 is not to be seen"), "{said}");
+        }
     }
 }
