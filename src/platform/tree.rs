@@ -87,13 +87,18 @@ impl Family {
     /// The others are not asked at first because a leader that ends in order may still start some (an agent runs its end
     /// hook).
     ///
+    /// One that this user may not signal (it became another's, as with `sudo`) keeps none of the others alive.
+    ///
     /// # Errors
-    /// When `/proc` cannot be read, or a process is still there five seconds after it was killed.
+    /// When `/proc` cannot be read, or a process is still there five seconds after it was killed. All the others have ended
+    /// then, and the message names those that have not.
     pub async fn end(mut self, leader: Option<ProcessIdentity>, grace: Duration) -> io::Result<()> {
         let deadline = Instant::now() + grace;
+        let mut refusals = Refusals::default();
         self.remember().await?;
-        if let Some(leader) = leader {
-            send(leader, Signal::TERM)?;
+        if let Some(leader) = leader
+            && refusals.send(leader, Signal::TERM)?
+        {
             let mut pause = Pause::default();
             while process::is_running(leader)? && Instant::now() < deadline {
                 pause.wait().await;
@@ -108,15 +113,15 @@ impl Family {
             }
             for process in left {
                 if asked.insert(process) {
-                    send(process, Signal::TERM)?;
+                    refusals.send(process, Signal::TERM)?;
                 }
             }
             pause.wait().await;
         }
-        self.kill().await
+        self.kill(refusals).await
     }
 
-    async fn kill(&mut self) -> io::Result<()> {
+    async fn kill(&mut self, mut refusals: Refusals) -> io::Result<()> {
         let (deadline, mut pause) = (Instant::now() + KILL_BOUND, Pause::default());
         loop {
             let left = self.remember().await?;
@@ -124,15 +129,16 @@ impl Family {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let pids: Vec<String> = left.iter().map(|process| process.pid.to_string()).collect();
-                return Err(io::Error::other(format!("still there after being killed: process {}", pids.join(", "))));
+                let left: Vec<String> = left.iter().map(|process| refusals.describe(*process)).collect();
+                return Err(io::Error::other(format!("still there after being killed: {}", left.join(", "))));
             }
             if let Some(group) = self.group.as_ref().filter(|_| !self.spares_one_in_its_group()) {
-                // At once, so that nothing that starts others faster than it is found goes on for ever.
-                group.kill()?;
+                // At once, so that nothing that starts others faster than it is found goes on for ever. It also reaches
+                // those that may not be signalled. Where it fails, whoever is still there in the end says so.
+                let _ = group.kill();
             }
             for process in left {
-                send(process, Signal::KILL)?;
+                refusals.send(process, Signal::KILL)?;
             }
             pause.wait().await;
         }
@@ -150,6 +156,30 @@ impl Family {
         let members = tokio::task::spawn_blocking(move || family.members()).await.map_err(io::Error::other)??;
         self.roots.clone_from(&members);
         Ok(members)
+    }
+}
+
+/// The processes that this user may not signal.
+#[derive(Debug, Default)]
+struct Refusals(HashSet<ProcessIdentity>);
+
+impl Refusals {
+    /// Sends a signal; false when that is not allowed, which is remembered.
+    fn send(&mut self, process: ProcessIdentity, signal: Signal) -> io::Result<bool> {
+        match send(process, signal) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.0.insert(process);
+                Ok(false)
+            }
+            sent => sent.map(|()| true),
+        }
+    }
+
+    /// A process for a person, who may have to end it.
+    fn describe(&self, process: ProcessIdentity) -> String {
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", process.pid)).unwrap_or_default();
+        let why = if self.0.contains(&process) { ", which this user may not signal" } else { "" };
+        format!("process {} ({}){why}", process.pid, name.trim())
     }
 }
 
@@ -230,4 +260,63 @@ fn running() -> io::Result<Vec<ProcessStat>> {
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs `test` as a user who may not signal this test's own children. False when this user may not become another.
+    fn as_nobody(test: impl AsyncFnOnce() + Send) -> bool {
+        let nobody = rustix::process::Uid::from_raw(65534);
+        std::thread::scope(|scope| {
+            // The kernel knows users by thread; those that this one starts have its user.
+            let thread = scope.spawn(move || {
+                if rustix::thread::set_thread_res_uid(nobody, nobody, nobody).is_err() {
+                    return false;
+                }
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(test());
+                true
+            });
+            thread.join().unwrap()
+        })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a process to be ended")]
+    fn sleeper() -> std::process::Child {
+        std::process::Command::new("/bin/sleep").arg("600").spawn().unwrap()
+    }
+
+    fn identity(child: &std::process::Child) -> ProcessIdentity {
+        process::identity(child.id()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn one_that_may_not_be_signalled_keeps_none_of_the_others_alive_and_is_named() {
+        let mut foreign = sleeper();
+        let forbidden = identity(&foreign);
+        let ran = as_nobody(async || {
+            let mut mine = [sleeper(), sleeper()];
+            let [leader, other] = [identity(&mine[0]), identity(&mine[1])];
+            let family = Family { roots: vec![forbidden, leader, other], ..Family::default() };
+            let ended = family.end(Some(leader), Duration::from_millis(100)).await;
+            let left = [leader, other].map(|process| process::is_running(process).unwrap());
+            for child in &mut mine {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            assert_eq!(left, [false, false]);
+            let said = ended.unwrap_err().to_string();
+            let named = format!("process {} (sleep), which this user may not signal", forbidden.pid);
+            assert!(said.ends_with(&named) && !said.contains(&leader.pid.to_string()), "{said}");
+        });
+        let survived = process::is_running(forbidden).unwrap();
+        let _ = foreign.kill();
+        let _ = foreign.wait();
+        assert!(survived);
+        if !ran {
+            let _ = io::Write::write_all(&mut io::stderr(), b"skipped: only root can become another user\n");
+        }
+    }
 }

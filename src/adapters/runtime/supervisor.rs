@@ -211,8 +211,11 @@ fn identify(child: &Child) -> io::Result<Agent> {
 /// Ends what the agent left behind (background jobs, waiters), its control group too: nothing of a session works on after its
 /// end is on record.
 pub(super) async fn end_rest(session_dir: &Path, spec: &LaunchSpec, agent: Agent, me: ProcessIdentity) {
-    // What cannot be ended (it hangs in the kernel) must not keep the agent's end from being recorded.
-    let _ = family(spec, agent, me).end(None, REST_GRACE).await;
+    // What cannot be ended (it hangs in the kernel, or became another user's) must not keep the agent's end from being recorded.
+    if let Err(error) = family(spec, agent, me).end(None, REST_GRACE).await {
+        tracing::warn!(%error, "what the agent left behind could not be ended");
+        launch::add_remark(session_dir, format!("what its agent left running could not be ended: {error}"));
+    }
     launch::settle(session_dir, spec).await;
 }
 

@@ -78,8 +78,8 @@ pub fn remarks(session_dir: &Path) -> Vec<String> {
     record::read(session_dir, REMARKS).ok().flatten().map(|Remarks { remarks, .. }| remarks).unwrap_or_default()
 }
 
-/// A remark that cannot be written is not worth an agent.
-fn add_remark(session_dir: &Path, remark: String) {
+/// Puts on record what a person should know of the launch. A remark that cannot be written is not worth an agent.
+pub(in super::super) fn add_remark(session_dir: &Path, remark: String) {
     let mut remarks = remarks(session_dir);
     if remarks.contains(&remark) {
         return;

@@ -43,14 +43,22 @@ pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit
         }
     }
     family.roots.extend(agent);
-    family.end(agent, grace).await?;
+    let ended = family.end(agent, grace).await;
     fault::reach(Point::LaunchAgentStopped)?;
+    if let (Err(error), Some(agent)) = (&ended, agent)
+        && process::is_running(agent)?
+    {
+        // Its supervisor is spared: once somebody else has ended the agent, that is still recorded.
+        return Err(io::Error::new(error.kind(), error.to_string()));
+    }
     if let Some(supervisor) = supervisor {
         dismiss(supervisor).await?;
     }
     settle(session_dir, &spec).await;
     // When its supervisor was killed before it did this itself.
     spec.forget_environment(session_dir)?;
+    // What the agent left behind and this user may not end: all else is done, and that is said.
+    ended?;
     if !ran {
         return Ok(None);
     }

@@ -36,7 +36,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::confine::remarks;
-pub(super) use self::confine::{settle, start};
+pub(super) use self::confine::{add_remark, settle, start};
 pub use self::end::stop;
 pub(super) use self::push::ended;
 pub use self::record::{
