@@ -108,11 +108,35 @@ fn records_of_version_1_are_read() {
     assert_eq!((started.agent.pid, started.supervisor.start_ticks), (1, 1));
     assert!(launch::failure(directory.path()).unwrap().unwrap().cause.contains("/frozen"));
     assert!(!launch::is_claimed_by_this_process(directory.path()).unwrap());
-    // A launch is never written again as it was, so it is enough that it can be read; what is written is frozen as well.
-    let text = serde_json::to_string(&spec).unwrap();
-    let read_back: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let frozen = record("launch.json", spec.launcher, spec.launcher, spec.launcher);
-    assert_eq!(read_back, serde_json::from_str::<serde_json::Value>(&frozen).unwrap());
+    assert_written_as("launch.json", &spec);
+}
+
+/// A launch is never written again as it was, so it is enough that it can be read; what is written is frozen as well.
+fn assert_written_as(name: &str, spec: &LaunchSpec) {
+    let frozen = record(name, spec.launcher, spec.launcher, spec.launcher);
+    let written = serde_json::to_value(spec).unwrap();
+    assert_eq!(written, serde_json::from_str::<serde_json::Value>(&frozen).unwrap());
+}
+
+#[test]
+fn a_launch_of_version_1_in_a_control_group_is_read() {
+    let directory = session_dir(&[("launch.json", "launch-confined.json")]);
+    let spec = LaunchSpec::read(directory.path()).unwrap().unwrap();
+    let bounds = spec.bounds.as_ref().unwrap();
+    assert_eq!(bounds.group, Path::new("/sys/fs/cgroup/ao-app-1-0190f5a2"));
+    assert_eq!(bounds.memory_max_bytes, Some(4 << 30));
+    assert_written_as("launch-confined.json", &spec);
+}
+
+#[test]
+fn what_a_newer_ao_adds_to_a_launch_of_version_1_is_passed_over() {
+    let directory = session_dir(&[("launch.json", "launch-confined.json")]);
+    let path = launch::directory(directory.path()).join("launch.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let known = LaunchSpec::read(directory.path()).unwrap();
+    let more = text.replacen('{', r#"{"more":true,"#, 1).replace(r#""bounds":{"#, r#""bounds":{"more":[1],"#);
+    std::fs::write(&path, more).unwrap();
+    assert_eq!(LaunchSpec::read(directory.path()).unwrap(), known);
 }
 
 #[test]

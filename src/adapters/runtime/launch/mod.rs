@@ -54,6 +54,8 @@ use crate::ports::agent::AgentCommand;
 use crate::ports::runtime::{TerminalSize, TerminalSpec};
 
 /// The version of the files' format that this code writes, and the only one it reads.
+/// A field that an older ao may do without is added within a version, for it is passed over there; what must not be passed
+/// over makes a new version. The files of a version are frozen in `tests/data`.
 const FORMAT_VERSION: u32 = 1;
 
 /// How long a supervisor may take from its claim to the record of the start, or from the agent's end to the record of that.
@@ -87,7 +89,6 @@ struct Environment {
 
 /// What is to run, complete: nothing else of the environment or of the daemon's state matters to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct LaunchSpec {
     version: u32,
     /// Unique to this launch.
@@ -112,7 +113,6 @@ pub struct LaunchSpec {
 
 /// The control group of one launch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Bounds {
     /// Its directory, of this launch alone.
     pub group: PathBuf,
