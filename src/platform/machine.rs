@@ -1,15 +1,18 @@
-//! What this machine has. Linux only: `/proc`.
+//! What this machine has, or the part of it that this process's container has. Linux only: `/proc`.
 
 use std::io;
 use std::num::NonZeroUsize;
 
-/// The machine's memory.
+use super::cgroup;
+
+/// The memory there is: the machine's, or what this process's control groups leave of it.
 ///
 /// # Errors
 /// When `/proc` cannot be read or understood.
 pub fn memory_bytes() -> io::Result<u64> {
     let text = std::fs::read_to_string("/proc/meminfo")?;
-    total(&text).ok_or_else(|| io::Error::other(format!("no MemTotal in /proc/meminfo: {text:?}")))
+    let total = total(&text).ok_or_else(|| io::Error::other(format!("no MemTotal in /proc/meminfo: {text:?}")))?;
+    Ok(cgroup::memory::limit_bytes()?.map_or(total, |limit| limit.min(total)))
 }
 
 fn total(meminfo: &str) -> Option<u64> {

@@ -5,9 +5,11 @@
 //! | --- | --- |
 //! | this | one group: made, entered, emptied, removed |
 //! | [`place`] | where agents' groups can be made, and why not |
+//! | [`memory`] | how much memory this process's groups leave it |
 //! | `manager` | asking systemd for a group that may be divided |
 
 mod manager;
+pub mod memory;
 pub mod place;
 
 use std::io;

@@ -293,7 +293,7 @@ fn look() -> io::Result<Seen> {
 }
 
 /// The agent's group that a group is, or is in: of several the outermost, with which the others end.
-fn agents_group(group: &Path) -> Option<&Path> {
+pub(super) fn agents_group(group: &Path) -> Option<&Path> {
     let is_agents =
         |part: &&Path| part.file_name().and_then(|name| name.to_str()).is_some_and(Group::is_name_of_agents);
     group.ancestors().filter(is_agents).last()
@@ -328,20 +328,26 @@ pub fn own() -> io::Result<Option<PathBuf>> {
 
 /// The directory of a process's group of version 2, from what `/proc` tells of mounts and of the process.
 fn directory(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
-    let group = named(cgroup)?;
+    let (point, below) = locate(mountinfo, named(cgroup)?, |file_system| file_system.starts_with("cgroup2 "))?;
+    Some(point.join(below))
+}
+
+/// Where a group is to be seen in the first mount of such a file system that shows it: the mount's path, and the group's
+/// path below that. A file system is what `/proc` tells of it: its kind, its source and its options.
+pub(super) fn locate(mountinfo: &str, group: &Path, is_meant: impl Fn(&str) -> bool) -> Option<(PathBuf, PathBuf)> {
     mountinfo.lines().find_map(|line| {
         let (mount, file_system) = line.split_once(" - ")?;
         let mut fields = mount.split(' ').skip(3);
         let (root, point) = (unescaped(fields.next()?), unescaped(fields.next()?));
         let below = group.strip_prefix(&root).ok()?;
         // What is above the root of this process's namespace has no path here.
-        let is_here = file_system.starts_with("cgroup2 ") && !below.iter().any(|part| part == "..");
-        is_here.then(|| Path::new(&point).join(below))
+        let is_here = is_meant(file_system) && !below.iter().any(|part| part == "..");
+        is_here.then(|| (PathBuf::from(point), below.to_owned()))
     })
 }
 
 /// A process's group of version 2 as `/proc` names it.
-fn named(cgroup: &str) -> Option<&Path> {
+pub(super) fn named(cgroup: &str) -> Option<&Path> {
     cgroup.lines().find_map(|line| line.strip_prefix("0::")).map(Path::new)
 }
 
