@@ -288,7 +288,7 @@ async fn an_agent_that_ignores_that_its_terminal_is_gone_is_ended() {
         let key = write(&bench, "trap '' HUP TERM; sleep 600 & echo > ready; while :; do sleep 0.05; done");
         let (_, supervisor) = supervise(&bench, &key).await;
         bench.until_written("ready").await;
-        let agent = launch::started(&key.session_dir).unwrap().unwrap().agent;
+        let agent = launch::await_start(&key.session_dir, Duration::from_secs(10)).await.unwrap();
         let holder = process::stat(supervisor.pid).unwrap().unwrap().parent;
         tree::send(process::identity(holder).unwrap().unwrap(), Signal::KILL).unwrap();
         bench.until_dead(&key).await;
@@ -319,7 +319,10 @@ async fn an_exit_is_recorded_also_when_the_disk_is_full() {
             std::fs::create_dir_all(directory).unwrap();
         }
         let (disk, out) = (disk.to_str().unwrap(), out.to_str().unwrap());
-        let key = write(&bench, &format!("cat /dev/zero > {disk}/fill 2>/dev/null; echo x > {disk}/more || exit 4"));
+        // A start that cannot be recorded is another story.
+        let started = format!("until test -e {disk}/terminal/started.json; do sleep 0.05; done");
+        let fill = format!("cat /dev/zero > {disk}/fill 2>/dev/null; echo x > {disk}/more || exit 4");
+        let key = write(&bench, &format!("{started}; {fill}"));
         let records = key.session_dir.to_str().unwrap();
         let script = format!(
             "mount -t tmpfs -o size=256k none {disk}; cp -a {records}/terminal {disk}/; \
