@@ -56,6 +56,22 @@ async fn nothing_runs_before_a_person_accepted_that_very_content() {
 }
 
 #[tokio::test]
+async fn an_agent_accepts_nothing() {
+    let sandbox = Sandbox::new();
+    write(&sandbox, "base = 'main'\n");
+    let file = sandbox.repo().join("ao.toml");
+    let script = format!(
+        "echo \"setup = ['true']\" > '{}'; cd '{}'; \"$AO_PROGRAM\" project trust --yes app; echo \"said $?\"",
+        file.display(),
+        sandbox.repo().display()
+    );
+    spawn(&sandbox, &[], &script).await.ok();
+    let said = sandbox.ao(&["output", "app-1"]).await.ok();
+    assert!(said.contains("called in session app-1") && said.ends_with("said 5"), "{said}");
+    assert_eq!(shown(&sandbox).await["file"]["acceptance"], "needed");
+}
+
+#[tokio::test]
 async fn a_person_is_shown_the_file_and_asked() {
     let sandbox = Sandbox::new();
     write(&sandbox, "setup = ['echo hi'] # \u{202e}evil\n");
