@@ -43,6 +43,8 @@ pub struct ProjectFileView {
     pub status: ProjectFileStatus,
     /// Its whole content.
     pub content: String,
+    /// What it sets.
+    pub settings: ProjectSettings,
 }
 
 /// A project with what is known of its file.
@@ -78,7 +80,7 @@ impl Application {
         let repository = self.shared.repos.resolve(id).await?;
         let Some(file) = self.shared.project_files.read(&repository).await? else { return Ok(None) };
         let status = self.status(id, &file).await?;
-        Ok(Some(ProjectFileView { status, content: file.content }))
+        Ok(Some(ProjectFileView { status, content: file.content, settings: file.settings }))
     }
 
     /// Accepts a project's file for a person who has seen the content of this digest.

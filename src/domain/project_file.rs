@@ -1,11 +1,13 @@
 //! What a repository's `ao.toml` sets.
 
+use serde::{Deserialize, Serialize};
+
 use super::id::AgentKind;
 use super::permission::PermissionMode;
 use super::setup::ProjectSetup;
 
 /// The settings of a repository, as its `ao.toml` says them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectSettings {
     /// What branches start from.
     pub base: Option<String>,

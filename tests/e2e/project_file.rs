@@ -89,6 +89,7 @@ async fn a_person_is_shown_the_file_and_asked() {
         drop(stdin);
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(said.contains("| setup = ['echo hi'] # <U+202E>evil") && said.contains("[y/N]"), "{said}");
+        assert!(said.contains("What takes effect:") && said.contains("  setup     echo hi"), "{said}");
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert_eq!(shown(&sandbox).await["file"]["acceptance"], acceptance, "{answer:?}");
     }

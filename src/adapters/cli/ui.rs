@@ -94,8 +94,11 @@ pub(super) fn printable(text: &str) -> String {
 /// writing are spelled out, so that nothing hides and nothing stands where it does not belong.
 pub(super) fn unmistakable(text: &str) -> String {
     let hides = |c: char| {
-        matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+            // What joins or varies others, and letters that are blank.
+            || matches!(c, '\u{34f}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}')
+            || matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
     };
     let mut shown = String::new();
     for c in text.chars() {
@@ -163,6 +166,9 @@ mod tests {
     fn escape_sequences_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[31mb\tc\n"), "a\u{fffd}[31mb\tc\n");
         assert_eq!(unmistakable("a\u{1b}[2K\u{202e}b\u{200b}ö\t"), "a<U+001B>[2K<U+202E>b<U+200B>ö\t");
+        for hidden in ['\u{34f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{fe0f}', '\u{e007f}', '\u{e01ef}'] {
+            assert_eq!(unmistakable(&hidden.to_string()), format!("<U+{:04X}>", u32::from(hidden)));
+        }
         assert_eq!(first_line("one two\nthree", 20), "one two…");
         assert_eq!(first_line("one two three", 6), "one t…");
         assert_eq!(first_line("short", 6), "short");

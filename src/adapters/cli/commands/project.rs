@@ -1,5 +1,7 @@
 //! `ao project`.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use super::super::args::{JsonArgs, ProjectAddArgs, ProjectArgs, ProjectTrustArgs};
@@ -13,6 +15,8 @@ use crate::app::project_file::{Acceptance, ProjectFileStatus, ProjectFileView, P
 use crate::app::projects::Registered;
 use crate::domain::id::ProjectId;
 use crate::domain::project::Project;
+use crate::domain::project_file::ProjectSettings;
+use crate::domain::setup::ProjectSetup;
 
 pub(in super::super) async fn add(args: &ProjectAddArgs, context: &Context) -> Result<(), CliError> {
     start::ensure_running(context).await?;
@@ -100,13 +104,14 @@ pub(in super::super) async fn trust(args: &ProjectTrustArgs, context: &Context) 
     let client = Client::new(&context.socket);
     let project = named_or_here(args.project.as_ref(), "its id (ao project ls)", context, &client).await?;
     let file: Option<ProjectFileView> = client.get(&format!("/projects/{project}/file")).await?;
-    let Some(ProjectFileView { status, content }) = file else {
+    let Some(ProjectFileView { status, content, settings }) = file else {
         let message = format!("the repository of project {project} has no ao.toml");
         return Err(CliError::new(ExitCode::NotFound, message));
     };
     let status = if status.acceptance == Acceptance::Needed {
         refuse_agents(context, &project)?;
         show_file(&status, &content);
+        show_effects(&settings);
         agree(args, context, &project)?;
         client.post(&format!("/projects/{project}/trust"), &TrustFile { digest: status.digest }).await?
     } else {
@@ -139,6 +144,41 @@ fn show_file(status: &ProjectFileStatus, content: &str) {
     }
 }
 
+/// Says once more what would take effect, right above the question: the file itself may be long enough to push that off the screen.
+fn show_effects(settings: &ProjectSettings) {
+    ui::talk("What takes effect:");
+    for effect in effects(settings) {
+        ui::talk(&format!("  {}", ui::unmistakable(&effect)));
+    }
+}
+
+/// A line for each thing that needs acceptance; those of a command without the empty ones.
+fn effects(settings: &ProjectSettings) -> Vec<String> {
+    let ProjectSettings { base: _, branch_prefix: _, agent, permission_mode, setup } = settings;
+    let ProjectSetup { setup, teardown, copy, link, env, timeout_s: _, teardown_timeout_s: _ } = setup;
+    let commands = |what: &str, commands: &[String]| -> Vec<String> {
+        let shown = |command: &String| {
+            let mut lines = command.lines().map(str::trim_end).filter(|line| !line.is_empty());
+            let first = lines.next().unwrap_or_default();
+            let rest: Vec<String> = lines.map(|line| format!("{:10}{line}", "")).collect();
+            [vec![format!("{what:10}{first}")], rest].concat()
+        };
+        commands.iter().flat_map(shown).collect()
+    };
+    let paths = |what: &str, paths: &[PathBuf]| -> Vec<String> {
+        paths.iter().map(|path| format!("{what:10}{}", path.display())).collect()
+    };
+    let mut effects: Vec<String> = Vec::new();
+    effects.extend(agent.iter().map(|agent| format!("{:10}{agent}", "agent")));
+    effects.extend(permission_mode.iter().map(|mode| format!("{:10}{mode}", "mode")));
+    effects.extend(env.iter().flat_map(|(name, value)| commands("env", &[format!("{name}={value}")])));
+    effects.extend(paths("copy", copy));
+    effects.extend(paths("link", link));
+    effects.extend(commands("setup", setup));
+    effects.extend(commands("teardown", teardown));
+    effects
+}
+
 /// Asks, unless told not to; refused where there is nobody to ask.
 fn agree(args: &ProjectTrustArgs, context: &Context, project: &ProjectId) -> Result<(), CliError> {
     if args.yes {
@@ -168,4 +208,43 @@ pub(in super::super) async fn rm(args: &ProjectArgs, context: &Context) -> Resul
     }
     ui::talk(&format!("{} is forgotten; nothing in the repository was touched", args.project));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::permission::PermissionMode;
+
+    #[test]
+    fn whatever_needs_acceptance_is_told_once_more_and_without_padding() {
+        let setup = ProjectSetup {
+            setup: vec![format!("one{}two", "\n".repeat(5000))],
+            teardown: vec!["three".into()],
+            copy: vec![".env".into()],
+            link: vec!["deps".into()],
+            env: [("PATH".to_owned(), "x".to_owned())].into(),
+            ..ProjectSetup::default()
+        };
+        let settings = ProjectSettings {
+            agent: Some("command".parse().unwrap()),
+            permission_mode: Some(PermissionMode::Plan),
+            setup,
+            ..ProjectSettings::default()
+        };
+        let told = effects(&settings);
+        let words: Vec<String> =
+            told.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let expected = [
+            "agent command",
+            "mode plan",
+            "env PATH=x",
+            "copy .env",
+            "link deps",
+            "setup one",
+            "two",
+            "teardown three",
+        ];
+        assert_eq!(words, expected);
+        assert!(effects(&ProjectSettings { base: Some("main".into()), ..ProjectSettings::default() }).is_empty());
+    }
 }
