@@ -233,6 +233,9 @@ impl LifecycleWriter {
     }
 }
 
+/// How much of what was printed goes on record, in bytes.
+const MAX_TAIL_BYTES: usize = 16 * 1024;
+
 /// What is left of an agent that ended.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ended {
@@ -244,7 +247,8 @@ impl Ended {
     fn keep(&self, session: &mut Session) {
         let facts = &mut session.facts;
         facts.exit = facts.exit.or(self.exit);
-        facts.output_tail = facts.output_tail.take().or(self.output_tail.clone());
+        let tail = self.output_tail.as_deref().map(bounded);
+        facts.output_tail = facts.output_tail.take().or(tail);
     }
 
     fn apply(&self, session: &mut Session, now: Timestamp) {
@@ -256,6 +260,14 @@ impl Ended {
         facts.activity = Activity::Exited;
         facts.activity_at = now;
     }
+}
+
+/// The end of what was printed as it goes on record. Lines alone bound nothing: one may be as long as the whole output.
+fn bounded(tail: &str) -> String {
+    let start = tail.len().saturating_sub(MAX_TAIL_BYTES);
+    // Of a character that is cut the rest is left out.
+    let start = (start..=tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(tail.len());
+    tail[start..].to_owned()
 }
 
 fn cut_off() -> String {
@@ -271,4 +283,17 @@ fn terminated(session: &Session) -> NewChange {
 pub fn unknown_session(id: &SessionId) -> AppError {
     AppError::new(ErrorKind::NotFound, "unknown_session", format!("there is no session {id}"))
         .hint("list the sessions there are with: ao ls -a")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_output_on_record_is_bounded_also_in_one_line() {
+        assert_eq!(bounded("short"), "short");
+        let long = format!("{}end", "ö".repeat(MAX_TAIL_BYTES));
+        let tail = bounded(&long);
+        assert!(tail.len() <= MAX_TAIL_BYTES && tail.len() > MAX_TAIL_BYTES - 4 && tail.ends_with("öend"));
+    }
 }

@@ -84,6 +84,15 @@ async fn i01_a_setup_that_fails_is_a_failed_spawn_that_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_setup_that_prints_one_endless_line_leaves_a_bounded_record() {
+    let sandbox = sandbox("setup = ['head -c 9000000 /dev/zero | tr \"\\0\" x; printf end; exit 3']\n").await;
+    spawn(&sandbox, &[], "true").await.fails(1, &["exited with code 3"]);
+    let session = sandbox.show("app-1").await;
+    let tail = session["exit"]["output_tail"].as_str().unwrap();
+    assert!(tail.len() <= 16 * 1024 && tail.ends_with("xend"), "{} bytes", tail.len());
+}
+
+#[tokio::test]
 async fn i01_a_setup_that_hangs_is_ended_with_all_it_started() {
     let script =
         "setup = ['(setsid sleep 701 &); trap \"\" TERM; echo waiting; sleep 700; sleep 702']\nsetup_timeout_s = 2\n";
