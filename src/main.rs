@@ -21,6 +21,7 @@ use ao::adapters::cli::args::{Cli, Command, LsArgs};
 use ao::adapters::cli::error::{self, CliError};
 use ao::adapters::cli::{self, hook};
 use ao::adapters::runtime::{self, pty};
+use ao::adapters::setup;
 use ao::domain::exit::Exit;
 use ao::platform::detached;
 use ao::platform::log_file::LogFile;
@@ -62,6 +63,10 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Supervise(args) => runtime::supervise(&args.session_dir)
             .map(exit_code)
             .map_err(|error| CliError::failed(format!("cannot run the agent: {error}"))),
+        Command::SetupShell(args) => {
+            let error = setup::become_shell(&args.command);
+            Err(CliError::failed(format!("cannot run a project's command: {error}")))
+        }
         Command::Hook(args) => {
             call_hook(cli.data_dir, args);
             Ok(ExitCode::SUCCESS)

@@ -16,7 +16,7 @@ struct ShellFixture(TempDir);
 
 impl SetupFixture for ShellFixture {
     fn runner(&self) -> Arc<dyn SetupRunner> {
-        Arc::new(ShellSetup)
+        Arc::new(ShellSetup::new(env!("CARGO_BIN_EXE_ao").into()))
     }
 
     fn scratch(&self) -> &Path {

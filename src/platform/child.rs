@@ -34,6 +34,7 @@ pub struct Program {
     timeout: Duration,
     grace: Duration,
     max_output_bytes: usize,
+    takes_session: bool,
 }
 
 /// What a program that ran to its end left.
@@ -108,7 +109,16 @@ impl Program {
             timeout,
             grace: Duration::ZERO,
             max_output_bytes: MAX_OUTPUT_BYTES,
+            takes_session: false,
         }
+    }
+
+    /// Says that its first act is to take a kernel session, and so a process group, of its own: it gets no group here, for who leads one
+    /// may not.
+    #[must_use]
+    pub fn takes_session(mut self) -> Self {
+        self.takes_session = true;
+        self
     }
 
     /// Keeps up to this much of each output stream, in bytes; without it 8 MiB.
@@ -201,8 +211,10 @@ impl Program {
             .stdin(stdin)
             .stdout(stdout)
             .stderr(stderr)
-            .process_group(0)
             .kill_on_drop(true);
+        if !self.takes_session {
+            command.process_group(0);
+        }
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
@@ -70,4 +71,13 @@ pub fn leave_session() -> io::Result<()> {
 /// program opens itself is kept from them anyway.)
 pub fn keep_open_files_from_children() {
     close_fds::set_fds_cloexec(FIRST_OTHER, &[]);
+}
+
+/// Becomes another program, with this one's environment and streams, in a session of its own. Comes back only with the cause why not.
+#[expect(clippy::disallowed_methods, reason = "no child: this process itself")]
+pub fn become_in_session(program: &Path, args: &[&str]) -> io::Error {
+    match leave_session() {
+        Ok(()) => std::process::Command::new(program).args(args).exec(),
+        Err(error) => error,
+    }
 }

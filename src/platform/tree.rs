@@ -2,7 +2,7 @@
 //! pidfds.
 //!
 //! A process belongs to a [`Family`] when it is one of its roots, when it is in a kernel session or a control group the family
-//! owns, when its environment holds the family's marker, or when its parent belongs and it did not step out on purpose.
+//! owns or whose leader bears the family's marker, when its environment holds that marker, or when its parent belongs and it did not step out on purpose.
 //! Stepping out takes both a kernel session of its own and an environment without the marker, and where the family has a
 //! control group, leaving that: that is how a service started from inside (for example a daemon, which other families depend
 //! on) stays alive.
@@ -56,10 +56,13 @@ impl Family {
             Some(group) => group.members()?.into_iter().collect(),
             None => HashSet::new(),
         };
+        let leads = |stat: &&ProcessStat| stat.session == stat.identity.pid && self.is_marked(stat.identity.pid);
+        let led: HashSet<u32> = all.iter().filter(leads).map(|stat| stat.session).collect();
         let is_seed = |stat: &ProcessStat| {
             self.roots.contains(&stat.identity)
                 || grouped.contains(&stat.identity.pid)
                 || self.sessions.contains(&stat.session)
+                || led.contains(&stat.session)
                 || self.is_marked(stat.identity.pid)
         };
         let mut found = HashSet::new();

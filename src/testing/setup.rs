@@ -39,6 +39,7 @@ macro_rules! setup_contract {
             a_command_that_cannot_be_run_is_an_error
             what_hangs_is_ended_with_all_it_started
             what_is_left_in_the_background_is_ended
+            what_hides_in_the_background_is_ended
             what_was_cut_off_is_ended_by_another_runner_and_nothing_else_is
             a_stage_that_is_begun_starts_anew
         );
@@ -124,6 +125,7 @@ pub async fn a_command_runs_in_the_workspace_with_its_environment_and_nothing_el
     let mut session = Session::new(fixture, "a");
     session.env.insert("GREETING".to_owned(), "grüß 'dich'".to_owned());
     let script = "pwd > seen; echo \"$GREETING\" >> seen; cat >> seen; tty -s && echo tty >> seen; \
+                  set -- $(cat /proc/$$/stat); [ \"$6\" = $$ ] || echo 'a session with a terminal, perhaps' >> seen; \
                   env | grep -c ^CARGO_PKG_NAME= >> seen; true";
     fixture.runner().run(&session.command(script)).await.expect("it runs");
     assert_eq!(session.file("seen"), format!("{}\ngrüß 'dich'\n0\n", session.workspace.display()));
@@ -195,6 +197,27 @@ pub async fn what_is_left_in_the_background_is_ended(fixture: &impl SetupFixture
     let script = format!("{TWO_LEFT} while [ \"$(wc -l < pids)\" -lt 2 ]; do sleep 0.05; done");
     fixture.runner().run(&session.command(&script)).await.expect("it runs");
     assert_eq!((session.pids().len(), session.running()), (2, Vec::<u32>::new()));
+}
+
+/// It cleared its environment and nothing that is known is its parent, but it did not take a kernel session of its own: also when the
+/// command was cut off.
+pub async fn what_hides_in_the_background_is_ended(fixture: &impl SetupFixture) {
+    let hidden = "(env -i sh -c 'echo $$ >> pids; exec sleep 600' &); \
+                  while [ \"$(wc -l < pids)\" -lt 1 ]; do sleep 0.05; done 2> /dev/null;";
+    let session = Session::new(fixture, "a");
+    std::fs::write(session.workspace.join("pids"), "").expect("written");
+    fixture.runner().run(&session.command(hidden)).await.expect("it runs");
+    assert_eq!((session.pids().len(), session.running()), (1, Vec::<u32>::new()));
+
+    let session = Session::new(fixture, "b");
+    std::fs::write(session.workspace.join("pids"), "").expect("written");
+    let (runner, command) = (fixture.runner(), session.command(&format!("{hidden} exec sleep 600")));
+    let task = tokio::spawn(async move { runner.run(&command).await });
+    session.until_started(1).await;
+    // As after the death of who ran it: nobody remembers anything.
+    fixture.runner().end(&session.directory).await.expect("ended");
+    assert_eq!(session.running(), Vec::<u32>::new());
+    let _ = tokio::time::timeout(BOUND, task).await.expect("it was ended");
 }
 
 /// A dropped run leaves nothing that `end` does not end; another session's commands go on.

@@ -81,6 +81,9 @@ pub enum Command {
     /// The process that runs an agent inside a multiplexer's pane
     #[command(hide = true)]
     Supervise(SuperviseArgs),
+    /// What becomes the shell of a project's command
+    #[command(hide = true)]
+    SetupShell(SetupShellArgs),
 }
 
 /// `ao daemon`.
@@ -447,6 +450,14 @@ pub struct SuperviseArgs {
     /// The session's private directory.
     #[arg(long)]
     pub session_dir: PathBuf,
+}
+
+/// `ao setup-shell`.
+#[derive(Debug, Args)]
+pub struct SetupShellArgs {
+    /// What the shell is to run.
+    #[arg(allow_hyphen_values = true)]
+    pub command: String,
 }
 
 /// A number with a unit: `500ms`, `90s`, `5m`, `2h`. A bare number is seconds.

@@ -44,9 +44,12 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Status(args) => commands::status::run(&args, context).await,
         Command::Version(args) => commands::version::run(&args),
         Command::Completion { shell } => commands::completion::run(shell),
-        Command::Daemon(_) | Command::Doctor(_) | Command::Hook(_) | Command::Holder(_) | Command::Supervise(_) => {
-            Err(CliError::usage("this command is not the client's".to_owned()))
-        }
+        Command::Daemon(_)
+        | Command::Doctor(_)
+        | Command::Hook(_)
+        | Command::Holder(_)
+        | Command::Supervise(_)
+        | Command::SetupShell(_) => Err(CliError::usage("this command is not the client's".to_owned())),
     }
 }
 

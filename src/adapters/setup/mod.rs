@@ -2,9 +2,10 @@
 //!
 //! # Theory of operation
 //!
-//! A command is a child of this process, in a process group of its own; both of its output streams are one pipe, which is read into the
-//! stage's log. Everything it starts inherits a variable that names the session's directory. By that all of it is found and ended: in
-//! the background when the command has ended, as a whole when its time is up, and by a later process when this one was killed.
+//! A command is a child of this process, in a kernel session of its own, and so without a terminal: the child is `ao setup-shell`, which
+//! takes the session and becomes the shell. Both of its output streams are one pipe, which is read into the stage's log. Everything it
+//! starts inherits a variable that names the session's directory. By that and by the kernel session all of it is found and ended: in the
+//! background when the command has ended, as a whole when its time is up, and by a later process when this one was killed.
 //!
 //! Files in the session's directory, 0600:
 //!
@@ -25,7 +26,7 @@ use crate::fault::{self, Point};
 use crate::platform::bounded_log::BoundedLog;
 use crate::platform::child::{ChildError, Program, Running};
 use crate::platform::tree::{self, Family};
-use crate::platform::{file, process};
+use crate::platform::{detached, file, process};
 use crate::ports::setup::{SetupCommand, SetupError, SetupRunner, Stage};
 
 /// The variable that every process of a session's commands bears; its value is the session's directory.
@@ -37,8 +38,23 @@ const GRACE: Duration = Duration::from_secs(2);
 const MAX_LOG_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Runs commands by `/bin/sh`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ShellSetup;
+#[derive(Debug, Clone)]
+pub struct ShellSetup {
+    ao_program: PathBuf,
+}
+
+impl ShellSetup {
+    /// Runs them by way of this `ao`.
+    #[must_use]
+    pub fn new(ao_program: PathBuf) -> Self {
+        Self { ao_program }
+    }
+}
+
+/// Becomes the shell that runs a project's command, in a kernel session of its own. Comes back only with the cause why not.
+pub fn become_shell(command: &str) -> io::Error {
+    detached::become_in_session(Path::new("/bin/sh"), &["-c", command])
+}
 
 fn log(stage: Stage) -> BoundedLog {
     BoundedLog { name: stage.as_str(), max_bytes: MAX_LOG_BYTES }
@@ -66,8 +82,9 @@ impl SetupRunner for ShellSetup {
 
     async fn run(&self, command: &SetupCommand) -> Result<(), SetupError> {
         let SetupCommand { stage, command: line, session_dir, .. } = command;
-        let program = Program::new("/bin/sh", command.env.clone(), command.timeout)
-            .args(["-c", line])
+        let program = Program::new(&self.ao_program, command.env.clone(), command.timeout)
+            .args(["setup-shell", "--", line])
+            .takes_session()
             .env(SETUP_VARIABLE, session_dir.display().to_string())
             .cwd(&command.workspace);
         let cannot_run = |cause: String| SetupError::Broken { action: format!("run {stage} command `{line}`"), cause };
@@ -82,6 +99,8 @@ impl SetupRunner for ShellSetup {
             tokio::time::timeout(command.timeout, running.to_its_end(|output| drop(log.append(output)))).await;
         let mut family = family(session_dir);
         family.roots.extend(leader);
+        // Led by the shell, which this process collects or has just collected: what bears its number is of it.
+        family.sessions.extend(leader.map(|leader| leader.pid));
         let ended = family.end(leader, GRACE).await;
         ended.map_err(broken(format!("end what {stage} command `{line}` left running")))?;
         fault::reach(Point::SetupCommandEnded).map_err(|injected| cannot_run(injected.into()))?;
