@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Application;
-use super::error::AppError;
+use super::error::{AppError, ErrorKind};
 use crate::domain::change::{ChangeKind, NewChange};
 use crate::domain::id::SessionId;
 use crate::domain::phase::{Phase, Step};
@@ -30,16 +30,18 @@ impl Application {
         if was_there && runner.finished(&directory).await? == Some(Stage::Setup) {
             return Ok(());
         }
+        let deadline = Instant::now() + Duration::from_secs(setup.timeout_s);
         if !(setup.copy.is_empty() && setup.link.is_empty()) {
-            let workspace = &session.spec.workspace;
-            for note in self.shared.workspace.bring(workspace, repository, &setup.copy, &setup.link).await? {
+            let bring = self.shared.workspace.bring(&session.spec.workspace, repository, &setup.copy, &setup.link);
+            // What is dropped stops before the next file.
+            let notes = tokio::time::timeout_at(deadline, bring).await.map_err(|_elapsed| bringing_timed_out())??;
+            for note in notes {
                 self.shared.writer.note(&session.id, &note).await?;
             }
         }
         fault::reach(Point::SetupFilesBrought)?;
         runner.begin(&directory, Stage::Setup).await?;
         fault::reach(Point::SetupBegun)?;
-        let deadline = Instant::now() + Duration::from_secs(setup.timeout_s);
         for command in &setup.setup {
             self.run_command(session, &directory, Stage::Setup, command, deadline).await?;
         }
@@ -169,6 +171,12 @@ impl Application {
         let output = self.setup_output(&session.id, Stage::Setup, lines).await.ok()?;
         (!output.is_empty()).then_some(output)
     }
+}
+
+fn bringing_timed_out() -> AppError {
+    let message = "the files of copy and link in ao.toml were not brought in time";
+    AppError::new(ErrorKind::Failed, "setup_timed_out", message)
+        .hint("setup_timeout_s in ao.toml says how long it may take, with the commands")
 }
 
 fn is_setting_up(session: &Session) -> bool {

@@ -293,7 +293,8 @@ pub trait Workspace: Send + Sync {
 
     /// Brings files or directories of the project's checkout into a workspace, copied or as symbolic links to them. The
     /// paths are relative to both. Gives notes about what was not brought: what is not there, what the workspace has
-    /// already (nothing is overwritten), and what git would list there as untracked, for that would pass for work.
+    /// already (nothing is overwritten), and what git would list there as untracked, for that would pass for work. Dropping
+    /// the future stops it soon.
     ///
     /// # Errors
     /// [`WorkspaceError::Failed`] for a path that is absolute or leads out, before anything is brought, and when

@@ -269,6 +269,25 @@ async fn the_time_of_the_setup_does_not_count_for_the_agent() {
 }
 
 #[tokio::test]
+async fn the_time_of_the_setup_bounds_copying_too() {
+    let sandbox = Sandbox::new();
+    let repo = sandbox.repo();
+    std::fs::write(repo.join(".gitignore"), "/deps\n").unwrap();
+    sandbox.git(&repo, &["add", "."]);
+    sandbox.git(&repo, &["commit", "--quiet", "--message=ignore"]);
+    // What takes far longer than a second everywhere: each is opened, written and given its mode and time.
+    std::fs::create_dir(repo.join("deps")).unwrap();
+    std::fs::write(repo.join("deps/0"), "").unwrap();
+    for n in 1..60_000 {
+        std::fs::hard_link(repo.join("deps/0"), repo.join(format!("deps/{n}"))).unwrap();
+    }
+    write(&sandbox, "copy = ['deps']\nsetup_timeout_s = 1\n");
+    trust(&sandbox).await;
+    spawn(&sandbox, &[], "true").await.fails(1, &["were not brought in time", "setup_timeout_s"]);
+    assert!(!sandbox.worktree("app-1").exists());
+}
+
+#[tokio::test]
 async fn files_of_the_main_checkout_are_brought_along_and_are_no_work() {
     let sandbox = Sandbox::new();
     let repo = sandbox.repo();
