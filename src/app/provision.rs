@@ -245,7 +245,7 @@ impl Application {
         }
         self.undo_workspace(&session, on_work_of_undo(&session)).await?;
         fault::reach(Point::UndoWorkspaceSettled)?;
-        if let Err(error) = self.shared.session_dirs.remove(id).await {
+        if let Err(error) = self.shared.session_dirs.remove_but(id, &self.shared.setup.logs()).await {
             self.shared.writer.note(id, &error.to_string()).await?;
         }
         fault::reach(Point::UndoSessionDirRemoved)?;
@@ -266,8 +266,8 @@ impl Application {
         };
         fault::reach(Point::RestoreWorkspaceUndone)?;
         if matches!(before.reason, EndReason::SpawnFailed { .. }) {
-            // A failed spawn has no directory.
-            self.shared.session_dirs.remove(&session.id).await?;
+            // Of a failed spawn no more is left.
+            self.shared.session_dirs.remove_but(&session.id, &self.shared.setup.logs()).await?;
         }
         self.shared.writer.restore_undone(&session.id, left.as_deref()).await?;
         fault::reach(Point::RestoreUndone)?;

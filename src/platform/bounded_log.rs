@@ -70,8 +70,15 @@ impl BoundedLog {
         Ok(output)
     }
 
+    /// The names of its files: of the older segment and of the newer.
+    #[must_use]
+    pub fn files(&self) -> [String; 2] {
+        [format!("{}.old.log", self.name), format!("{}.log", self.name)]
+    }
+
     fn paths(&self, directory: &Path) -> (PathBuf, PathBuf) {
-        (directory.join(format!("{}.old.log", self.name)), directory.join(format!("{}.log", self.name)))
+        let [older, current] = self.files();
+        (directory.join(older), directory.join(current))
     }
 }
 

@@ -54,6 +54,12 @@ pub trait SessionDirs: Send + Sync {
     /// [`SessionDirError`]; never an answer that leaves some out.
     async fn list(&self) -> Result<Vec<SessionDir>, SessionDirError>;
 
+    /// Removes what is in the directory but for the files of these names, and the directory when none of them is there.
+    ///
+    /// # Errors
+    /// [`SessionDirError`].
+    async fn remove_but(&self, session: &SessionId, files: &[String]) -> Result<(), SessionDirError>;
+
     /// Removes the directory and what is in it.
     ///
     /// # Errors

@@ -131,6 +131,9 @@ pub trait SetupRunner: Send + Sync {
     /// [`SetupError::Broken`] when that cannot be found out.
     async fn running(&self) -> Result<Vec<PathBuf>, SetupError>;
 
+    /// The names of the files in a session's directory that [`output`](SetupRunner::output) reads.
+    fn logs(&self) -> Vec<String>;
+
     /// The last `lines` lines of what a stage's commands printed, as text; `Ok(None)` when there is nothing.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ macro_rules! session_dir_contract {
             directories_are_private
             making_twice_keeps_what_is_there
             removing_takes_everything_of_that_session_and_nothing_else
+            removing_all_but_some_files_leaves_those_alone
             what_cannot_be_made_is_named
             only_directories_that_are_surely_ours_are_listed
             a_directory_is_as_new_as_the_newest_in_it
@@ -85,6 +86,24 @@ pub async fn removing_takes_everything_of_that_session_and_nothing_else(fixture:
     dirs.remove(&session("app-1")).await.expect("remove");
     dirs.remove(&session("app-1")).await.expect("remove again");
     assert!(!path.exists() && other.is_dir());
+}
+
+/// A directory goes whatever its name; where none of the files is, so does the session's directory.
+pub async fn removing_all_but_some_files_leaves_those_alone(fixture: &impl SessionDirsFixture) {
+    let (dirs, id) = (fixture.open(), session("app-1"));
+    let keep = ["one.log".to_owned(), "two.log".to_owned()];
+    dirs.remove_but(&id, &keep).await.expect("what never was");
+    let path = dirs.make(&id).await.expect("make");
+    fs::create_dir_all(path.join("two.log/inner")).expect("make");
+    for name in ["one.log", "prompt", "two.log/inner/file"] {
+        fs::write(path.join(name), "text").expect("write");
+    }
+    dirs.remove_but(&id, &keep).await.expect("removed");
+    let left: Vec<_> = fs::read_dir(&path).expect("list").map(|entry| entry.expect("entry").file_name()).collect();
+    assert_eq!(left, ["one.log"]);
+    dirs.remove_but(&id, &[]).await.expect("removed");
+    dirs.remove_but(&id, &[]).await.expect("removed again");
+    assert!(!path.exists());
 }
 
 /// A file in the directory's place is an error that names it, and stays.

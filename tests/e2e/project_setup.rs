@@ -19,11 +19,14 @@ async fn begin(sandbox: &Sandbox) {
     sandbox.ao(&args).await.ok();
 }
 
-/// Insists that only the record is left of the spawn, and work it made if any was.
+/// Insists that only the record is left of the spawn, what its commands printed, and work it made if any was.
 async fn assert_nothing_is_left(sandbox: &Sandbox) {
     assert_eq!(sandbox.branches(), ["main"]);
     assert!(!sandbox.worktree("app-1").exists());
-    assert!(!sandbox.session_dir("app-1").exists());
+    for left in std::fs::read_dir(sandbox.session_dir("app-1")).unwrap() {
+        let name = left.unwrap().file_name();
+        assert!(name == "setup.log" || name == "teardown.log", "{name:?}");
+    }
     assert_eq!(sandbox.git(&sandbox.repo(), &["worktree", "list", "--porcelain"]).matches("worktree ").count(), 1);
     let daemon = sandbox.daemon_pid().await;
     sandbox.until("only the daemon runs", || sandbox.processes().iter().all(|(pid, _)| *pid == daemon)).await;
@@ -79,6 +82,8 @@ async fn i01_a_setup_that_fails_is_a_failed_spawn_that_leaves_nothing() {
     assert!(session["exit"]["output_tail"].as_str().unwrap().ends_with("exit 3\nbroken"), "{session:#}");
     assert!(!sandbox.path("home/ran").exists());
     assert_nothing_is_left(&sandbox).await;
+    let kept = sandbox.ao(&["output", "app-1", "--setup"]).await.ok();
+    assert!(kept.starts_with("$ echo fine") && kept.ends_with("exit 3\nbroken"), "{kept}");
     // Not even what the setup itself wrote is destroyed, though it keeps no workspace.
     assert_eq!(sandbox.git(&sandbox.repo(), &["show", "refs/ao/preserved/app-1:junk"]), "junk");
 }

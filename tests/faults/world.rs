@@ -129,9 +129,12 @@ pub(crate) fn look(bench: &Bench, rows: &[Row]) -> Findings {
         }
         check_workspace(bench, row, &worktrees, &branches, &mut findings);
         let directory = bench.session_dir(&row.id);
-        let is_undone = row.ended_as("spawn_failed") && directory.exists();
-        if is_undone {
-            findings.leaked.push(format!("{}: a failed spawn's directory", row.id));
+        if row.ended_as("spawn_failed") {
+            let left = fs::read_dir(&directory).into_iter().flatten().map(|entry| entry.unwrap().file_name());
+            // What its setup printed is kept to be read.
+            for name in left.filter(|name| !name.as_encoded_bytes().ends_with(b".log")) {
+                findings.leaked.push(format!("{}: {name:?} in a failed spawn's directory", row.id));
+            }
         }
         findings.expect(!row.is_live() || directory.exists(), || format!("{}: its directory", row.id));
     }

@@ -47,6 +47,13 @@ impl SessionDirs for FileSessionDirs {
         listed.and_then(|listed| listed).map_err(failed)
     }
 
+    async fn remove_but(&self, session: &SessionId, files: &[String]) -> Result<(), SessionDirError> {
+        let (path, files) = (self.path(session), files.to_vec());
+        let cleared = tokio::task::spawn_blocking(move || clear_but(&path, &files)).await.map_err(io::Error::other);
+        let failed = |source| SessionDirError { action: "clear", path: self.path(session), source };
+        cleared.and_then(|cleared| cleared).map_err(failed)
+    }
+
     async fn remove(&self, session: &SessionId) -> Result<(), SessionDirError> {
         let path = self.path(session);
         match tokio::fs::remove_dir_all(&path).await {
@@ -56,6 +63,26 @@ impl SessionDirs for FileSessionDirs {
             _ => Ok(()),
         }
     }
+}
+
+fn clear_but(directory: &Path, files: &[String]) -> io::Result<()> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    let mut is_empty = true;
+    for entry in entries {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else if kind.is_file() && files.iter().any(|name| *name == *entry.file_name().to_string_lossy()) {
+            is_empty = false;
+        } else {
+            file::remove_if_there(&entry.path())?;
+        }
+    }
+    if is_empty { std::fs::remove_dir(directory) } else { Ok(()) }
 }
 
 fn list(root: &Path) -> io::Result<Vec<SessionDir>> {

@@ -128,6 +128,10 @@ impl SetupRunner for ShellSetup {
         Ok(values.into_iter().map(PathBuf::from).collect())
     }
 
+    fn logs(&self) -> Vec<String> {
+        [Stage::Setup, Stage::Teardown].iter().flat_map(|stage| log(*stage).files()).collect()
+    }
+
     async fn output(&self, session_dir: &Path, stage: Stage, lines: usize) -> Result<Option<String>, SetupError> {
         let output = log(stage).read(session_dir).map_err(broken(format!("read the output of the {stage}")))?;
         Ok((!output.is_empty()).then(|| last_lines(&output, lines)))
