@@ -16,5 +16,6 @@ mod git_workspace {
     pub(crate) mod preserve;
     pub(crate) mod reopen;
     pub(crate) mod support;
+    pub(crate) mod two_data_directories;
     pub(crate) mod work;
 }

@@ -14,7 +14,7 @@ pub struct PreservedWork {
 }
 
 impl PreservedWork {
-    /// The reference that holds a session's saved work.
+    /// The reference that holds a session's saved work, unless a session of that name in another data directory has it.
     #[must_use]
     pub fn reference_of(session: &SessionId) -> String {
         format!("refs/ao/preserved/{session}")

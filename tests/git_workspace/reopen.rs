@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ao::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef};
-use ao::testing::workspace::{WorkspaceFixture, again, removed};
+use ao::testing::workspace::{WorkspaceFixture, again, recorded, removed};
 
 use super::support::{Place, script, text};
 
@@ -219,4 +219,29 @@ async fn saved_work_that_somebody_took_away_is_a_note() {
     place.git(&path, &["gc", "-q", "--prune=now"]).await;
     let reopened = adapter.reopen(&request).await.unwrap();
     assert!(reopened.notes.iter().any(|note| note.contains("not in the repository any more")), "{reopened:?}");
+}
+
+#[tokio::test]
+async fn i06_a_branch_that_was_made_for_another_session_since_is_refused_and_one_gone_to_is_noted() {
+    let (place, path, workspace) = place().await;
+    assert_eq!(place.remove(&workspace).await, removed(true));
+    let mut request = place.request(&path).await;
+    (request.session, request.path) = ("app-2".parse().unwrap(), place.fixture.place("app-2"));
+    let made = place.try_create(&request).await.unwrap();
+    let theirs = place.scratch().commit(&request.path, "theirs.txt", "").await;
+    assert_eq!(place.remove(&recorded(&request, Some(made.base_commit))).await, removed(false));
+
+    let outcome = place.fixture.workspace().reopen(&again(&workspace)).await;
+    let Err(WorkspaceError::Failed { cause, .. }) = &outcome else { panic!("{outcome:?}") };
+    assert!(cause.contains("ao/app-1 was made for app-2"), "{cause}");
+    assert!(!workspace.path.exists());
+    place.git(&path, &["branch", "-m", "ao/app-1", "theirs"]).await;
+    assert_eq!(place.reopen(&workspace).await.branch, "ao/app-1");
+
+    place.git(&workspace.path, &["checkout", "-q", "theirs"]).await;
+    std::fs::remove_dir_all(&workspace.path).unwrap();
+    let reopened = place.reopen(&workspace).await;
+    assert_eq!(reopened.branch, "theirs");
+    assert!(reopened.notes.iter().any(|note| note.contains("theirs was made for app-2")), "{reopened:?}");
+    assert_eq!(place.git(&path, &["rev-parse", "theirs"]).await, theirs);
 }

@@ -1,6 +1,6 @@
 //! The session's branch: made only when new, marked as ao's, deleted only when no commit goes with it.
 //!
-//! The mark is the branch's first reflog entry (`ao: made for <session>`), which git writes in the same transaction as
+//! The mark is the branch's first reflog entry (`ao: made for <owner>`), which git writes in the same transaction as
 //! the branch, moves when the branch is renamed and deletes with it. Nothing has to be written before or after, so there
 //! is no moment at which a branch of somebody else could be taken for ao's. Reflogs expire (git's default: 90 days);
 //! a branch whose mark is gone is kept.
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::Turn;
 use super::entry::resolved;
 use super::git::{Git, GitError};
-use crate::domain::id::SessionId;
+use super::owner::Owner;
 use crate::ports::repo::Repository;
 use crate::ports::workspace::WorkspaceError;
 
@@ -26,9 +26,8 @@ fn reference(branch: &str) -> String {
     format!("refs/heads/{branch}")
 }
 
-fn mark(session: &SessionId) -> String {
-    format!("ao: made for {session}")
-}
+/// What a mark starts with; the owner follows.
+const MARK: &str = "ao: made for ";
 
 /// Where a branch is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,19 +56,30 @@ pub(super) async fn find(git: &Git, repository: &Repository, branch: &str) -> Re
 }
 
 /// The branches that ao made for the session, whatever they are called by now: the mark goes along with a new name.
-pub(super) async fn made_for(git: &Git, repository: &Repository, session: &SessionId) -> Result<Vec<String>, GitError> {
+pub(super) async fn made_for(git: &Git, repository: &Repository, owner: &Owner) -> Result<Vec<String>, GitError> {
     let call = git.at(&repository.path).config("log.showSignature=false");
     let call = call.args(["log", "--walk-reflogs", "--branches", "--format=%gD"]);
-    let call = call.arg(format!("--grep-reflog=^{}$", mark(session))).max_output_bytes(MAX_LISTING_BYTES);
+    let call = call.arg(format!("--grep-reflog=^{MARK}{}", owner.session())).max_output_bytes(MAX_LISTING_BYTES);
     let mut names = Vec::new();
     for line in call.text().await?.lines() {
         let name = line.rsplit_once("@{").map_or(line, |(name, _)| name);
         let name = name.strip_prefix("refs/heads/").unwrap_or(name);
-        if started_from(git, repository, &reference(name), session).await?.is_some() {
+        if started_from(git, repository, &reference(name), owner).await?.is_some() {
             names.push(name.to_owned());
         }
     }
     Ok(names)
+}
+
+/// Whom ao made the branch for, where that is somebody else.
+pub(super) async fn made_for_another(
+    git: &Git,
+    repository: &Repository,
+    branch: &str,
+    owner: &Owner,
+) -> Result<Option<Owner>, GitError> {
+    let made = made_by(git, repository, &reference(branch)).await?;
+    Ok(made.map(|(_, mark)| mark).filter(|mark| !owner.made(mark)))
 }
 
 /// Whether the branch is there.
@@ -115,10 +125,10 @@ async fn make(
     repository: &Repository,
     branch: &str,
     commit: &str,
-    session: &SessionId,
+    owner: &Owner,
     turn: Turn,
 ) -> Result<(), GitError> {
-    let call = git.at(&repository.path).args(["update-ref", "--create-reflog", "-m", &mark(session)]);
+    let call = git.at(&repository.path).args(["update-ref", "--create-reflog", "-m", &format!("{MARK}{owner}")]);
     // An empty old value: the reference must not exist.
     call.args([&reference(branch), commit, ""]).change_to_the_end(turn).await.map(drop)
 }
@@ -129,10 +139,10 @@ pub(super) async fn make_new(
     repository: &Repository,
     branch: &str,
     commit: &str,
-    session: &SessionId,
+    owner: &Owner,
     turn: Turn,
 ) -> Result<(), WorkspaceError> {
-    match make(git, repository, branch, commit, session, turn).await {
+    match make(git, repository, branch, commit, owner, turn).await {
         Ok(()) => Ok(()),
         // Somebody was faster than the check; ask again for the exact reason.
         Err(error) => {
@@ -153,11 +163,11 @@ pub(super) async fn delete_if_empty(
     git: &Git,
     repository: &Repository,
     branch: &str,
-    session: &SessionId,
+    owner: &Owner,
     base_commit: Option<&str>,
     turn: Turn,
 ) -> Result<bool, GitError> {
-    match goes(git, repository, branch, session, base_commit, None).await? {
+    match goes(git, repository, branch, owner, base_commit, None).await? {
         Some(tip) => delete(git, repository, branch, &tip, turn).await,
         None => Ok(false),
     }
@@ -168,11 +178,11 @@ pub(super) async fn goes(
     git: &Git,
     repository: &Repository,
     branch: &str,
-    session: &SessionId,
+    owner: &Owner,
     base_commit: Option<&str>,
     leaving: Option<&Path>,
 ) -> Result<Option<String>, GitError> {
-    let Some(tip) = tip_if_empty(git, repository, branch, session, base_commit, leaving).await? else {
+    let Some(tip) = tip_if_empty(git, repository, branch, owner, base_commit, leaving).await? else {
         return Ok(None);
     };
     Ok(is_held_elsewhere(git, repository, branch, &tip).await?.then_some(tip))
@@ -184,10 +194,10 @@ pub(super) async fn take_back(
     git: &Git,
     repository: &Repository,
     branch: &str,
-    session: &SessionId,
+    owner: &Owner,
     turn: Turn,
 ) -> Result<bool, GitError> {
-    let Some(tip) = tip_if_empty(git, repository, branch, session, None, None).await? else { return Ok(false) };
+    let Some(tip) = tip_if_empty(git, repository, branch, owner, None, None).await? else { return Ok(false) };
     delete(git, repository, branch, &tip, turn).await
 }
 
@@ -196,7 +206,7 @@ async fn tip_if_empty(
     git: &Git,
     repository: &Repository,
     branch: &str,
-    session: &SessionId,
+    owner: &Owner,
     base_commit: Option<&str>,
     leaving: Option<&Path>,
 ) -> Result<Option<String>, GitError> {
@@ -206,7 +216,7 @@ async fn tip_if_empty(
     }
     let (reference, tip) = (reference(branch), place.tip);
     let at = |args: &[&str]| git.at(&repository.path).args(args.iter().copied());
-    let Some(start) = started_from(git, repository, &reference, session).await? else { return Ok(None) };
+    let Some(start) = started_from(git, repository, &reference, owner).await? else { return Ok(None) };
     let mut own = at(&["rev-list", "--max-count=1", &tip, "--not"]);
     for commit in [Some(start.as_str()), base_commit].into_iter().flatten() {
         if at(&["cat-file", "-e", &format!("{commit}^{{commit}}")]).output().await?.status.success() {
@@ -239,13 +249,19 @@ async fn started_from(
     git: &Git,
     repository: &Repository,
     reference: &str,
-    session: &SessionId,
+    owner: &Owner,
 ) -> Result<Option<String>, GitError> {
+    let made = made_by(git, repository, reference).await?;
+    Ok(made.filter(|(_, mark)| owner.made(mark)).map(|(commit, _)| commit))
+}
+
+/// The commit the branch was made at and for whom, if ao made it.
+async fn made_by(git: &Git, repository: &Repository, reference: &str) -> Result<Option<(String, Owner)>, GitError> {
     let call = git.at(&repository.path).config("log.showSignature=false");
     let log = call.args(["reflog", "show", "--format=%H%x09%gs", reference, "--"]).text().await?;
     let entries: Vec<_> = log.lines().filter_map(|line| line.split_once('\t')).collect();
     // A log that lies there from before counts for nothing once somebody made the branch anew.
     let remade = entries.iter().any(|(_, message)| message.starts_with("branch: Created"));
-    let first = entries.last().filter(|(_, message)| *message == mark(session) && !remade);
-    Ok(first.map(|(commit, _)| (*commit).to_owned()))
+    let first = entries.last().filter(|_| !remade);
+    Ok(first.and_then(|(commit, message)| Some(((*commit).to_owned(), Owner::parse(message.strip_prefix(MARK)?)?))))
 }

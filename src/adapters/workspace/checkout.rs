@@ -2,7 +2,7 @@
 //!
 //! What a `kill -9` leaves for [`remove`](super::remove) after each step:
 //!
-//! 1. `git worktree add --lock --reason "ao: <session>"`: git writes that lock as the first file of the entry, before any
+//! 1. `git worktree add --lock --reason "ao: <owner>"`: git writes that lock as the first file of the entry, before any
 //!    file of the checkout. An entry that is known to be half-made, with any part of the directory.
 //! 2. Saved work is put back, and the commit noted in `ao-put-back`. Still half-made: the commit holds the work.
 //! 3. `ao-place`, then `ao-session` in the entry, then the unlock. A complete workspace.
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::entry::{self, Entry, Ownership};
 use super::git::Call;
+use super::owner::Owner;
 use super::preserve::Saved;
 use super::put_back::put_back;
 use super::remove::{look, take_away};
@@ -20,6 +21,9 @@ use crate::domain::id::SessionId;
 use crate::fault::{self, Point};
 use crate::ports::repo::Repository;
 use crate::ports::workspace::WorkspaceError;
+
+/// By which, and the path, a git is known that makes a worktree; `remove` and `reopen` let one finish whose ao was killed.
+pub(super) const LOCK: &str = "--lock";
 
 /// A session's place for a checkout.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +43,10 @@ pub(super) enum Target {
 }
 
 impl Site<'_> {
+    pub(super) fn owner(&self) -> Owner {
+        Owner::new(self.session, self.path)
+    }
+
     pub(super) async fn look(&self) -> Result<Option<Entry>, WorkspaceError> {
         look(self.repository, self.path, self.session).await
     }
@@ -76,7 +84,7 @@ impl Site<'_> {
         }
         let place = place::name_of(self.path).and_then(|name| entry.mark_place(&name));
         place.map_err(|error| format!("cannot mark where the worktree is: {error}"))?;
-        entry.mark_owned(self.session).map_err(|error| format!("cannot mark the worktree as ao's: {error}"))?;
+        entry.mark_owned(&self.owner()).map_err(|error| format!("cannot mark the worktree as ao's: {error}"))?;
         fault::reach(Point::WorkspaceMarked)?;
         let unlock = git.git.at(&self.repository.path).args(["worktree", "unlock", "--"]).arg(self.path);
         unlock.change().await.map_err(|error| error.complaint())?;
@@ -92,10 +100,10 @@ impl Site<'_> {
         notes: &mut Vec<String>,
         turn: &Turn,
     ) -> Result<Entry, String> {
-        let reason = entry::lock_reason(self.session);
+        let reason = entry::lock_reason(&self.owner());
         // One worker a core: 65,536 files in 5.2 to 5.6 s instead of 7 to 11 s on two cores (git 2.47); small trees are as quick.
         let call = git.git.at(&self.repository.path).config("checkout.workers=0");
-        let call = call.args(["worktree", "add", "--quiet", "--lock", "--reason", &reason]);
+        let call = call.args(["worktree", "add", "--quiet", LOCK, "--reason", &reason]);
         let call = match target {
             Target::Branch(branch) => call.arg("--").arg(self.path).arg(branch),
             Target::Commit(commit) => call.args(["--detach", "--"]).arg(self.path).arg(commit),
@@ -158,7 +166,7 @@ impl Site<'_> {
             Err(error) => left.push(format!("the worktree ({error})")),
         }
         if let Some(name) = made_branch {
-            let deleted = branch::take_back(&git.git, self.repository, name, self.session, turn).await;
+            let deleted = branch::take_back(&git.git, self.repository, name, &self.owner(), turn).await;
             if !matches!(deleted, Ok(true)) {
                 left.push(format!("the branch {name}"));
             }

@@ -37,9 +37,10 @@ pub(super) async fn create(git: &GitWorkspace, request: &WorkspaceRequest) -> Re
     let base = base::find(&git.git, &git.fetches, repository, request.base.as_deref(), request.fetch_timeout).await?;
     let turn = git.turn(repository).await;
     clear_the_place(request).await?;
-    let store = Store { git: &git.git, repository, session: &request.session };
+    let store = Store { git: &git.git, repository, session: &request.session, path: &request.path };
     let aside = store.put_aside(&turn).await.map_err(|error| failed("make", &error))?;
-    branch::make_new(&git.git, repository, &request.branch, &base.commit, &request.session, Arc::clone(&turn)).await?;
+    let owner = site(request).owner();
+    branch::make_new(&git.git, repository, &request.branch, &base.commit, &owner, Arc::clone(&turn)).await?;
     let mut notes = base.notes;
     notes.extend(aside);
     match site(request).check_out(git, &Target::Branch(request.branch.clone()), None, &turn).await {

@@ -2,8 +2,8 @@
 //!
 //! | Mark | Written | Means |
 //! | --- | --- | --- |
-//! | `locked` holding `ao: <session>` | by git, as the first file of the entry | ao began to make it: no agent was ever in it |
-//! | `ao-session` holding the session | by ao, when the checkout is complete | ao made it and owns it |
+//! | `locked` holding `ao: <owner>` | by git, as the first file of the entry | ao began to make it: no agent was ever in it |
+//! | `ao-session` holding the [owner](super::owner) | by ao, when the checkout is complete | ao made it and owns it |
 //! | `ao-place` holding a name | by ao, before `ao-session` | the checkout was made in the [place](super::place) of that name |
 //! | `ao-put-back` holding a commit | by ao, before `ao-session` | the saved work that is in the checkout, and goes with it |
 //! | `ao-removing` | by ao, after the look for work to keep | its removal has begun and is to be finished |
@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::git::{Git, GitError};
+use super::owner::Owner;
 use crate::domain::id::SessionId;
 use crate::platform::file::{read_if_there, remove_if_there, write_atomically};
 
@@ -43,17 +44,17 @@ pub(super) struct Entry {
 /// Whose a worktree is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ownership {
-    /// This session's, complete.
+    /// The session's, complete.
     Complete,
-    /// This session's; it was never finished, or its removal has begun. It holds no work.
+    /// The session's; it was never finished, or its removal has begun. It holds no work.
     HalfMade,
     /// Somebody else's.
     Foreign,
 }
 
 /// What `git worktree add --lock --reason` is told.
-pub(super) fn lock_reason(session: &SessionId) -> String {
-    format!("{LOCK_PREFIX}{session}")
+pub(super) fn lock_reason(owner: &Owner) -> String {
+    format!("{LOCK_PREFIX}{owner}")
 }
 
 impl Entry {
@@ -96,18 +97,22 @@ impl Entry {
     }
 
     pub(super) fn ownership(&self, session: &SessionId) -> Ownership {
-        match &self.session {
-            Some(owner) if owner == session.as_str() && self.removing => Ownership::HalfMade,
-            Some(owner) if owner == session.as_str() => Ownership::Complete,
-            None if self.lock.as_deref() == Some(&lock_reason(session)) => Ownership::HalfMade,
-            _ => Ownership::Foreign,
+        match self.owner() {
+            Some(owner) if owner.session() != session => Ownership::Foreign,
+            Some(_) if self.session.is_some() && !self.removing => Ownership::Complete,
+            Some(_) => Ownership::HalfMade,
+            None => Ownership::Foreign,
         }
     }
 
-    /// The session whose mark it bears, complete or not.
-    pub(super) fn owner(&self) -> Option<SessionId> {
-        let marked = self.session.as_deref().or_else(|| self.lock.as_deref()?.strip_prefix(LOCK_PREFIX));
-        marked.and_then(|session| session.parse().ok())
+    /// Whose mark it bears, complete or not.
+    pub(super) fn owner(&self) -> Option<Owner> {
+        Owner::parse(self.session.as_deref().or_else(|| self.own_lock())?)
+    }
+
+    /// What ao's own lock says.
+    fn own_lock(&self) -> Option<&str> {
+        self.lock.as_deref()?.strip_prefix(LOCK_PREFIX)
     }
 
     /// The branch its `HEAD` names, or named when its directory was deleted; `None` when on none, also where that is not
@@ -123,7 +128,8 @@ impl Entry {
 
     /// Why a person locked it, if one did.
     pub(super) fn foreign_lock(&self, session: &SessionId) -> Option<&str> {
-        self.lock.as_deref().filter(|reason| *reason != lock_reason(session))
+        let own = self.own_lock().and_then(Owner::parse).is_some_and(|owner| owner.session() == session);
+        self.lock.as_deref().filter(|_| !own)
     }
 
     /// Where its checkout is, if it names another place than `path`.
@@ -137,8 +143,8 @@ impl Entry {
     }
 
     /// Marks it as complete and owned.
-    pub(super) fn mark_owned(&self, session: &SessionId) -> io::Result<()> {
-        write_atomically(&self.admin.join(SESSION), format!("{session}\n").as_bytes(), 0o644)
+    pub(super) fn mark_owned(&self, owner: &Owner) -> io::Result<()> {
+        write_atomically(&self.admin.join(SESSION), format!("{owner}\n").as_bytes(), 0o644)
     }
 
     /// Marks that this saved work is in the checkout.
@@ -169,14 +175,14 @@ pub(super) fn resolved(path: &Path) -> PathBuf {
     }
 }
 
-/// The entry of a checkout; a half-made one that names no checkout yet is found by its mark. Blocks.
+/// The entry of a checkout; one that was moved, or is half-made and names no checkout yet, is found by its mark. Blocks.
 pub(super) fn find(common_dir: &Path, checkout: &Path, session: &SessionId) -> io::Result<Option<Entry>> {
-    let checkout = resolved(checkout);
+    let (owner, checkout) = (Owner::new(session, checkout), resolved(checkout));
     let mut entries = Entry::all(common_dir)?;
     if let Some(at) = entries.iter().position(|entry| entry.checkout.as_deref() == Some(&checkout)) {
         return Ok(Some(entries.swap_remove(at)));
     }
-    Ok(entries.into_iter().find(|entry| entry.ownership(session) != Ownership::Foreign))
+    Ok(entries.into_iter().find(|entry| entry.owner().is_some_and(|mark| owner.made(&mark))))
 }
 
 /// Takes away the empty directory that a git killed before its first file leaves: it bears the checkout's name. Blocks.
@@ -210,6 +216,10 @@ mod tests {
             (&[("locked", "ao: app-1\n"), ("ao-session", "app-1\n")], Ownership::Complete),
             (&[("ao-session", "app-1\n"), ("locked", "on a stick")], Ownership::Complete),
             (&[("ao-session", "app-1\n"), ("ao-removing", "")], Ownership::HalfMade),
+            (&[("locked", "ao: app-1 at /here")], Ownership::HalfMade),
+            (&[("locked", "ao: app-1 at /here"), ("ao-session", "app-1 at /here\n")], Ownership::Complete),
+            (&[("ao-session", "app-12 at /here\n")], Ownership::Foreign),
+            (&[("ao-session", "?\n"), ("locked", "ao: app-1")], Ownership::Foreign),
             (&[("ao-session", "app-12\n")], Ownership::Foreign),
             (&[("ao-session", "app-12\n"), ("locked", "ao: app-1")], Ownership::Foreign),
             (&[("locked", "initializing")], Ownership::Foreign),

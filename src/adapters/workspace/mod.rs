@@ -25,6 +25,7 @@ mod git;
 mod keep;
 mod locks;
 mod owned;
+mod owner;
 mod place;
 mod preserve;
 mod put_back;

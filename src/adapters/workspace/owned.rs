@@ -22,11 +22,11 @@ pub(super) async fn owned(
     let root = resolved(root);
     let mut owned = Vec::new();
     for entry in entries {
-        if let (Some(session), Some(path)) = (entry.owner(), &entry.checkout)
+        if let (Some(owner), Some(path)) = (entry.owner(), &entry.checkout)
             && path.starts_with(&root)
         {
             let branch = entry.branch(&git.git).await.map_err(|error| failed("list", &error))?;
-            owned.push(OwnedWorkspace { session, path: path.clone(), branch });
+            owned.push(OwnedWorkspace { session: owner.session().clone(), path: path.clone(), branch });
         }
     }
     Ok(owned)

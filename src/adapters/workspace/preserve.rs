@@ -3,7 +3,8 @@
 //! The shape is that of a stash (`git stash apply <commit>` takes it): a commit with the tree of all files that git does
 //! not ignore, its first parent what `HEAD` was, its second the index. So commits that are on no branch are held
 //! too. Work that was saved before and not put back since is the second parent of the second: nothing is ever
-//! dropped. ao signs these commits itself, for the user's identity may be missing.
+//! dropped. Each names its [owner](super::owner): where one of that name in another data directory has the reference, it
+//! is left alone, and another one is used. ao signs these commits itself, for the user's identity may be missing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use super::Turn;
 use super::entry::Entry;
 use super::git::{Call, Git, GitError};
 use super::keep;
+use super::owner::Owner;
 use super::snapshot::{Camera, Snapshot};
 use crate::domain::id::SessionId;
 use crate::domain::preserved::PreservedWork;
@@ -30,6 +32,8 @@ const IDENTITY: &[(&str, &str)] = &[
 const HEAD: &str = "Head: ";
 /// The line of the message that names the work that was saved before.
 const EARLIER: &str = "Earlier: ";
+/// The line of the message that names whose it is.
+const OWNER: &str = "Owner: ";
 /// What stands for a `HEAD` that is on no branch.
 const DETACHED: &str = "detached";
 
@@ -78,11 +82,15 @@ pub(super) struct Store<'a> {
     pub(super) git: &'a Git,
     pub(super) repository: &'a Repository,
     pub(super) session: &'a SessionId,
+    /// The workspace's directory.
+    pub(super) path: &'a Path,
 }
 
 impl Store<'_> {
-    fn reference(&self) -> String {
-        PreservedWork::reference_of(self.session)
+    /// The reference that holds the session's saved work, or would.
+    pub(super) async fn reference(&self) -> Result<String, GitError> {
+        let (_, reference) = self.look().await?;
+        Ok(reference)
     }
 
     fn call(&self) -> Call {
@@ -91,10 +99,35 @@ impl Store<'_> {
 
     /// The work that is saved for the session.
     pub(super) async fn held(&self) -> Result<Option<PreservedWork>, GitError> {
-        let reference = self.reference();
-        let call = self.call().args(["for-each-ref", "--format=%(objectname)", &reference]);
-        let commit = call.text().await?;
-        Ok((!commit.is_empty()).then_some(PreservedWork { reference, commit }))
+        let (commit, reference) = self.look().await?;
+        Ok(commit.map(|commit| PreservedWork { reference, commit }))
+    }
+
+    /// The saved work's commit, and the reference that holds it or is free to.
+    async fn look(&self) -> Result<(Option<String>, String), GitError> {
+        let owner = Owner::new(self.session, self.path);
+        let usual = PreservedWork::reference_of(self.session);
+        // No name of work that was put aside: that ends in a commit.
+        let other = format!("{usual}.at{}", owner.place());
+        let format = "--format=%(refname)%00%(objectname)%00%(contents)%00";
+        let shown = self.call().args(["for-each-ref", format, &usual, &other]).text().await?;
+        let fields: Vec<_> = shown.split('\0').collect();
+        let mut found = None;
+        for held in fields.chunks_exact(3) {
+            let [name, commit, message] = [held[0].trim_start(), held[1], held[2]];
+            if name == other {
+                return Ok((Some(commit.to_owned()), other));
+            }
+            if name == usual {
+                let mark = message.lines().find_map(|line| Owner::parse(line.strip_prefix(OWNER)?));
+                found = Some((commit.to_owned(), mark.is_none_or(|mark| owner.made(&mark))));
+            }
+        }
+        Ok(match found {
+            Some((commit, true)) => (Some(commit), usual),
+            Some((_, false)) => (None, other),
+            None => (None, usual),
+        })
     }
 
     /// Reads a commit of saved work; `None` when it is not there, or none that ao made.
@@ -204,16 +237,16 @@ impl Store<'_> {
             self.check(&held.commit).await?;
             return Ok(held.clone());
         }
-        let old = held.map(|held| held.commit);
+        let (old, reference) = self.look().await?;
         let commit = self.commit(work, branch.as_deref(), earlier).await?;
         let session = self.session;
         let update = self.call().config("core.fsync=all").args(["update-ref", "--create-reflog", "-m"]);
         let update = update.arg(format!("ao: preserved the work of {session}"));
         // With the old value: nothing that somebody else put there is replaced.
-        let update = update.args([self.reference(), commit.clone(), old.unwrap_or_default()]);
+        let update = update.args([reference.clone(), commit.clone(), old.unwrap_or_default()]);
         update.change_to_the_end(Arc::clone(turn)).await?;
         self.check(&commit).await?;
-        Ok(PreservedWork { reference: self.reference(), commit })
+        Ok(PreservedWork { reference, commit })
     }
 
     async fn commit(&self, work: &Snapshot, branch: Option<&str>, earlier: Option<&str>) -> Result<String, GitError> {
@@ -230,7 +263,8 @@ impl Store<'_> {
         let head = branch.map_or_else(|| DETACHED.to_owned(), |branch| format!("refs/heads/{branch}"));
         let mut message = format!(
             "ao: what {session} had not committed\n\nIts first parent is what was checked out, its second what was staged.\n\n\
-             {HEAD}{head}\n"
+             {HEAD}{head}\n{OWNER}{}\n",
+            Owner::new(session, self.path)
         );
         if let Some(earlier) = earlier {
             message.push_str(&format!("{EARLIER}{earlier}\n"));
@@ -242,17 +276,17 @@ impl Store<'_> {
     async fn check(&self, commit: &str) -> Result<(), GitError> {
         let held = self.held().await?;
         if held.as_ref().is_none_or(|held| held.commit != commit) {
-            return Err(GitError::Unusable(format!("{} is not what was just written", self.reference())));
+            return Err(GitError::Unusable(format!("{} is not what was just written", self.reference().await?)));
         }
         let walk = self.call().timeout(self.git.settings().checkout_timeout);
         walk.args(["rev-list", "--objects", "--quiet", commit, "--not", "--branches"]).text().await.map(drop)
     }
 
     /// Gives the reference another name, where a session is new and so cannot have saved work: an earlier one was called the
-    /// same, under another data directory. Gives a note of it.
+    /// same, and its data directory was made anew. Gives a note of it.
     pub(super) async fn put_aside(&self, turn: &Turn) -> Result<Option<String>, GitError> {
         let Some(held) = self.held().await? else { return Ok(None) };
-        let aside = format!("{}.{}", held.reference, held.commit);
+        let aside = format!("{}.{}", PreservedWork::reference_of(self.session), held.commit);
         let make = self.call().args(["update-ref", "--create-reflog", "-m", "ao: put aside", &aside, &held.commit]);
         make.change_to_the_end(Arc::clone(turn)).await?;
         let delete = self.call().args(["update-ref", "-d", &held.reference, &held.commit]);

@@ -23,8 +23,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
+use super::checkout::LOCK;
 use super::entry::{self, Entry, Ownership};
 use super::keep::{self, Work};
+use super::owner::Owner;
 use super::preserve::{Store, Unsaved};
 use super::put_back::READ_TREE;
 use super::{GitWorkspace, Turn, blocking, branch, failed, git, place, tree};
@@ -45,7 +47,7 @@ pub(super) async fn remove(
 ) -> Result<Removal, WorkspaceError> {
     let Some(repository) = &workspace.repository else { return without_repository(workspace) };
     let (path, session) = (&workspace.path, &workspace.session);
-    let store = Store { git: &git.git, repository, session };
+    let store = Store { git: &git.git, repository, session, path };
     let mut found = find(git, workspace, repository).await?;
     if let Some(entry) = found.entry.as_mut().filter(|_| on_work == OnWork::PreserveAll) {
         // For good: also a later removal is not to let go of it.
@@ -76,9 +78,10 @@ pub(super) async fn remove(
     fault::reach(Point::WorkspaceEntryRemoved).map_err(|injected| fault(injected.into()))?;
     let base = workspace.base_commit.as_deref();
     let turn = git.turn(repository).await;
-    let branch_deleted = branch::delete_if_empty(&git.git, repository, &workspace.branch, session, base, turn)
-        .await
-        .map_err(|error| failed("remove", &error))?;
+    let branch_deleted =
+        branch::delete_if_empty(&git.git, repository, &workspace.branch, &Owner::new(session, path), base, turn)
+            .await
+            .map_err(|error| failed("remove", &error))?;
     fault::reach(Point::WorkspaceBranchSettled).map_err(|injected| fault(injected.into()))?;
     let preserved = store.held().await.map_err(|error| failed("remove", &error))?;
     Ok(gone(found.there, branch_deleted, preserved))
@@ -122,8 +125,9 @@ pub(super) async fn assess(
     }
     let failed = |error: git::GitError| failed("assess", &error);
     let base = workspace.base_commit.as_deref();
-    let goes = branch::goes(&git.git, repository, &workspace.branch, session, base, Some(path)).await;
-    let store = Store { git: &git.git, repository, session };
+    let owner = Owner::new(session, path);
+    let goes = branch::goes(&git.git, repository, &workspace.branch, &owner, base, Some(path)).await;
+    let store = Store { git: &git.git, repository, session, path };
     let commit = match &found.entry {
         // There is none yet.
         _ if verdict == Verdict::Save => Some(String::new()),
@@ -132,7 +136,10 @@ pub(super) async fn assess(
         }
         _ => store.held().await.map_err(failed)?.map(|held| held.commit),
     };
-    let preserved = commit.map(|commit| PreservedWork { reference: PreservedWork::reference_of(session), commit });
+    let preserved = match commit {
+        Some(commit) => Some(PreservedWork { reference: store.reference().await.map_err(failed)?, commit }),
+        None => None,
+    };
     Ok(gone(found.there, goes.map_err(failed)?.is_some(), preserved))
 }
 
@@ -166,7 +173,7 @@ impl Found {
 }
 
 async fn find(git: &GitWorkspace, workspace: &WorkspaceRef, repository: &Repository) -> Result<Found, WorkspaceError> {
-    wait_for_orphans(&workspace.session, &workspace.path).await?;
+    wait_for_orphans(&workspace.path).await?;
     // A create that was dropped keeps its turn until its git has ended.
     drop(git.turn(repository).await);
     see(workspace, repository).await
@@ -208,13 +215,13 @@ pub(super) async fn look(
 
 /// A git that outlived the ao that started it may still be checking out, and would go on writing into what is taken
 /// away. It is given a moment to finish; more is for the caller to wait, who may have other sessions to look after.
-pub(super) async fn wait_for_orphans(session: &SessionId, path: &Path) -> Result<(), WorkspaceError> {
-    let (reason, work_tree, path) = (entry::lock_reason(session), git::work_tree(path), path.to_owned());
+pub(super) async fn wait_for_orphans(path: &Path) -> Result<(), WorkspaceError> {
+    let (work_tree, path) = (git::work_tree(path), path.to_owned());
     let finished = async {
         loop {
-            let (reason, work_tree, path) = (reason.clone(), work_tree.clone(), path.clone());
+            let (work_tree, path) = (work_tree.clone(), path.clone());
             let running = blocking(move || {
-                let checks_out = process::any_with_arguments(&[reason.as_bytes(), path.as_os_str().as_bytes()])?;
+                let checks_out = process::any_with_arguments(&[LOCK.as_bytes(), path.as_os_str().as_bytes()])?;
                 Ok(checks_out || process::any_with_arguments(&[work_tree.as_bytes(), READ_TREE.as_bytes()])?)
             });
             match running.await {
@@ -262,7 +269,7 @@ async fn judge(
         keep::look(&git.git, entry, path, on_work).await
     } else {
         // There is nothing to keep it in, so what the entry still holds is saved in any case.
-        left_behind(&Store { git: &git.git, repository, session }, entry).await
+        left_behind(&Store { git: &git.git, repository, session, path }, entry).await
     };
     Ok(match work {
         Ok(None) => Verdict::Go,

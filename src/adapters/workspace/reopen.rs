@@ -21,6 +21,7 @@ use super::checkout::{Site, Target};
 use super::entry::{Entry, Ownership, resolved};
 use super::git::{Git, GitError};
 use super::keep;
+use super::owner::Owner;
 use super::preserve::{Saved, Store};
 use super::remove::{check_link, is_there, not_ours, take_away, wait_for_orphans};
 use super::{GitWorkspace, Turn, blocking, branch, exclude, failed, place};
@@ -39,7 +40,7 @@ struct Plan {
 pub(super) async fn reopen(git: &GitWorkspace, request: &ReopenRequest) -> Result<Reopened, WorkspaceError> {
     let site = Site { session: &request.session, repository: &request.repository, path: &request.path };
     site.check(git).await?;
-    wait_for_orphans(site.session, site.path).await?;
+    wait_for_orphans(site.path).await?;
     exclude::ensure_in(site.repository).await.map_err(fault)?;
     let turn = git.turn(site.repository).await;
     let there = is_there(site.path)?;
@@ -52,7 +53,7 @@ pub(super) async fn reopen(git: &GitWorkspace, request: &ReopenRequest) -> Resul
     } else if there {
         return Err(not_ours(site.path, "no worktree of the repository is there"));
     }
-    let store = Store { git: &git.git, repository: site.repository, session: site.session };
+    let store = Store { git: &git.git, repository: site.repository, session: site.session, path: site.path };
     if let Some(entry) = entry.as_ref().filter(|entry| entry.ownership(site.session) == Ownership::Complete) {
         let lost = keep::loose_reference(&git.git.at(&entry.admin).git_dir(&entry.admin)).await;
         if let Some(lost) = lost.map_err(|error| failed("reopen", &error))? {
@@ -144,7 +145,7 @@ async fn plan(
         (None, None) => None,
     };
     let name = named.unwrap_or_else(|| request.branch.clone());
-    if let Some((name, tip)) = on_branch(git, request, &name, work.as_ref()).await.map_err(failed)? {
+    if let Some((name, tip)) = on_branch(git, request, &name, work.as_ref(), &mut notes).await? {
         let fits = work.clone().filter(|work| work.snapshot.head == tip);
         if let (Some(work), None) = (&work, &fits) {
             notes.push(format!(
@@ -167,25 +168,37 @@ async fn plan(
 }
 
 /// The branch to be on and where it is: the one of this name, else the one that was made for the session, under its
-/// present name. One that the work does not fit is no substitute.
+/// present name. One that the work does not fit is no substitute. One of the session's own name that was made for another
+/// one since is refused; one that the session had gone to by itself is a note.
 async fn on_branch(
     git: &Git,
     request: &ReopenRequest,
     name: &str,
     work: Option<&Saved>,
-) -> Result<Option<(String, String)>, GitError> {
-    let repository = &request.repository;
-    if let Some(place) = branch::find(git, repository, name).await? {
-        return Ok(Some((name.to_owned(), place.tip)));
+    notes: &mut Vec<String>,
+) -> Result<Option<(String, String)>, WorkspaceError> {
+    let failed = |error: GitError| failed("reopen", &error);
+    let (repository, owner) = (&request.repository, Owner::new(&request.session, &request.path));
+    let mut taken = None;
+    if let Some(place) = branch::find(git, repository, name).await.map_err(failed)? {
+        let another = branch::made_for_another(git, repository, name, &owner).await.map_err(failed)?;
+        taken = another.map(|another| format!("branch {name} was made for {another}"));
+        if taken.is_none() || name != request.branch {
+            notes.extend(taken);
+            return Ok(Some((name.to_owned(), place.tip)));
+        }
     }
-    for name in branch::made_for(git, repository, &request.session).await? {
-        if let Some(place) = branch::find(git, repository, &name).await?
+    for name in branch::made_for(git, repository, &owner).await.map_err(failed)? {
+        if let Some(place) = branch::find(git, repository, &name).await.map_err(failed)?
             && work.is_none_or(|work| work.snapshot.head == place.tip)
         {
             return Ok(Some((name, place.tip)));
         }
     }
-    Ok(None)
+    match taken {
+        Some(taken) => Err(fault(format!("{taken}; `git branch -m` gives it another name, and then this works"))),
+        None => Ok(None),
+    }
 }
 
 /// Refuses a branch that another checkout is on.
@@ -215,7 +228,7 @@ async fn make(
     };
     let made_branch = branch.as_deref().filter(|_| make_at.is_some());
     if let (Some(name), Some(start)) = (made_branch, &make_at) {
-        branch::make_new(&git.git, site.repository, name, start, site.session, Arc::clone(&turn)).await?;
+        branch::make_new(&git.git, site.repository, name, start, &site.owner(), Arc::clone(&turn)).await?;
     }
     match site.check_out(git, &target, work.as_ref(), &turn).await {
         Ok(more) => {
