@@ -187,42 +187,6 @@ mod tests {
     use crate::domain::Timestamp;
     use crate::domain::change::{ChangeKind, NewChange};
     use crate::domain::id::ProjectId;
-    use crate::ports::store::ChangeLog as _;
-
-    async fn write_a_change(store: &SqliteStore, bytes: usize) -> Result<(), StoreError> {
-        let change = NewChange::new(ChangeKind::ProjectAdded, serde_json::json!({ "note": "n".repeat(bytes) }));
-        let mut writing = store.writer.begin("write a change").await?;
-        writing.log(Timestamp::UNIX_EPOCH, &ProjectId::new("app").unwrap(), None, &[change]).await?;
-        writing.commit().await
-    }
-
-    async fn allow_pages(store: &SqliteStore, pages: u32) {
-        // SQLite takes the pages there are for anything less.
-        sqlx::raw_sql(&format!("PRAGMA max_page_count = {pages}")).execute(&store.writer.pool).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_full_disk_stops_writes_only_as_long_as_it_is_full() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&dir.path().join("ao.db")).await.unwrap();
-        for round in 1..=2 {
-            allow_pages(&store, 1).await;
-            let refused = write_a_change(&store, 1 << 20).await.unwrap_err();
-            assert!(refused.to_string().contains("full"), "{refused}");
-            allow_pages(&store, u32::MAX - 1).await;
-            write_a_change(&store, 1 << 20).await.unwrap();
-            assert_eq!(store.last_seq().await.unwrap(), round, "nothing is left of what did not fit");
-        }
-        store.close().await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Timestamp;
-    use crate::domain::change::{ChangeKind, NewChange};
-    use crate::domain::id::ProjectId;
     use crate::domain::project::Project;
     use crate::ports::store::{ChangeLog as _, ProjectStore as _};
 
