@@ -52,7 +52,8 @@ impl Application {
             }
         }
         // Last: a watch of an agent that is dead already would take the session away from this look, which could not say then that
-        // what ended is on record.
+        // what ended is on record. One that is to be killed belongs to who settles it: a watch would take it away each time.
+        live.retain(|session| session.facts.kill_requested_at.is_none());
         self.watch_only(&live, &watched);
         Ok(())
     }

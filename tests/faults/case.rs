@@ -53,6 +53,11 @@ impl Case {
             return findings;
         };
         findings.expect(start.code == 0, || format!("the daemon does not become ready: {start:?}"));
+        let unfinished = world::rows(&bench).await.into_iter().filter(|row| row.kill_requested && !row.is_over());
+        let unfinished: Vec<_> = unfinished.map(|row| row.id).collect();
+        if self.action == Action::Kill && self.scenario.ends_by_the_start() {
+            findings.expect(unfinished.is_empty(), || format!("ready, and not killed yet: {unfinished:?}"));
+        }
         self.kill_what_was_said_to_be_left(&bench).await;
         self.scenario.repeat(&bench).await;
         let (rows, wrong) = world::settled(&bench).await;

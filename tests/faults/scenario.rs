@@ -118,6 +118,11 @@ impl Scenario {
         matches!(self, Self::KillForce | Self::FinishKillForce | Self::RestoreGone | Self::FailingRestore)
     }
 
+    /// Whether all that is left of it to do is done before a daemon is ready.
+    pub(crate) fn ends_by_the_start(self) -> bool {
+        matches!(self, Self::Kill | Self::KillForce | Self::FinishKill | Self::FinishKillForce)
+    }
+
     /// Brings about what is there before. A daemon runs afterwards, unless its start is the use case.
     pub(crate) async fn prepare(self, bench: &Bench, runtime: &str) {
         bench.start().await.ok();
