@@ -75,7 +75,9 @@ async fn i02_whatever_dies_at_any_point_loses_leaks_and_doubles_nothing() {
 fn cases_of(runtime: &'static str, scenario: Scenario, point: &str) -> Vec<Case> {
     let case = |action| Case { runtime, scenario, point: point.to_owned(), action };
     let is_its_own = ["pty.", "multiplexer.", "zellij."].iter().any(|prefix| point.starts_with(prefix));
-    let dies = scenario.is_about(point);
+    // On the other runtimes worktrees come and go as on the first one.
+    let is_elsewhere = runtime != "pty" && point.starts_with("workspace.");
+    let dies = scenario.is_about(point) && (!is_elsewhere || matches!(scenario, Scenario::Spawn | Scenario::Kill));
     let fails = dies && scenario.is_asked_for() && (runtime == "pty" || is_its_own);
     [dies.then(|| case(Action::Kill)), fails.then(|| case(Action::Error))].into_iter().flatten().collect()
 }
