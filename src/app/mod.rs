@@ -10,7 +10,7 @@
 //! | [`observe`] | take in what hooks report |
 //! | [`reap`] | notice agents that ended |
 //! | [`reconcile`] | after a start: finish, adopt or undo what an earlier daemon left |
-//! | [`watch`] | be told of ends by the runtimes that can tell |
+//! | `watch` | be told of ends by the runtimes that can tell |
 //! | [`retention`] | let go of what was kept long enough |
 //! | [`wait`] | wait for a session to reach a state |
 //! | [`query`] | what is shown: [`view`] is its shape |

@@ -178,7 +178,7 @@ impl LifecycleWriter {
             // Work that was put back and saved once more is where it is now.
             let preserved = session.facts.preserved.take();
             let kill_requested_at = session.facts.kill_requested_at.or(before.facts.kill_requested_at);
-            session.facts = Facts { preserved, kill_requested_at, ..before.facts };
+            session.facts = Facts { kill_requested_at, preserved, ..before.facts };
             let notes = &mut session.facts.notes;
             notes.extend(left.filter(|left| !notes.iter().any(|note| note == left)).map(str::to_owned));
             Ok(vec![NewChange::new(ChangeKind::SessionRestoreFailed, json!({ "cause": cause }))])

@@ -25,7 +25,7 @@ async fn assert_nothing_is_left(sandbox: &Sandbox) {
     assert!(!sandbox.worktree("app-1").exists());
     for left in std::fs::read_dir(sandbox.session_dir("app-1")).unwrap() {
         let name = left.unwrap().file_name();
-        assert!(name == "setup.log" || name == "teardown.log", "{name:?}");
+        assert!(name == "setup.log" || name == "teardown.log", "{}", name.display());
     }
     assert_eq!(sandbox.git(&sandbox.repo(), &["worktree", "list", "--porcelain"]).matches("worktree ").count(), 1);
     let daemon = sandbox.daemon_pid().await;

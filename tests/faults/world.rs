@@ -133,7 +133,7 @@ pub(crate) fn look(bench: &Bench, rows: &[Row]) -> Findings {
             let left = fs::read_dir(&directory).into_iter().flatten().map(|entry| entry.unwrap().file_name());
             // What its setup printed is kept to be read.
             for name in left.filter(|name| !name.as_encoded_bytes().ends_with(b".log")) {
-                findings.leaked.push(format!("{}: {name:?} in a failed spawn's directory", row.id));
+                findings.leaked.push(format!("{}: {} in a failed spawn's directory", row.id, name.display()));
             }
         }
         findings.expect(!row.is_live() || directory.exists(), || format!("{}: its directory", row.id));

@@ -35,7 +35,7 @@ pub(super) async fn reader_gone() {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Writes a value to stdout as JSON.

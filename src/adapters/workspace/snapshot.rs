@@ -278,8 +278,9 @@ mod tests {
                     :100644 100755 abc def M\0tool\0";
         let names = [OsString::from_vec(b"a b\xff".to_vec()), OsString::from("tool")].map(PathBuf::from);
         assert_eq!(changed_files(raw), names);
-        let status = b"1 .M N... 100644 100644 100644 abc abc a b\xff\01 M. N... 100644 100644 100644 abc def staged\0\
-                       1 .D N... 100644 100644 000000 abc abc gone\01 .T N... 100644 100644 120000 abc abc link\0\
+        let status =
+            b"1 .M N... 100644 100644 100644 abc abc a b\xff\x001 M. N... 100644 100644 100644 abc def staged\0\
+                       1 .D N... 100644 100644 000000 abc abc gone\x001 .T N... 100644 100644 120000 abc abc link\0\
                        1 MM N... 100644 100644 100755 abc def tool\0? new\0";
         assert_eq!(files_seen_changed(status), names);
     }

@@ -218,7 +218,7 @@ pub fn exit_of(status: ExitStatus) -> Exit {
 /// | the end | | dead, with its exit |
 /// | the start | the agent runs | alive |
 /// | the start | only the supervisor runs | unknown: it is about to record the end, which is worth waiting for |
-/// | the start | only the supervisor runs, and [`SUPERVISOR_BOUND`] after that was first seen it still does | it hangs: dead, exit unknown |
+/// | the start | only the supervisor runs, and 10 s after that was first seen it still does | it hangs: dead, exit unknown |
 /// | the start | neither runs | dead, exit unknown |
 /// | a failed start, or called off | | dead, exit unknown |
 /// | taken by a supervisor | it runs | unknown: it is starting the agent |
