@@ -73,7 +73,8 @@ fn a_mistake_is_told_with_its_line_and_key() {
         ("branch_prefix = 'x/../'\n", "line 1: branch_prefix: \"x/../\" cannot be"),
         ("agent = 'A B'\n", "line 1: agent: \"A B\" is not a valid agent name"),
         ("permission_mode = 'yolo'\n", "line 1: permission_mode: unknown value `yolo`, expected one of `default`"),
-        ("setup = ['a',\n'  ']\n", "line 2: setup[1]: the command is empty"),
+        // The line is that of the list.
+        ("\nsetup = ['a', '  ']\n", "line 2: setup[1]: the command is empty"),
         ("teardown = [\"a\\u0000b\"]\n", "line 1: teardown[0]: it holds a NUL character"),
         ("copy = ['../secret']\n", "line 1: copy[0]: \"../secret\" leads out of the repository"),
         ("copy = ['a/../../b']\n", "line 1: copy[0]: \"a/../../b\" leads out of the repository"),
