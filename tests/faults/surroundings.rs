@@ -170,6 +170,8 @@ async fn a_clock_that_steps_back_confuses_nothing() {
     at_work(&bench).await;
     let args = ["spawn", "--agent", "reporter", "--runtime", "pty", "--wait", "none", "--json", "task"];
     bench.ao(&args).await.ok();
+    // What is reported before an agent is launched is not taken for its word.
+    bench.wait_for("app-2", "step", "launched").await;
     report(&bench, "SessionStart", json!({ "source": "startup" })).await;
     report(&bench, "UserPromptSubmit", json!({ "prompt": "task" })).await;
     bench.wait_for("app-2", "status", "working").await;
