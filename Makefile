@@ -1,6 +1,6 @@
 # Run `make help` for the list.
 .DEFAULT_GOAL := help
-.PHONY: help build release install dist demo lint fmt test tools clean
+.PHONY: help build release install dist demo lint fmt test faults tools clean
 
 PREFIX ?= /usr/local
 CARGO_TARGET_DIR ?= target
@@ -34,6 +34,9 @@ tools: ## Install what the tests need and this machine lacks, into a cached dire
 
 test: ## Everything the tests need, every test, and a check for processes left behind
 	scripts/test
+
+faults: ## Every fault point, the surroundings, and hundreds of actions at random
+	scripts/test --test faults -- --include-ignored
 
 clean: ## Remove what was built here (the cached tools stay)
 	cargo clean
