@@ -267,7 +267,7 @@ fn check_workspace(
         if !waits && bench.git(&row.workspace, &["status", "--porcelain"]).is_empty() {
             findings.leaked.push(format!("{}: the worktree {}", row.id, row.workspace.display()));
         }
-    } else if has_branch {
+    } else if has_branch && !there {
         let own = bench.git(&bench.repo(), &["rev-list", "--count", &row.branch, "--not", "main"]);
         if own == "0" {
             findings.leaked.push(format!("{}: the branch {}", row.id, row.branch));
