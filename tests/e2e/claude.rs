@@ -51,7 +51,7 @@ async fn the_main_job_runs_from_spawn_to_commit_on_every_runtime() {
         let idle = sandbox.wait_for("app-1", "status", "idle").await;
         assert_eq!(sandbox.git(&sandbox.repo(), &["show", "ao/app-1:result"]), "made by the agent", "{runtime}");
         assert_eq!(idle["activity"], "idle", "{runtime}");
-        assert!(sandbox.ao(&["output", "app-1"]).await.ok().contains("The work is done."), "{runtime}");
+        sandbox.until_output("app-1", "The work is done.").await;
         assert_eq!(sandbox.git(&sandbox.repo(), &["status", "--porcelain"]), "", "{runtime}");
         assert_eq!(sandbox.git(&sandbox.worktree("app-1"), &["status", "--porcelain"]), "", "{runtime}");
 

@@ -2,6 +2,7 @@
 //! them all, also when the test fails.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -190,6 +191,19 @@ impl Sandbox {
         }
     }
 
+    /// Waits until a session's output has these words: an agent may report before the last of its screen is drawn.
+    pub(crate) async fn until_output(&self, session: &str, words: &str) {
+        let started = Instant::now();
+        loop {
+            let output = self.ao(&["output", session]).await.ok();
+            if output.contains(words) {
+                return;
+            }
+            assert!(started.elapsed() < BOUND, "{session} does not print {words:?}: {output}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The daemon's log.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("data/daemon.log")).unwrap_or_default()
@@ -205,18 +219,14 @@ impl Sandbox {
     /// The running processes that were started in this sandbox: process id and command line.
     pub(crate) fn processes(&self) -> Vec<(u32, String)> {
         let mark = format!("HOME={}", self.env["HOME"]).into_bytes();
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-            let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-            if !environment.split(|byte| *byte == 0).any(|variable| variable == mark) {
-                continue;
-            }
-            let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let command: Vec<_> = command.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
-            found.push((pid, command.join(" ").trim().to_owned()));
-        }
-        found
+        processes_with(|variable| variable == mark)
+    }
+
+    /// Those and zellij's servers, whose home is another: one that was being started when its client was killed ends with
+    /// nobody.
+    fn everything(&self) -> Vec<(u32, String)> {
+        let root = self.root.path().as_os_str().as_bytes();
+        processes_with(|variable| variable.windows(root.len()).any(|part| part == root))
     }
 
     /// The processes in this sandbox that run a command, told by its program's name and its arguments.
@@ -232,6 +242,22 @@ impl Sandbox {
     }
 }
 
+/// The processes one of whose environment variables is such: process id and command line.
+fn processes_with(is_mark: impl Fn(&[u8]) -> bool) -> Vec<(u32, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        if !environment.split(|byte| *byte == 0).any(&is_mark) {
+            continue;
+        }
+        let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let command: Vec<_> = command.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+        found.push((pid, command.join(" ").trim().to_owned()));
+    }
+    found
+}
+
 /// Sends a signal to a process.
 pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
@@ -244,7 +270,7 @@ impl Drop for Sandbox {
         for _ in 0..2 {
             let started = Instant::now();
             while started.elapsed() < Duration::from_secs(10) {
-                let left = self.processes();
+                let left = self.everything();
                 if left.is_empty() {
                     break;
                 }
