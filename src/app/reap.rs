@@ -21,11 +21,17 @@ impl Application {
     /// # Errors
     /// The store's failure.
     pub async fn reap(&self) -> Result<(), AppError> {
+        self.look().await.map(drop)
+    }
+
+    /// As [`reap`](Self::reap); gives the sessions that were not over when it began, for who goes on with them: reading all of
+    /// them, their prompts too, is what a look costs.
+    pub(super) async fn look(&self) -> Result<Vec<Session>, AppError> {
         let watched = self.watched();
-        let mut live = self.shared.sessions.sessions(&SessionFilter::default()).await?;
-        live.retain(|session| session.phase == Phase::Live);
+        let sessions = self.shared.sessions.sessions(&SessionFilter::default()).await?;
+        let mut live: Vec<&Session> = sessions.iter().filter(|session| session.phase == Phase::Live).collect();
         let mut by_runtime: BTreeMap<&RuntimeKind, Vec<&Session>> = BTreeMap::new();
-        for session in &live {
+        for session in live.iter().copied() {
             by_runtime.entry(&session.spec.runtime).or_default().push(session);
         }
         for (kind, sessions) in by_runtime {
@@ -36,18 +42,10 @@ impl Application {
             let keys: Vec<TerminalKey> = sessions.iter().map(|session| self.terminal_key(session)).collect();
             let mut answers = runtime.probe(&keys).await;
             for session in sessions {
-                match answers.remove(&session.id) {
-                    Some(Liveness::Dead(exit)) => {
-                        // Somebody builds, kills or looks at it: it is theirs to record.
-                        if let Some(exclusive) = self.shared.running.try_exclusive(&session.id) {
-                            self.bury(session, exit, &exclusive).await?;
-                        }
-                    }
-                    Some(Liveness::Alive(process)) if session.facts.process != Some(process) => {
-                        self.shared.writer.saw_process(&session.id, process).await?;
-                    }
-                    Some(Liveness::Unknown(why)) => tracing::debug!(session = %session.id, why, "unknown"),
-                    Some(Liveness::Alive(_)) | None => {}
+                let Some(answer) = answers.remove(&session.id) else { continue };
+                // One that cannot be recorded keeps nobody from the others: the next look tries again.
+                if let Err(error) = self.take_in(session, answer).await {
+                    tracing::error!(session = %session.id, %error, "what was seen of an agent could not be recorded");
                 }
             }
         }
@@ -55,6 +53,23 @@ impl Application {
         // what ended is on record. One that is to be killed belongs to who settles it: a watch would take it away each time.
         live.retain(|session| session.facts.kill_requested_at.is_none());
         self.watch_only(&live, &watched);
+        Ok(sessions)
+    }
+
+    async fn take_in(&self, session: &Session, seen: Liveness) -> Result<(), AppError> {
+        match seen {
+            Liveness::Dead(exit) => {
+                // Somebody builds, kills or looks at it: it is theirs to record.
+                if let Some(exclusive) = self.shared.running.try_exclusive(&session.id) {
+                    self.bury(session, exit, &exclusive).await?;
+                }
+            }
+            Liveness::Alive(process) if session.facts.process != Some(process) => {
+                self.shared.writer.saw_process(&session.id, process).await?;
+            }
+            Liveness::Unknown(why) => tracing::debug!(session = %session.id, why, "unknown"),
+            Liveness::Alive(_) => {}
+        }
         Ok(())
     }
 

@@ -8,11 +8,11 @@ use super::error::AppError;
 use super::running::Exclusive;
 use super::writer::Ended;
 use crate::domain::exit::Exit;
+use crate::domain::id::SessionId;
 use crate::domain::phase::{Phase, Step};
 use crate::domain::session::Session;
 use crate::fault::{self, Point};
 use crate::ports::runtime::Liveness;
-use crate::ports::store::SessionFilter;
 
 /// How long what cannot be settled is left alone before it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -28,17 +28,14 @@ impl Application {
         if let Err(error) = self.end_stray_teardowns().await {
             tracing::error!(%error, "teardowns that were cut off could not be looked for");
         }
-        if let Err(error) = self.reap().await {
-            tracing::error!(%error, "sessions could not be looked at");
-        }
-        match self.start_settling().await {
-            Ok(tasks) => {
-                for task in tasks {
+        match self.look().await {
+            Ok(sessions) => {
+                for task in self.start_settling(&sessions) {
                     // A task that broke off has said so, and its session is looked at again.
                     let _ = task.await;
                 }
             }
-            Err(error) => tracing::error!(%error, "sessions could not be listed"),
+            Err(error) => tracing::error!(%error, "sessions could not be looked at"),
         }
         if let Err(error) = self.admit_from_line().await {
             tracing::error!(%error, "the line could not be looked at");
@@ -51,15 +48,11 @@ impl Application {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let mut outcomes = Vec::new();
-            tokio::select! {
-                _ = ticks.tick() => {
-                    outcomes.extend([self.drain_spool().await, self.reap().await, self.start_settling().await.map(drop)]);
-                }
-                () = self.shared.writer.ended() => {}
+            let outcomes = tokio::select! {
+                _ = ticks.tick() => [self.drain_spool().await, self.tick().await],
+                () = self.shared.writer.ended() => [self.admit_from_line().await, Ok(())],
                 () = self.shared.stop.cancelled() => return,
-            }
-            outcomes.push(self.admit_from_line().await);
+            };
             for outcome in outcomes {
                 if let Err(error) = outcome {
                     tracing::error!(%error, "the record and the world could not be brought together");
@@ -68,23 +61,29 @@ impl Application {
         }
     }
 
-    /// Starts a task for each session that nobody works on and that is not as it should be.
-    async fn start_settling(&self) -> Result<Vec<tokio::task::JoinHandle<()>>, AppError> {
-        let mut tasks = Vec::new();
-        for session in self.shared.sessions.sessions(&SessionFilter::default()).await? {
-            if !needs_settling(&session) {
-                continue;
-            }
-            let Some(exclusive) = self.shared.running.try_exclusive(&session.id) else { continue };
-            let application = self.clone();
-            tasks.push(self.shared.tasks.spawn(async move { application.settle(session, exclusive).await }));
+    /// One look at all sessions, and what follows from it.
+    async fn tick(&self) -> Result<(), AppError> {
+        let sessions = self.look().await?;
+        self.start_settling(&sessions);
+        if sessions.iter().any(|session| session.facts.queue_ticket.is_some()) {
+            self.admit_from_line().await?;
         }
-        Ok(tasks)
+        Ok(())
     }
 
-    async fn settle(&self, session: Session, exclusive: Exclusive) {
+    /// Starts a task for each of these sessions that nobody works on and that is not as it should be.
+    fn start_settling(&self, sessions: &[Session]) -> Vec<tokio::task::JoinHandle<()>> {
+        let mut tasks = Vec::new();
+        for session in sessions.iter().filter(|session| needs_settling(session)) {
+            let Some(exclusive) = self.shared.running.try_exclusive(&session.id) else { continue };
+            let (application, id) = (self.clone(), session.id.clone());
+            tasks.push(self.shared.tasks.spawn(async move { application.settle(id, exclusive).await }));
+        }
+        tasks
+    }
+
+    async fn settle(&self, id: SessionId, exclusive: Exclusive) {
         // The list is older than the right to this session: somebody may have brought it on since.
-        let id = session.id;
         let settled = match self.shared.sessions.session(&id).await {
             Ok(Some(session)) if needs_settling(&session) => match session.phase {
                 Phase::Provisioning { step } => self.settle_spawn(&session, step).await,

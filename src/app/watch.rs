@@ -39,7 +39,7 @@ impl Watches {
     }
 
     /// Ends these watches where the session is not among those that may live.
-    fn end_unless(&self, watched: &[SessionId], live: &[Session]) {
+    fn end_unless(&self, watched: &[SessionId], live: &[&Session]) {
         let is_over = |id: &SessionId| watched.contains(id) && !live.iter().any(|session| session.id == *id);
         self.tasks().retain(|id, _| !is_over(id));
     }
@@ -65,7 +65,7 @@ impl Application {
 
     /// Watches these sessions, which are all that may live of those that did when `watched` was asked for, and of those watched then
     /// no other any more.
-    pub(super) fn watch_only(&self, live: &[Session], watched: &[SessionId]) {
+    pub(super) fn watch_only(&self, live: &[&Session], watched: &[SessionId]) {
         self.shared.watches.end_unless(watched, live);
         for session in live {
             self.watch(session);
@@ -123,7 +123,7 @@ mod tests {
         let (first, second) = (watches.begin(&live.id).unwrap(), watches.begin(&other).unwrap());
         assert!(watches.begin(&live.id).is_none(), "watched twice");
         let later = watches.begin(&"later-1".parse().unwrap()).unwrap();
-        watches.end_unless(&[live.id.clone(), other.clone()], std::slice::from_ref(&live));
+        watches.end_unless(&[live.id.clone(), other.clone()], &[&live]);
         assert!(!later.is_cancelled(), "what went live after the look is not known to be over");
         assert!(!first.is_cancelled() && second.is_cancelled(), "what is over is waited for");
         watches.end(&live.id);
