@@ -106,14 +106,14 @@ fn is_hook_call() -> bool {
 /// A hook is never an error for the agent, whatever is wrong here.
 fn call_hook(data_dir: Option<std::path::PathBuf>, args: ao::adapters::cli::args::HookArgs) {
     let at = compose::clock().now();
-    // A configuration that cannot be read leaves the defaults.
-    let Ok(edge) = Edge::with_config(data_dir.clone()).or_else(|_| Edge::read(data_dir)) else { return };
+    let Ok(edge) = Edge::read(data_dir.clone()) else { return };
     let Some(session) = edge.var("AO_SESSION_ID").and_then(|id| id.parse().ok()) else { return };
     let Ok(executor) = executor(false) else { return };
     let call = hook::HookCall { session, agent: args.agent, event: args.event, at };
-    let spool = compose::spool(&edge);
     let input = hook::read_input(std::io::stdin());
-    executor.block_on(hook::run(call, &input, &edge.socket(), &spool));
+    // How much is spooled is configured; a configuration that cannot be read leaves the default.
+    let spool = || Edge::with_config(data_dir).map_or_else(|_| compose::spool(&edge), |edge| compose::spool(&edge));
+    executor.block_on(hook::run(call, &input, &edge.socket(), spool));
 }
 
 /// The agent's exit as this process's: what a shell would give.

@@ -49,8 +49,9 @@ pub fn read_input(input: impl Read + Send + 'static) -> Vec<u8> {
     receiver.recv_timeout(INPUT_TIMEOUT).unwrap_or_default()
 }
 
-/// Hands the report on.
-pub async fn run(call: HookCall, input: &[u8], socket: &Path, spool: &dyn ReportSpool) {
+/// Hands the report on. The spool is asked for when no daemon takes the report: what it needs to know is not worth the agent's
+/// time otherwise.
+pub async fn run<S: ReportSpool>(call: HookCall, input: &[u8], socket: &Path, spool: impl FnOnce() -> S) {
     let HookCall { session, agent, event, at } = call;
     let report = HookReport { session, agent, event, at, payload: payload(input) };
     let client = Client::new(socket);
@@ -66,7 +67,7 @@ pub async fn run(call: HookCall, input: &[u8], socket: &Path, spool: &dyn Report
     };
     if !refused {
         // Nobody is there to be told: the agent must not be.
-        let _ = spool.put(&report).await;
+        let _ = spool().put(&report).await;
     }
 }
 
@@ -90,6 +91,7 @@ fn leave_out_large(value: Option<&mut Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::spool::{SpoolError, Spooled};
     use serde_json::json;
 
     #[test]
@@ -105,6 +107,41 @@ mod tests {
         let (reader, writer) = std::io::pipe().unwrap();
         assert_eq!(read_input(reader), b"");
         drop(writer);
+    }
+
+    /// Keeps what is put.
+    #[derive(Default)]
+    struct Kept(std::sync::Mutex<Vec<HookReport>>);
+
+    #[async_trait::async_trait]
+    impl ReportSpool for &Kept {
+        async fn put(&self, report: &HookReport) -> Result<(), SpoolError> {
+            self.0.lock().unwrap().push(report.clone());
+            Ok(())
+        }
+
+        async fn pending(&self) -> Result<Vec<Spooled>, SpoolError> {
+            Ok(Vec::new())
+        }
+
+        async fn remove(&self, _name: &str) -> Result<(), SpoolError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_hangs_holds_no_agent_up_and_its_report_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("daemon.sock");
+        // It is connected to, and never answers.
+        let _hanging = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let kept = Kept::default();
+        let (session, agent) = ("app-1".parse().unwrap(), "claude-code".parse().unwrap());
+        let call = HookCall { session, agent, event: "Stop".to_owned(), at: Timestamp::UNIX_EPOCH };
+        let handed_on = run(call, b"{}", &socket, || &kept);
+        tokio::time::timeout(Duration::from_secs(10), handed_on).await.expect("the agent waits");
+        let kept = kept.0.lock().unwrap();
+        assert_eq!(kept.iter().map(|report| report.event.as_str()).collect::<Vec<_>>(), ["Stop"]);
     }
 
     #[test]
