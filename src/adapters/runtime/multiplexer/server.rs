@@ -1,5 +1,6 @@
 //! What a multiplexer has to be able to do, and one of its servers.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -12,6 +13,17 @@ use crate::ports::runtime::{TerminalKey, TerminalSpec};
 pub(in crate::adapters::runtime) struct Unusable {
     pub(in crate::adapters::runtime) cause: String,
     pub(in crate::adapters::runtime) hint: String,
+}
+
+/// Refuses a socket directory after whose path a socket's name does not fit any more.
+pub(in crate::adapters::runtime) fn leaves_room(socket_dir: &Path, max_bytes: usize) -> Result<(), Unusable> {
+    let length = socket_dir.as_os_str().as_bytes().len();
+    if length <= max_bytes {
+        return Ok(());
+    }
+    let dir = socket_dir.display();
+    let cause = format!("its socket directory has {length} bytes, at most {max_bytes} fit a socket's path: {dir}");
+    Err(Unusable { cause, hint: "set AO_DATA_DIR to a shorter path".to_owned() })
 }
 
 /// A terminal multiplexer, with what ao's servers of it are made with.

@@ -17,7 +17,6 @@ mod server;
 mod version;
 
 use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -27,7 +26,7 @@ pub(super) use self::place::shown_by;
 use self::commands::Tmux;
 use self::place::{MAX_SOCKET_DIR_BYTES, Place};
 use self::version::Version;
-use super::multiplexer::server::{Multiplexer, Unusable};
+use super::multiplexer::server::{self as shared, Multiplexer, Unusable};
 use super::multiplexer::{self, Multiplexed};
 use crate::platform::file;
 use crate::ports::runtime::{Runtime, TerminalKey, TerminalSpec};
@@ -75,16 +74,7 @@ impl Multiplexer for OnTmux {
     async fn installed(&self) -> Result<(Installed, String), Unusable> {
         let settings = &self.0;
         let unusable = |cause: String, hint: &str| Unusable { cause, hint: hint.to_owned() };
-        let length = settings.socket_dir.as_os_str().as_bytes().len();
-        if length > MAX_SOCKET_DIR_BYTES {
-            let dir = settings.socket_dir.display();
-            return Err(unusable(
-                format!(
-                    "its socket directory has {length} bytes, at most {MAX_SOCKET_DIR_BYTES} fit a socket's path: {dir}"
-                ),
-                "set AO_DATA_DIR to a shorter path",
-            ));
-        }
+        shared::leaves_room(&settings.socket_dir, MAX_SOCKET_DIR_BYTES)?;
         let update = format!("install tmux {} or newer with your package manager", Version::OLDEST);
         let program = file::find_program("tmux", &settings.path_var)
             .ok_or_else(|| unusable(format!("no tmux on PATH ({})", settings.path_var), &update))?;

@@ -22,7 +22,6 @@ mod version;
 mod wire;
 
 use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -33,7 +32,7 @@ use self::commands::Zellij;
 use self::place::{MAX_SOCKET_DIR_BYTES, Place};
 use self::version::Version;
 use super::launch;
-use super::multiplexer::server::{Multiplexer, Unusable};
+use super::multiplexer::server::{self as shared, Multiplexer, Unusable};
 use super::multiplexer::{self, Multiplexed};
 use crate::platform::file;
 use crate::ports::runtime::{Runtime, TerminalKey, TerminalSpec};
@@ -76,16 +75,7 @@ impl Multiplexer for OnZellij {
     async fn installed(&self) -> Result<(Zellij, String), Unusable> {
         let settings = &self.0;
         let unusable = |cause: String, hint: &str| Unusable { cause, hint: hint.to_owned() };
-        let length = settings.socket_dir.as_os_str().as_bytes().len();
-        if length > MAX_SOCKET_DIR_BYTES {
-            let dir = settings.socket_dir.display();
-            return Err(unusable(
-                format!(
-                    "its socket directory has {length} bytes, at most {MAX_SOCKET_DIR_BYTES} fit a socket's path: {dir}"
-                ),
-                "set AO_DATA_DIR to a shorter path",
-            ));
-        }
+        shared::leaves_room(&settings.socket_dir, MAX_SOCKET_DIR_BYTES)?;
         let update = format!("install zellij {} or newer (cargo install zellij --locked)", Version::OLDEST);
         let program = file::find_program("zellij", &settings.path_var)
             .ok_or_else(|| unusable(format!("no zellij on PATH ({})", settings.path_var), &update))?;
