@@ -120,7 +120,9 @@ impl From<RepoError> for AppError {
             RepoError::Moved { .. } => (
                 ErrorKind::Failed,
                 "repository_moved",
-                Some("move it back, or register its new place: ao project rm, then ao project add"),
+                Some(
+                    "move it back, or register its new place under the same id: ao project rm ID, then ao project add PATH --id ID",
+                ),
             ),
             RepoError::NotARepository { .. } => {
                 (ErrorKind::Failed, "not_a_repository", Some("make it one with: git init, and commit something"))
@@ -177,9 +179,13 @@ impl From<WorkspaceError> for AppError {
             ),
             WorkspaceError::Unsupported { .. } => (ErrorKind::Refused, "unsupported_repository", None),
             WorkspaceError::NotOurs { .. } => (ErrorKind::Refused, "workspace_not_ours", None),
-            WorkspaceError::Busy { .. } => {
-                (ErrorKind::Refused, WORKSPACE_BUSY, Some("it is tried again by itself; see how it goes with: ao show"))
-            }
+            WorkspaceError::Busy { .. } => (
+                ErrorKind::Refused,
+                WORKSPACE_BUSY,
+                Some(
+                    "once that has ended: of a session that is not over it is taken away by itself, else by ao cleanup",
+                ),
+            ),
             WorkspaceError::Failed { .. } => (ErrorKind::Failed, "workspace_failed", None),
         };
         Self::new(kind, code, error.to_string()).hint_opt(hint)

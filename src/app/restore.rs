@@ -57,7 +57,9 @@ impl Application {
     /// `unknown_session`; `not_over`; `limit_reached`; or what is missing or refuses. Nothing was changed then.
     pub async fn restore(&self, id: &SessionId, may_wait: bool) -> Result<Session, AppError> {
         if self.shared.stop.is_cancelled() {
-            return Err(AppError::new(ErrorKind::Refused, "stopping", "the daemon is stopping: nothing is restored"));
+            let message = "the daemon is stopping: nothing is restored";
+            return Err(AppError::new(ErrorKind::Refused, "stopping", message)
+                .hint("once it has stopped, the same command starts a new one"));
         }
         // A caller that goes away must not leave a record that nobody builds.
         let (application, id) = (self.clone(), id.clone());

@@ -120,7 +120,9 @@ impl Application {
     /// used up).
     pub async fn spawn(&self, request: SpawnRequest) -> Result<Session, AppError> {
         if self.shared.stop.is_cancelled() {
-            return Err(AppError::new(ErrorKind::Refused, "stopping", "the daemon is stopping: nothing is spawned"));
+            let message = "the daemon is stopping: nothing is spawned";
+            return Err(AppError::new(ErrorKind::Refused, "stopping", message)
+                .hint("once it has stopped, the same command starts a new one"));
         }
         // A caller that goes away must not leave a record that nobody builds.
         let application = self.clone();

@@ -216,7 +216,7 @@ fn refused(edge: &Edge, error: &LockError) -> CliError {
     let root = edge.data_dir.root().display();
     match error {
         LockError::Held { .. } => CliError::new(ExitCode::Refused, format!("cannot use {root}: {error}"))
-            .hint("another daemon serves it already; see: ao status"),
+            .hint("another daemon serves it already; see: ao status; where that finds none, ao stop says what to do"),
         LockError::File(_) => failed(&format!("lock {root}"), error),
     }
 }

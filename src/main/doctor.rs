@@ -7,7 +7,7 @@ use ao::adapters::cli::error::CliError;
 use ao::adapters::http::wire::DaemonInfo;
 use ao::app::doctor::{self, Check, Verdict};
 use ao::platform::cgroup::place::{self, Absent};
-use ao::platform::machine;
+use ao::platform::{lock, machine};
 use rustix::fs::{Access, access};
 
 use crate::compose::{self, MEGABYTE};
@@ -117,6 +117,12 @@ async fn daemon(edge: &Edge) -> Check {
             }
             check
         }
+        Err(error) if lock::is_locked(&edge.data_dir.lock()) => Check {
+            name: "daemon".to_owned(),
+            verdict: Verdict::Broken,
+            found: format!("one holds the data directory, and {error}"),
+            advice: Some("unless it is only just starting: ao stop says what to do".to_owned()),
+        },
         Err(error) => Check {
             name: "daemon".to_owned(),
             verdict: Verdict::Absent,

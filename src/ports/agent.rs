@@ -74,7 +74,10 @@ impl AgentError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::NotFound { hint, .. } | Self::TooOld { hint, .. } => Some(hint),
-            Self::Broken { .. } | Self::Refused(_) | Self::File { .. } => None,
+            Self::Broken { .. } => {
+                Some("run it by hand with --version; install it again, or name another program in config.toml")
+            }
+            Self::Refused(_) | Self::File { .. } => None,
         }
     }
 }

@@ -166,7 +166,7 @@ async fn a_kill_in_the_middle_of_a_checkout_is_finished_by_itself() {
     crate::executable::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 20\n");
     sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "true"]).await.ok();
     sandbox.until("git checks out", || sandbox.path("home/checking-out").exists()).await;
-    sandbox.ao(&["kill", "app-1"]).await.fails(5, &["is still being worked on", "tried again by itself"]);
+    sandbox.ao(&["kill", "app-1"]).await.fails(5, &["is still being worked on", "taken away by itself"]);
     let session = sandbox.wait_for("app-1", "status", "terminated").await;
     assert_eq!(session["exit"]["reason"], "killed", "{session:#}");
     assert_eq!(sandbox.branches(), ["main"]);

@@ -231,6 +231,25 @@ async fn a_repository_that_moved_away_is_said_and_comes_back_with_it() {
 }
 
 #[tokio::test]
+async fn a_repository_that_was_registered_in_its_new_place_under_its_id_has_its_sessions_back() {
+    let sandbox = Sandbox::new();
+    let session = spawn(&sandbox, "pty", "exec sleep 600").await;
+    std::fs::write(sandbox.worktree("app-1").join("draft"), "a draft").unwrap();
+    end_agent(&sandbox, &session).await;
+    let elsewhere = sandbox.path("elsewhere");
+    std::fs::rename(sandbox.repo(), &elsewhere).unwrap();
+    let at = elsewhere.to_str().unwrap();
+    // What the hint says.
+    for args in [&["project", "rm", "app"][..], &["project", "add", at, "--id", "app"], &["restore", "app-1"]] {
+        let mut command = sandbox.command(args);
+        command.current_dir("/");
+        sandbox.run(command).await.ok();
+    }
+    assert_eq!(sandbox.running("sleep 600").len(), 1);
+    assert_eq!(sandbox.git(&sandbox.worktree("app-1"), &["status", "--porcelain"]), "?? draft");
+}
+
+#[tokio::test]
 async fn i04_a_kill_in_the_middle_of_a_restore_is_a_kill() {
     let sandbox = Sandbox::new();
     let session = spawn(&sandbox, "pty", "exec sleep 600").await;

@@ -72,6 +72,13 @@ async fn a_spawn_outside_a_repository_says_what_to_do() {
     let mut command = sandbox.command(&["spawn", "task"]);
     command.current_dir(sandbox.path("home"));
     sandbox.run(command).await.fails(1, &["is not in a git repository", "--project"]);
+    // A repository that is broken is another matter.
+    sandbox.make_repository("broken");
+    std::fs::write(sandbox.path("broken/.git/HEAD"), "garbage").unwrap();
+    let mut command = sandbox.command(&["spawn", "task"]);
+    command.current_dir(sandbox.path("broken"));
+    let said = sandbox.run(command).await.fails(1, &["cannot be read", "git fsck"]).stderr;
+    assert!(!said.contains("--project"), "{said}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::super::args::{JsonArgs, ProjectAddArgs, ProjectArgs, ProjectTrustArgs};
-use super::super::client::Client;
+use super::super::client::{Client, ClientError};
 use super::super::context::Context;
 use super::super::error::{CliError, ExitCode};
 use super::super::ui;
@@ -85,12 +85,10 @@ pub(super) async fn named_or_here(
     }
     let request = AddProject { path: context.cwd.clone(), id: None };
     let registered: Registered = client.post("/projects", &request).await.map_err(|error| {
+        // Only of that one: a broken repository or a full disk has a hint of its own.
+        let is_elsewhere = matches!(&error, ClientError::Refused { body, .. } if body.error.code == "not_a_repository");
         let error = CliError::from(error);
-        if error.exit == ExitCode::Failed {
-            error.hint(format!("go into a git repository, or name one with {naming}"))
-        } else {
-            error
-        }
+        if is_elsewhere { error.hint(format!("go into a git repository, or name one with {naming}")) } else { error }
     })?;
     let project = registered.project;
     if registered.added {
