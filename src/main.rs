@@ -1,5 +1,7 @@
 //! The one composition root: parses the command line, composes adapters into the application, runs, and returns an exit code.
 
+#[path = "main/bounds.rs"]
+mod bounds;
 #[path = "main/compose.rs"]
 mod compose;
 #[path = "main/daemon.rs"]

@@ -8,19 +8,19 @@ use ao::adapters::cli::error::{CliError, ExitCode};
 use ao::adapters::clock::SystemClock;
 use ao::adapters::http::Daemon;
 use ao::adapters::http::listener::{self, OwnerOnly};
-use ao::adapters::http::wire::DaemonInfo;
+use ao::adapters::http::wire::{AgentBounds, DaemonInfo};
 use ao::adapters::store::SqliteStore;
 use ao::app::Application;
-use ao::platform::cgroup::place::{self, Absent, Place};
+use ao::platform::cgroup::place;
 use ao::platform::lock::{Lock, LockError};
 use ao::platform::log_file::LogFile;
 use ao::platform::{detached, file, socket};
 use ao::ports::clock::Clock;
-use ao::ports::runtime::Confinement;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use crate::bounds;
 use crate::compose;
 use crate::edge::Edge;
 
@@ -62,29 +62,12 @@ pub(crate) async fn run(edge: &Edge, args: &DaemonArgs) -> Result<(), CliError> 
     }
     let store = SqliteStore::open(&edge.data_dir.db()).await;
     let store = Arc::new(store.map_err(|error| failed("open the database", error))?);
-    let application = compose::application(edge, store.clone(), confinement(edge).await)?;
-    let outcome = serve(edge, &application).await;
+    let (groups, confinement) = bounds::settle_groups(edge).await;
+    let bounds = AgentBounds { max_live_agents: edge.max_live_agents(), groups };
+    let application = compose::application(edge, store.clone(), confinement)?;
+    let outcome = serve(edge, &application, bounds).await;
     store.close().await;
     outcome
-}
-
-/// What bounds each agent. Moves this process to where it can make groups for them.
-async fn confinement(edge: &Edge) -> Option<Confinement> {
-    let settled = match place::plan(&edge.config.cgroup, &edge.env).await {
-        Ok(plan) => place::settle(plan, &edge.env).await,
-        Err(absent) => Err(absent),
-    };
-    match settled {
-        Ok(Place { parent, bounds_memory }) => {
-            let memory_max_bytes = edge.agent_memory_max_bytes().filter(|_| bounds_memory);
-            tracing::info!(parent = %parent.display(), bounds_memory, memory_max_bytes, "each agent gets a control group");
-            Some(Confinement { parent, memory_max_bytes })
-        }
-        Err(Absent { why, advice }) => {
-            tracing::info!(why, advice, "agents get no control groups");
-            None
-        }
-    }
 }
 
 /// The lock on the data directory. A daemon that was killed while it started a child leaves the lock with that child until
@@ -101,7 +84,7 @@ async fn lock(edge: &Edge) -> Result<Lock, CliError> {
     }
 }
 
-async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
+async fn serve(edge: &Edge, application: &Application, bounds: AgentBounds) -> Result<(), CliError> {
     let listener = OwnerOnly::bind(&edge.socket()).map_err(|error| failed("listen", error))?;
     let info = DaemonInfo {
         pid: std::process::id(),
@@ -110,6 +93,7 @@ async fn serve(edge: &Edge, application: &Application) -> Result<(), CliError> {
         socket: edge.socket(),
         ready: false,
         started_at: SystemClock.now(),
+        bounds: Some(bounds),
     };
     write_run_file(edge, &info)?;
     let (stop, at_once, ready) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use ao::adapters::cli::client::Client;
+use ao::adapters::cli::client::{Client, ClientError};
 use ao::adapters::cli::error::CliError;
 use ao::adapters::http::wire::DaemonInfo;
 use ao::app::doctor::{self, Check, Verdict};
-use ao::platform::cgroup::place::{self, Absent};
-use ao::platform::{lock, machine};
+use ao::platform::lock;
 use rustix::fs::{Access, access};
 
+use crate::bounds;
 use crate::compose::{self, MEGABYTE};
 use crate::edge::Edge;
 
@@ -23,9 +23,10 @@ pub(crate) async fn examine(edge: &Edge) -> Result<Vec<Check>, CliError> {
     checks.push(directory("data directory", edge.data_dir.root()));
     checks.push(storage(edge));
     checks.push(directory("socket directory", &edge.socket_dir()));
-    checks.push(live_agents(edge));
-    checks.push(memory_limits(edge).await);
-    checks.push(daemon(edge).await);
+    let running = Client::new(&edge.socket()).get::<DaemonInfo>("/daemon").await;
+    let decided = running.as_ref().ok().and_then(|info| info.bounds.as_ref());
+    checks.extend(bounds::checks(edge, decided).await);
+    checks.push(daemon(edge, running));
     Ok(checks)
 }
 
@@ -40,43 +41,6 @@ fn directory(name: &str, path: &Path) -> Check {
         return Check { name: name.to_owned(), verdict: Verdict::Broken, found, advice };
     }
     Check::ok(name, if nearest == path { shown } else { format!("{shown} (will be made)") })
-}
-
-fn live_agents(edge: &Edge) -> Check {
-    let why = if edge.config.max_live_agents.is_some() {
-        "set by max_live_agents".to_owned()
-    } else {
-        let memory = machine::memory_bytes().map_or_else(|_| "unknown".to_owned(), gibibytes);
-        format!("for {memory} of memory and {} cores; another number: max_live_agents", machine::cores())
-    };
-    Check::ok("live agents", format!("{} at once, {why}", edge.max_live_agents()))
-}
-
-/// What a daemon would find that was started from here.
-async fn memory_limits(edge: &Edge) -> Check {
-    let absent = |found: String, advice: String| Check {
-        name: "memory limits".to_owned(),
-        verdict: Verdict::Absent,
-        found: format!("{found}; an agent that eats all memory may take others along"),
-        advice: Some(advice),
-    };
-    let plan = match place::plan(&edge.config.cgroup, &edge.env).await {
-        Ok(plan) => plan,
-        Err(Absent { why, advice }) => return absent(why, advice),
-    };
-    if !plan.bounds_memory() {
-        let found = format!("each agent gets a control group ({plan}), but memory cannot be bounded there");
-        return absent(found, "boot Linux with cgroup_no_v1=memory, so that version 2 has that controller".to_owned());
-    }
-    let most = edge
-        .agent_memory_max_bytes()
-        .map_or_else(|| "without limit".to_owned(), |b| format!("at most {}", gibibytes(b)));
-    Check::ok("memory limits", format!("each agent in a control group of its own ({plan}), {most}"))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "one decimal of it is shown")]
-fn gibibytes(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 /// How much is kept of what the settings bound. Checkouts are not measured: there may be millions of files in them.
@@ -107,8 +71,8 @@ fn bytes_of(path: &Path) -> u64 {
     }
 }
 
-async fn daemon(edge: &Edge) -> Check {
-    match Client::new(&edge.socket()).get::<DaemonInfo>("/daemon").await {
+fn daemon(edge: &Edge, running: Result<DaemonInfo, ClientError>) -> Check {
+    match running {
         Ok(info) => {
             let mut check = Check::ok("daemon", format!("ao {} runs, pid {}", info.version, info.pid));
             if info.version != env!("CARGO_PKG_VERSION") {

@@ -92,3 +92,26 @@ async fn doctor_says_how_agents_are_bounded_or_why_not() {
     let limit = checks.as_array().unwrap().iter().find(|check| check["name"] == "live agents").unwrap();
     assert!(limit["found"].as_str().unwrap().contains("100 at once"), "{limit}");
 }
+
+#[tokio::test]
+async fn doctor_tells_what_bounds_the_agents_of_the_daemon_that_runs() {
+    let mut sandbox = Sandbox::new();
+    sandbox.ao(&["start"]).await.ok();
+    let check = async |sandbox: &Sandbox, name: &str| {
+        let checks = sandbox.ao(&["doctor", "--json"]).await.json();
+        checks.as_array().unwrap().iter().find(|check| check["name"] == name).unwrap().clone()
+    };
+    assert_eq!(check(&sandbox, "live agents").await["advice"], json!(null));
+    sandbox.env.insert("AO_MAX_LIVE_AGENTS".into(), "7".into());
+    let limit = check(&sandbox, "live agents").await;
+    assert!(limit["found"].as_str().unwrap().starts_with("100 at once in the daemon"), "{limit}");
+    assert!(limit["advice"].as_str().unwrap().contains("allow 7"), "{limit}");
+    if let Some(group) = TestGroup::make() {
+        sandbox.env.insert("AO_CGROUP".into(), group.path().to_str().unwrap().into());
+        let memory = check(&sandbox, "memory limits").await;
+        assert!(memory["found"].as_str().unwrap().contains("turned off"), "{memory}");
+        assert!(memory["advice"].as_str().unwrap().contains("ao start"), "{memory}");
+    }
+    sandbox.ao(&["stop"]).await.ok();
+    assert!(check(&sandbox, "live agents").await["found"].as_str().unwrap().starts_with("7 at once, set by"));
+}

@@ -1,5 +1,6 @@
 //! Request and answer shapes of the API. [`crate::app::view`] and [`crate::app::spawn::SpawnRequest`] are the rest of it.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -125,6 +126,40 @@ pub struct DaemonInfo {
     pub ready: bool,
     /// When it started.
     pub started_at: Timestamp,
+    /// What bounds its agents; `None` from a daemon that is too old to tell.
+    #[serde(default)]
+    pub bounds: Option<AgentBounds>,
+}
+
+/// What bounds agents. A daemon decides it when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentBounds {
+    /// How many may be live at once.
+    pub max_live_agents: NonZeroUsize,
+    /// Their control groups.
+    pub groups: AgentGroups,
+}
+
+/// Whether each agent has a control group of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum AgentGroups {
+    /// It has.
+    Made {
+        /// Where they are made.
+        place: String,
+        /// Whether memory can be bounded there.
+        bounds_memory: bool,
+        /// How much memory each may use; `None` for as much as there is.
+        memory_max_bytes: Option<u64>,
+    },
+    /// It has not.
+    Absent {
+        /// What is missing.
+        why: String,
+        /// What to do about it.
+        advice: String,
+    },
 }
 
 /// An error as JSON: `{"error": {…}}`.
