@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Application;
-use super::error::{AppError, ErrorKind};
+use super::error::AppError;
 use super::teardown::saved;
 use crate::domain::id::{ProjectId, SessionId};
 use crate::domain::phase::{EndReason, Phase};
@@ -82,11 +82,8 @@ impl Application {
     /// # Errors
     /// The store's failure. What goes wrong with one workspace is told for that one.
     pub async fn clean_up(&self, request: &CleanupRequest) -> Result<Cleanup, AppError> {
-        // A caller that goes away must not leave a teardown or a removal half done.
         let (application, request) = (self.clone(), request.clone());
-        let task = self.shared.tasks.spawn(async move { application.clean_up_now(&request).await });
-        task.await
-            .map_err(|error| AppError::new(ErrorKind::Internal, "internal", format!("a clean-up broke off: {error}")))?
+        self.to_its_end("a clean-up", async move { application.clean_up_now(&request).await }).await
     }
 
     async fn clean_up_now(&self, request: &CleanupRequest) -> Result<Cleanup, AppError> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Application;
-use super::error::{AppError, ErrorKind};
+use super::error::AppError;
 use super::provision::on_work_of_kill;
 use super::writer::{Ended, Ending, unknown_session};
 use crate::domain::id::SessionId;
@@ -42,11 +42,8 @@ impl Application {
     /// # Errors
     /// `unknown_session`; `runtime_failed` when the agent could not be ended.
     pub async fn kill(&self, id: &SessionId, on_work: OnWork) -> Result<Killed, AppError> {
-        // A caller that goes away must not leave a kill half done.
         let (application, id) = (self.clone(), id.clone());
-        let task = self.shared.tasks.spawn(async move { application.kill_now(&id, on_work).await });
-        task.await
-            .map_err(|error| AppError::new(ErrorKind::Internal, "internal", format!("a kill broke off: {error}")))?
+        self.to_its_end("a kill", async move { application.kill_now(&id, on_work).await }).await
     }
 
     async fn kill_now(&self, id: &SessionId, on_work: OnWork) -> Result<Killed, AppError> {

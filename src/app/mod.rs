@@ -170,6 +170,18 @@ impl Application {
         self.shared.tasks.wait().await;
     }
 
+    /// Carries work to its end, also when who asked for it goes away in the middle: a request that is cut off must leave nothing
+    /// half done.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        what: &str,
+        work: impl Future<Output = Result<T, AppError>> + Send + 'static,
+    ) -> Result<T, AppError> {
+        let task = self.shared.tasks.spawn(work);
+        task.await
+            .map_err(|error| AppError::new(ErrorKind::Internal, "internal", format!("{what} broke off: {error}")))?
+    }
+
     fn agent(&self, kind: &AgentKind) -> Result<&Arc<dyn Agent>, AppError> {
         self.shared.agents.get(kind).ok_or_else(|| {
             let known: Vec<&str> = self.shared.agents.keys().map(AgentKind::as_str).collect();

@@ -61,11 +61,8 @@ impl Application {
             return Err(AppError::new(ErrorKind::Refused, "stopping", message)
                 .hint("once it has stopped, the same command starts a new one"));
         }
-        // A caller that goes away must not leave a record that nobody builds.
         let (application, id) = (self.clone(), id.clone());
-        let task = self.shared.tasks.spawn(async move { application.restore_now(&id, may_wait).await });
-        task.await
-            .map_err(|error| AppError::new(ErrorKind::Internal, "internal", format!("a restore broke off: {error}")))?
+        self.to_its_end("a restore", async move { application.restore_now(&id, may_wait).await }).await
     }
 
     async fn restore_now(&self, id: &SessionId, may_wait: bool) -> Result<Session, AppError> {

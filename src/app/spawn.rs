@@ -124,11 +124,8 @@ impl Application {
             return Err(AppError::new(ErrorKind::Refused, "stopping", message)
                 .hint("once it has stopped, the same command starts a new one"));
         }
-        // A caller that goes away must not leave a record that nobody builds.
         let application = self.clone();
-        let task = self.shared.tasks.spawn(async move { application.spawn_now(request).await });
-        task.await
-            .map_err(|error| AppError::new(ErrorKind::Internal, "internal", format!("a spawn broke off: {error}")))?
+        self.to_its_end("a spawn", async move { application.spawn_now(request).await }).await
     }
 
     async fn spawn_now(&self, request: SpawnRequest) -> Result<Session, AppError> {

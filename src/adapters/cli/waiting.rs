@@ -11,8 +11,9 @@ use super::client::{Client, ClientError};
 use super::commands::show;
 use super::error::{CliError, ExitCode};
 use super::ui;
-use crate::adapters::http::wire::{MAX_WAIT_MS, TerminalText, WaitAnswer};
+use crate::adapters::http::wire::{Changes, MAX_WAIT_MS, TerminalText, WaitAnswer};
 use crate::app::wait::{WaitFor, WaitOutcome};
+use crate::domain::change::Change;
 use crate::domain::id::SessionId;
 use crate::domain::phase::Step;
 use crate::domain::status::Status;
@@ -119,6 +120,23 @@ impl PatientClient {
                 return Err(error);
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// A session's changes after `since`, waiting up to `wait_ms` for one. Where much happened elsewhere, and the log is short,
+    /// those that are left of it.
+    pub(super) async fn changes(
+        &self,
+        id: &SessionId,
+        mut since: u64,
+        wait_ms: u64,
+    ) -> Result<Vec<Change>, ClientError> {
+        loop {
+            let path = format!("/events?session={id}&since={since}&wait_ms={wait_ms}");
+            match self.get(&path, None).await {
+                Ok(Changes { changes, .. }) => return Ok(changes),
+                Err(error) => since = error.go_on_from(since).ok_or(error)?,
+            }
         }
     }
 

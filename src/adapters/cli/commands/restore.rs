@@ -8,7 +8,7 @@ use super::super::ui;
 use super::super::waiting::{Bound, PatientClient, Wait};
 use super::spawn::follow;
 use super::start;
-use crate::adapters::http::wire::{Accepted, Changes, RestoreAllAnswer, RestoreRequest};
+use crate::adapters::http::wire::{Accepted, RestoreAllAnswer, RestoreRequest};
 use crate::app::view::SessionView;
 use crate::app::wait::{WaitFor, WaitOutcome};
 use crate::domain::change::ChangeKind;
@@ -89,14 +89,8 @@ async fn finish(
     let wait = Wait { state: WaitFor::Ready, bound };
     let answer = follow(&patient, accepted, wait, shows_progress).await?;
     // The session says nothing of it: it is again what it was.
-    let mut since = accepted.seq;
-    let changes = loop {
-        match client.get::<Changes>(&format!("/events?session={id}&since={since}")).await {
-            Ok(changes) => break changes,
-            Err(error) => since = error.go_on_from(since).ok_or(error)?,
-        }
-    };
-    if let Some(failed) = changes.changes.iter().find(|change| change.kind == ChangeKind::SessionRestoreFailed) {
+    let changes = patient.changes(id, accepted.seq, 0).await?;
+    if let Some(failed) = changes.iter().find(|change| change.kind == ChangeKind::SessionRestoreFailed) {
         let cause = failed.data["cause"].as_str().unwrap_or_default();
         return Err(CliError::failed(format!(
             "{id} could not be restored, and is as it was: {}",

@@ -9,7 +9,7 @@ use super::super::error::CliError;
 use super::super::ui;
 use super::super::waiting::{self, Bound, PatientClient, Wait};
 use super::{project, show, start};
-use crate::adapters::http::wire::{Accepted, Changes, MAX_WAIT_MS, WaitAnswer};
+use crate::adapters::http::wire::{Accepted, MAX_WAIT_MS, WaitAnswer};
 use crate::app::spawn::{SpawnDefaults, SpawnRequest};
 use crate::app::view::SessionView;
 use crate::app::wait::WaitFor;
@@ -111,15 +111,7 @@ pub(super) async fn follow(
 
 /// Tells the changes after `seq`, waiting up to `wait_ms` for one. Gives the last one's number.
 async fn tell(client: &PatientClient, id: &SessionId, seq: u64, wait_ms: u64) -> Result<u64, ClientError> {
-    let mut seq = seq;
-    let changes = loop {
-        let path = format!("/events?session={id}&since={seq}&wait_ms={wait_ms}");
-        match client.get(&path, None).await {
-            Ok(Changes { changes, .. }) => break changes,
-            // Much happened elsewhere, and the log is short: what is left of it is told.
-            Err(error) => seq = error.go_on_from(seq).ok_or(error)?,
-        }
-    };
+    let changes = client.changes(id, seq, wait_ms).await?;
     for line in changes.iter().filter_map(line) {
         ui::talk(&format!("{id}  {line}"));
     }
