@@ -43,7 +43,7 @@ impl FromStr for RuntimeChoice {
 pub struct Settings {
     /// Where things live.
     pub data_dir: DataDir,
-    /// The absolute path of the running `ao`, for agents' hooks.
+    /// The absolute path of an `ao` for agents and their hooks: one that leads to the `ao` of the day as long as the agents live.
     pub ao_program: PathBuf,
     /// The environment agents get, before what ao and the agent's adapter add.
     pub agent_env: BTreeMap<String, String>,

@@ -45,6 +45,12 @@ impl DataDir {
         self.0.join("run.json")
     }
 
+    /// A link to the `ao` that serves here, for agents and their hooks: it leads to the new place when a later `ao` is in another.
+    #[must_use]
+    pub fn program(&self) -> PathBuf {
+        self.0.join("bin").join("ao")
+    }
+
     /// Hook reports made while no daemon ran.
     #[must_use]
     pub fn spool(&self) -> PathBuf {

@@ -69,7 +69,7 @@ pub(crate) fn application(
     let ended_days = u32::try_from(config.kept.ended_days).unwrap_or(u32::MAX);
     let settings = Settings {
         data_dir: edge.data_dir.clone(),
-        ao_program: edge.ao_program.clone(),
+        ao_program: edge.data_dir.program(),
         agent_env: agent_env(edge),
         default_agent: config.agent.clone(),
         default_runtime: config.runtime.clone(),

@@ -60,6 +60,7 @@ pub(crate) async fn run(edge: &Edge, args: &DaemonArgs) -> Result<(), CliError> 
     for directory in [edge.socket_dir(), compose::zellij_dir(edge)] {
         socket::make_private(&directory).map_err(|error| failed(&format!("use {}", directory.display()), error))?;
     }
+    link_program(edge).map_err(|error| failed(&format!("link {}", edge.data_dir.program().display()), error))?;
     let store = SqliteStore::open(&edge.data_dir.db()).await;
     let store = Arc::new(store.map_err(|error| failed("open the database", error))?);
     let (groups, confinement) = bounds::settle_groups(edge).await;
@@ -82,6 +83,18 @@ async fn lock(edge: &Edge) -> Result<Lock, CliError> {
             acquired => return acquired.map_err(|error| refused(edge, &error)),
         }
     }
+}
+
+/// Leads agents and their hooks to this `ao`, also those that one in another place started.
+fn link_program(edge: &Edge) -> std::io::Result<()> {
+    let link = edge.data_dir.program();
+    // Not by the link itself, where the system tells a program's path as it was called.
+    let program = edge.ao_program.canonicalize()?;
+    if std::fs::read_link(&link).is_ok_and(|target| target == program) {
+        return Ok(());
+    }
+    link.parent().map_or(Ok(()), file::create_private_dir)?;
+    file::link_atomically(&program, &link)
 }
 
 async fn serve(edge: &Edge, application: &Application, bounds: AgentBounds) -> Result<(), CliError> {

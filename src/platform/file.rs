@@ -50,12 +50,19 @@ pub fn replace_if_unchanged(path: &Path, expected: Option<&[u8]>, content: &[u8]
 struct Staged(PathBuf);
 
 fn stage(path: &Path, content: &[u8], mode: u32) -> io::Result<Staged> {
-    let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    let unique = format!(".{name}.{}.{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let staged = Staged(directory.join(unique));
+    let staged = Staged::beside(path)?;
     write_new(&staged.0, content, mode)?;
     Ok(staged)
+}
+
+/// Makes a path a symbolic link to `target`; one that is there is replaced in one step.
+///
+/// # Errors
+/// The operating system's.
+pub fn link_atomically(target: &Path, path: &Path) -> io::Result<()> {
+    let staged = Staged::beside(path)?;
+    std::os::unix::fs::symlink(target, &staged.0)?;
+    staged.move_to(path)
 }
 
 /// How old a temporary file is that nobody will rename any more: its writer was killed.
@@ -82,6 +89,14 @@ pub fn sweep_staged(directory: &Path) {
 }
 
 impl Staged {
+    /// A name of its own beside `path`, where nothing is yet.
+    fn beside(path: &Path) -> io::Result<Self> {
+        let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+        let unique = format!(".{name}.{}.{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Ok(Self(directory.join(unique)))
+    }
+
     fn move_to(self, path: &Path) -> io::Result<()> {
         std::fs::rename(&self.0, path)?;
         path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())

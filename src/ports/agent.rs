@@ -110,7 +110,7 @@ pub struct LaunchRequest {
     pub permission_mode: PermissionMode,
     /// The user's own arguments, passed on unchanged.
     pub args: Vec<String>,
-    /// The absolute path of the running `ao`, for hooks: a foreign `ao` on `PATH` must never answer them.
+    /// The absolute path of an `ao` for hooks, good as long as the agent lives: a foreign `ao` on `PATH` must never answer them.
     pub ao_program: PathBuf,
 }
 

@@ -9,6 +9,8 @@ use crate::tools::{RUNTIMES, has_runtime};
 /// Reports its start, then its turn's end when it is told to, by whatever `ao` its settings name.
 const REPORTS: &str = "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }\n\
                        echo '{}' | \"$AO_PROGRAM\" hook claude-code SessionStart\necho said before\n\
+                       until test -e turn; do sleep 0.05; done\n\
+                       echo '{}' | \"$AO_PROGRAM\" hook claude-code Stop\n\
                        until test -e go; do sleep 0.05; done\necho said after\nexit 3\n";
 
 async fn run(sandbox: &Sandbox, ao: &Path, args: &[&str]) -> Run {
@@ -45,6 +47,8 @@ async fn i03_another_ao_adopts_the_agents_of_one_that_is_gone() {
             let output = sandbox.ao(&["output", session]).await.ok();
             assert!(output.contains("said before"), "{runtime}: {session}: {output}");
         }
+        std::fs::write(sandbox.worktree("app-3").join("turn"), "").unwrap();
+        sandbox.wait_for("app-3", "activity", "idle").await;
         for (session, code) in [("app-1", 4), ("app-3", 3)] {
             std::fs::write(sandbox.worktree(session).join("go"), "").unwrap();
             let ended = sandbox.wait_for(session, "activity", "exited").await;
