@@ -56,6 +56,21 @@ pub enum ChangeKind {
     /// The record of an ended session was removed, for it was kept long enough.
     #[serde(rename = "session.removed")]
     SessionRemoved,
+    /// A message waits for its session's agent; `data.message` is its id, `data.from` the session that sent it, if one did.
+    #[serde(rename = "message.queued")]
+    MessageQueued,
+    /// A message was handed to the agent; `data.via` names the route.
+    #[serde(rename = "message.injected")]
+    MessageInjected,
+    /// The agent was seen to have taken a message.
+    #[serde(rename = "message.acknowledged")]
+    MessageAcknowledged,
+    /// The agent ended before it was seen to have taken a message, which goes to the next one.
+    #[serde(rename = "message.returned")]
+    MessageReturned,
+    /// A message cannot reach the agent; `data.error` says why.
+    #[serde(rename = "message.failed")]
+    MessageFailed,
 }
 
 impl ChangeKind {
@@ -79,6 +94,11 @@ impl ChangeKind {
             Self::SessionTerminated => "session.terminated",
             Self::SessionWorkspace => "session.workspace",
             Self::SessionRemoved => "session.removed",
+            Self::MessageQueued => "message.queued",
+            Self::MessageInjected => "message.injected",
+            Self::MessageAcknowledged => "message.acknowledged",
+            Self::MessageReturned => "message.returned",
+            Self::MessageFailed => "message.failed",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Text that is not a valid identifier of the kind asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,9 +123,25 @@ text_id! {
     AgentSessionId, "agent session id", "1 to 128 printable ASCII characters without spaces", is_opaque
 }
 
+fn is_hash(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
 text_id! {
-    /// A message.
-    MessageId, "message id", "1 to 128 printable ASCII characters without spaces", is_opaque
+    /// A message: the start of a hash. Stands in file names, and in the text that an agent is handed.
+    MessageId, "message id", "16 hexadecimal digits", is_hash
+}
+
+impl MessageId {
+    /// The id that belongs to this text.
+    ///
+    /// # Panics
+    /// Never: a hash in hexadecimal digits is a message id.
+    #[must_use]
+    pub fn hash_of(text: &str) -> Self {
+        let start: u64 = Sha256::digest(text).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
+        Self(format!("{start:016x}"))
+    }
 }
 
 impl SessionId {

@@ -1,8 +1,13 @@
-//! Text on its way to an agent.
+//! Text on its way to an agent, and what became of it.
+
+use std::borrow::Cow;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::Timestamp;
+use super::change::{ChangeKind, NewChange};
 use super::id::{MessageId, SessionId};
 
 /// Text for one session's agent.
@@ -18,4 +23,271 @@ pub struct Message {
     pub body: String,
     /// When it was accepted.
     pub created_at: Timestamp,
+}
+
+impl Message {
+    /// What the agent is to read: the text, and before it the session that sent it, if one did.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        match &self.from {
+            Some(from) => Cow::Owned(format!("[from {from}]\n{}", self.body)),
+            None => Cow::Borrowed(&self.body),
+        }
+    }
+}
+
+/// The way by which an agent is handed text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// In the middle of a turn, with a tool's result.
+    BetweenTools,
+    /// When its turn would be over, which then goes on.
+    EndOfTurn,
+    /// With the next prompt of a person.
+    NextPrompt,
+    /// While it is idle, which begins a turn.
+    Wake,
+}
+
+impl Route {
+    /// The route's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BetweenTools => "between_tools",
+            Self::EndOfTurn => "end_of_turn",
+            Self::NextPrompt => "next_prompt",
+            Self::Wake => "wake",
+        }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What became of a message so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageState {
+    /// It waits for its agent.
+    Queued,
+    /// The agent was handed it.
+    Injected,
+    /// The agent was seen to have taken it.
+    Acknowledged,
+    /// The agent ended before it was seen to have taken it: it waits for the next one.
+    Returned,
+    /// It cannot reach the agent.
+    Failed,
+}
+
+impl MessageState {
+    /// The state's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Injected => "injected",
+            Self::Acknowledged => "acknowledged",
+            Self::Returned => "returned",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether nothing more becomes of it.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Acknowledged | Self::Failed)
+    }
+}
+
+impl fmt::Display for MessageState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How far a message that was posted has come, as its messenger sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// It waits to be taken.
+    Waiting,
+    /// The agent was handed it.
+    Injected {
+        /// How.
+        via: Route,
+        /// When.
+        at: Timestamp,
+    },
+    /// The agent was seen to have taken it.
+    Acknowledged {
+        /// How it was handed over.
+        via: Route,
+        /// When.
+        injected_at: Timestamp,
+        /// When it was seen.
+        at: Timestamp,
+    },
+}
+
+/// A message's record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRecord {
+    /// The message.
+    #[serde(flatten)]
+    pub message: Message,
+    /// What became of it.
+    pub state: MessageState,
+    /// How the agent was handed it, last.
+    pub via: Option<Route>,
+    /// When the agent was handed it, last.
+    pub injected_at: Option<Timestamp>,
+    /// When the agent was seen to have taken it.
+    pub acknowledged_at: Option<Timestamp>,
+    /// Why it cannot reach the agent, or did not reach the one before.
+    pub error: Option<String>,
+}
+
+impl MessageRecord {
+    /// The record of a message that was accepted just now.
+    #[must_use]
+    pub fn queued(message: Message) -> Self {
+        Self { message, state: MessageState::Queued, via: None, injected_at: None, acknowledged_at: None, error: None }
+    }
+
+    /// Takes in how far it has come; gives the changes worth logging. What is settled stays as it is.
+    pub fn observe(&mut self, progress: &Progress) -> Vec<NewChange> {
+        let mut changes = Vec::new();
+        if self.state.is_settled() {
+            return changes;
+        }
+        match *progress {
+            Progress::Waiting if self.state == MessageState::Queued => {}
+            // It lay with an agent that ended, or was not taken after all: it is handed over again.
+            Progress::Waiting => {
+                self.state = MessageState::Queued;
+                self.error = None;
+                changes.push(self.change(ChangeKind::MessageQueued));
+            }
+            Progress::Injected { via, at } => {
+                if self.injected(via, at) {
+                    changes.push(self.change(ChangeKind::MessageInjected));
+                }
+            }
+            Progress::Acknowledged { via, injected_at, at } => {
+                // Who follows the changes is told of each state, also when both came between two looks.
+                if self.injected(via, injected_at) {
+                    changes.push(self.change(ChangeKind::MessageInjected));
+                }
+                self.state = MessageState::Acknowledged;
+                self.acknowledged_at = Some(at);
+                changes.push(self.change(ChangeKind::MessageAcknowledged));
+            }
+        }
+        changes
+    }
+
+    fn injected(&mut self, via: Route, at: Timestamp) -> bool {
+        if self.state == MessageState::Injected && self.injected_at == Some(at) {
+            return false;
+        }
+        (self.state, self.via, self.injected_at, self.error) = (MessageState::Injected, Some(via), Some(at), None);
+        true
+    }
+
+    /// Takes in that its agent ended.
+    pub fn agent_ended(&mut self) -> Vec<NewChange> {
+        if self.state.is_settled() || self.state == MessageState::Returned {
+            return Vec::new();
+        }
+        let was = if self.state == MessageState::Injected { "was seen to have taken it" } else { "was handed it" };
+        self.state = MessageState::Returned;
+        self.error = Some(format!("the agent ended before it {was}; a restored one gets it"));
+        vec![self.change(ChangeKind::MessageReturned)]
+    }
+
+    /// Takes in that it cannot reach the agent.
+    pub fn fail(&mut self, error: String) -> Vec<NewChange> {
+        if self.state.is_settled() {
+            return Vec::new();
+        }
+        self.state = MessageState::Failed;
+        self.error = Some(error);
+        vec![self.change(ChangeKind::MessageFailed)]
+    }
+
+    /// What the change log is told of its state.
+    #[must_use]
+    pub fn change(&self, kind: ChangeKind) -> NewChange {
+        let data =
+            json!({ "message": self.message.id, "from": self.message.from, "via": self.via, "error": self.error });
+        NewChange::new(kind, data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::session::tests::at;
+
+    fn record() -> MessageRecord {
+        MessageRecord::queued(Message {
+            id: MessageId::hash_of("a"),
+            session: "app-1".parse().unwrap(),
+            from: None,
+            body: "text".into(),
+            created_at: at(0),
+        })
+    }
+
+    fn kinds(changes: &[NewChange]) -> Vec<&'static str> {
+        changes.iter().map(|change| change.kind.as_str()).collect()
+    }
+
+    #[test]
+    fn each_state_is_told_once_and_in_order() {
+        let mut record = record();
+        let injected = Progress::Injected { via: Route::EndOfTurn, at: at(1) };
+        assert!(record.observe(&Progress::Waiting).is_empty());
+        assert_eq!(kinds(&record.observe(&injected)), ["message.injected"]);
+        assert!(record.observe(&injected).is_empty());
+        let taken = Progress::Acknowledged { via: Route::EndOfTurn, injected_at: at(1), at: at(2) };
+        assert_eq!(kinds(&record.observe(&taken)), ["message.acknowledged"]);
+        for late in [Progress::Waiting, injected, taken] {
+            assert!(record.observe(&late).is_empty(), "{late:?}");
+        }
+        assert!(record.agent_ended().is_empty() && record.fail("x".into()).is_empty());
+        assert_eq!((record.state, record.via), (MessageState::Acknowledged, Some(Route::EndOfTurn)));
+    }
+
+    #[test]
+    fn what_was_taken_between_two_looks_was_injected_before() {
+        let mut record = record();
+        let taken = Progress::Acknowledged { via: Route::Wake, injected_at: at(1), at: at(2) };
+        assert_eq!(kinds(&record.observe(&taken)), ["message.injected", "message.acknowledged"]);
+        assert_eq!((record.injected_at, record.acknowledged_at), (Some(at(1)), Some(at(2))));
+    }
+
+    #[test]
+    fn an_agent_that_ends_returns_what_it_was_not_seen_to_have_taken() {
+        let mut record = record();
+        record.observe(&Progress::Injected { via: Route::Wake, at: at(1) });
+        assert_eq!(kinds(&record.agent_ended()), ["message.returned"]);
+        assert!(record.error.as_deref().is_some_and(|error| error.contains("ended before")));
+        assert!(record.agent_ended().is_empty());
+        assert_eq!(kinds(&record.observe(&Progress::Waiting)), ["message.queued"]);
+        assert_eq!(record.error, None);
+    }
+
+    #[test]
+    fn the_sender_stands_before_the_text_when_it_is_a_session() {
+        let mut record = record();
+        assert_eq!(record.message.text(), "text");
+        record.message.from = Some("app-2".parse().unwrap());
+        assert_eq!(record.message.text(), "[from app-2]\ntext");
+    }
 }

@@ -17,6 +17,7 @@
 //! | [`exit`] | how a process ended |
 //! | [`layout`] | where things live below the data directory |
 //! | [`report`] | what an agent's hook told |
+//! | [`text`] | making text safe to show |
 
 pub mod change;
 pub mod exit;
@@ -33,6 +34,7 @@ pub mod report;
 pub mod session;
 pub mod setup;
 pub mod status;
+pub mod text;
 
 /// A point in time, as a clock adapter gave it. Serialized as RFC 3339 in UTC.
 pub use jiff::Timestamp;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::text_hooks::TextHooks;
 use crate::domain::id::{AgentKind, AgentSessionId, SessionId};
 use crate::domain::observation::Signal;
 use crate::domain::permission::PermissionMode;
@@ -183,6 +184,11 @@ pub trait Agent: Send + Sync {
         request: &LaunchRequest,
         conversation: &AgentSessionId,
     ) -> Result<LaunchPlan, AgentError>;
+
+    /// How it takes text through its hooks; `None` when it cannot.
+    fn text_hooks(&self) -> Option<&dyn TextHooks> {
+        None
+    }
 
     /// What one report of its hooks means: `event` is the hook's name, `payload` what it was given.
     fn interpret(&self, event: &str, payload: &serde_json::Value) -> Vec<Signal>;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
-use crate::domain::message::Message;
+use crate::domain::id::MessageId;
+use crate::domain::message::{Message, Progress};
 
 /// Why a message could not be handed over.
 #[derive(Debug, thiserror::Error)]
@@ -44,12 +45,21 @@ pub enum MessengerError {
 /// # Contract
 /// - [`open`](AgentMessenger::open) is called when the workspace was made, before the agent starts. Idempotent.
 /// - [`post`](AgentMessenger::post) is durable when it answers `Ok`, and visible to the agent's side as a whole or not at all.
-///   Messages are taken in the order they were posted. Posting the same message id again while it waits changes nothing; once
-///   it was taken, it is a message like any other: whoever may have posted before has to know what was taken.
+///   What is handed over is [`Message::text`]. Messages are taken in the order they were posted. Posting the same message id again changes
+///   nothing until it is forgotten, however far it has come.
+/// - [`progress`](AgentMessenger::progress) tells of every message that was posted and not forgotten, in the order they were posted.
+/// - [`take_back`](AgentMessenger::take_back) is called when the agent has ended: what it was handed and was not seen to have taken waits
+///   again, in its old place.
 /// - No symbolic link anywhere below the workspace's `.ao` is followed, whenever it was planted.
 /// - Directories are 0750, files 0600.
 #[async_trait]
 pub trait AgentMessenger: Send + Sync {
+    /// Finds out whether a message could be posted by itself: its text is neither empty nor too large. Changes nothing.
+    ///
+    /// # Errors
+    /// [`MessengerError::Empty`] or [`MessengerError::TooLarge`].
+    fn check(&self, message: &Message) -> Result<(), MessengerError>;
+
     /// Makes the place messages go to.
     ///
     /// # Errors
@@ -61,4 +71,22 @@ pub trait AgentMessenger: Send + Sync {
     /// # Errors
     /// [`MessengerError`]; nothing was handed over then.
     async fn post(&self, workspace: &Path, message: &Message) -> Result<(), MessengerError>;
+
+    /// How far the messages have come. Nothing is there of a workspace that is gone.
+    ///
+    /// # Errors
+    /// [`MessengerError::Planted`] or [`MessengerError::File`].
+    async fn progress(&self, workspace: &Path) -> Result<Vec<(MessageId, Progress)>, MessengerError>;
+
+    /// Forgets messages that were taken. Others, and those it does not know, stay as they are.
+    ///
+    /// # Errors
+    /// [`MessengerError::Planted`] or [`MessengerError::File`].
+    async fn forget(&self, workspace: &Path, taken: &[MessageId]) -> Result<(), MessengerError>;
+
+    /// Takes back what an agent that ended was handed and was not seen to have taken.
+    ///
+    /// # Errors
+    /// [`MessengerError::Planted`] or [`MessengerError::File`].
+    async fn take_back(&self, workspace: &Path) -> Result<(), MessengerError>;
 }

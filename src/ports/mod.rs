@@ -7,11 +7,14 @@
 //! | [`Runtime`](runtime::Runtime) | where does the agent's terminal live, and does its process? | `pty`, `tmux`, `zellij` |
 //! | [`Workspace`](workspace::Workspace) | how does a session get its isolated checkout, and lose it without losing work? | `git` |
 //! | [`AgentMessenger`](messenger::AgentMessenger) | how does text reach a running agent? | `inbox` |
+//! | [`Mailbox`](mailbox::Mailbox) | what waits for an agent, and what was it handed? | `inbox` |
+//! | [`TextHooks`](text_hooks::TextHooks) | how does this kind of agent take text through its own hooks? | `claude_code` |
 //! | [`RepoResolver`](repo::RepoResolver) | is this project's repository usable, and where is it? | `gix` |
 //! | [`ProjectFiles`](project_file::ProjectFiles) | what does a repository say about itself to ao? | `project_file` |
 //! | [`SetupRunner`](setup::SetupRunner) | how are a project's own commands run in a workspace? | `setup` |
 //! | [`ProjectStore`](store::ProjectStore) | which repositories are registered? | `sqlite` |
 //! | [`SessionStore`](store::SessionStore) | what is on record about sessions? | `sqlite` |
+//! | [`MessageStore`](message_store::MessageStore) | what is on record about messages? | `sqlite` |
 //! | [`ChangeLog`](store::ChangeLog) | what happened, in order? | `sqlite` |
 //! | [`SessionDirs`](session_dir::SessionDirs) | where does a session keep its private files? | `session_dir` |
 //! | [`ReportSpool`](spool::ReportSpool) | which hook reports came while no daemon ran? | `spool` |
@@ -19,6 +22,8 @@
 
 pub mod agent;
 pub mod clock;
+pub mod mailbox;
+pub mod message_store;
 pub mod messenger;
 pub mod project_file;
 pub mod repo;
@@ -27,4 +32,5 @@ pub mod session_dir;
 pub mod setup;
 pub mod spool;
 pub mod store;
+pub mod text_hooks;
 pub mod workspace;

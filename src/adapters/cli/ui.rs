@@ -9,6 +9,8 @@ use tokio::io::unix::AsyncFd;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::error::CliError;
+pub(super) use crate::domain::text::printable;
+use crate::ports::text_hooks::HookAnswer;
 
 /// Writes data to stdout. A reader that went away (`ao ls | head`) is no failure.
 pub(super) fn data(text: &str) -> Result<(), CliError> {
@@ -19,6 +21,18 @@ pub(super) fn data(text: &str) -> Result<(), CliError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes what a hook answers to its agent. Whether that was all written is what the agent being handed it depends on.
+pub(super) fn answer(answer: &HookAnswer) -> io::Result<()> {
+    for (text, mut to) in [
+        (&answer.stdout, Box::new(io::stdout().lock()) as Box<dyn Write>),
+        (&answer.stderr, Box::new(io::stderr().lock())),
+    ] {
+        to.write_all(text.as_bytes())?;
+        to.flush()?;
+    }
+    Ok(())
 }
 
 /// Waits until nobody reads the pipe that stdout is any more. For ever where stdout is none.
@@ -81,13 +95,6 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// Makes text safe for a terminal: control characters other than line ends and tabs become visible.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c })
-        .collect()
 }
 
 /// Makes text show as it is: besides what is not [`printable`], characters that take no room or change the direction of

@@ -1,4 +1,4 @@
-//! Records in one SQLite database: projects, sessions and the change log.
+//! Records in one SQLite database: projects, sessions, messages and the change log.
 //!
 //! One connection writes, a few read. Each write is one `BEGIN IMMEDIATE` transaction that holds the record and its log
 //! entries, is synced to disk before it answers, and runs in a task of its own: a caller that goes away in the middle (a
@@ -7,13 +7,14 @@
 //! | Module | Holds |
 //! | --- | --- |
 //! | `schema` | the embedded migrations, and the refusal of a newer ao's database |
-//! | `project`, `session`, `change` | one port each |
+//! | `project`, `session`, `message`, `change` | one port each |
 //! | `space` | giving back room in the file |
 //! | `session_row` | a session as columns, and back |
 //! | `column` | single values as columns, and back |
 
 mod change;
 mod column;
+mod message;
 mod project;
 mod schema;
 mod session;

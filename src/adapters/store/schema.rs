@@ -13,6 +13,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "init", include_str!("../../../migrations/0001_init.sql")),
     (2, "lifecycle", include_str!("../../../migrations/0002_lifecycle.sql")),
+    (3, "messages", include_str!("../../../migrations/0003_messages.sql")),
 ];
 
 #[derive(Debug)]

@@ -137,7 +137,7 @@ impl Writing {
         }
     }
 
-    async fn version(&mut self, id: &SessionId) -> Result<Option<i64>, StoreError> {
+    pub(super) async fn version(&mut self, id: &SessionId) -> Result<Option<i64>, StoreError> {
         sqlx::query_scalar("SELECT version FROM sessions WHERE id = ?")
             .bind(id.as_str())
             .fetch_optional(&mut *self.transaction)

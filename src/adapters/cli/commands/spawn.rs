@@ -139,7 +139,12 @@ fn line(change: &Change) -> Option<String> {
         ChangeKind::SessionRestoring => Some("restoring".to_owned()),
         ChangeKind::SessionRestoreFailed => Some(format!("could not be restored: {}", ui::printable(text("cause")))),
         ChangeKind::SessionTerminated => Some("over".to_owned()),
-        ChangeKind::SessionRemoved
+        ChangeKind::MessageQueued
+        | ChangeKind::MessageInjected
+        | ChangeKind::MessageAcknowledged
+        | ChangeKind::MessageReturned
+        | ChangeKind::MessageFailed
+        | ChangeKind::SessionRemoved
         | ChangeKind::ProjectAdded
         | ChangeKind::ProjectRemoved
         | ChangeKind::ProjectTrusted => None,

@@ -1,0 +1,149 @@
+//! What waits for an agent, and what was it handed? The agent's own side of messages: its hooks ask, in processes of their own, whether
+//! or not a daemon runs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::messenger::MessengerError;
+use crate::domain::Timestamp;
+use crate::domain::id::MessageId;
+use crate::domain::message::Route;
+
+/// Text that waits for the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The message's id.
+    pub id: MessageId,
+    /// The text.
+    pub text: String,
+}
+
+/// How and when the agent was handed text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handover {
+    /// By which route.
+    pub via: Route,
+    /// When.
+    pub at: Timestamp,
+    /// Where the agent's own record stood then, as [`TextHooks::trace`](super::text_hooks::TextHooks::trace) gave it.
+    pub trace: serde_json::Value,
+}
+
+/// A message of which it is not known yet whether the agent has taken it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// The message's id.
+    pub id: MessageId,
+    /// How it was to be handed over.
+    pub handover: Handover,
+    /// Whether it was. If not, who took it out for that has ended before it could.
+    pub was_handed_over: bool,
+}
+
+/// What a wait for text came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// Something changed in the mailbox.
+    Changed,
+    /// The agent has ended.
+    AgentEnded,
+    /// Time is up.
+    TimeIsUp,
+}
+
+/// One session's messages, seen from its agent's side.
+///
+/// # Contract
+/// - Looking costs next to nothing: it is done at every tool call.
+/// - No symbolic link is followed anywhere, and what is no message of ao's is passed over.
+pub trait Mailbox: Send + Sync {
+    /// Whether nothing waits and nothing is unconfirmed.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn is_quiet(&self) -> Result<bool, MessengerError>;
+
+    /// Opens it; waits until nobody else has it open.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn open(&self) -> Result<Box<dyn OpenMailbox + '_>, MessengerError>;
+
+    /// Notes that the agent is in a turn just now, or is not.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn note_turn(&self, is_in_turn: bool) -> Result<(), MessengerError>;
+
+    /// How long ago it was last noted that the agent is in a turn; `None` when its turn is over.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn in_turn_for(&self) -> Result<Option<Duration>, MessengerError>;
+
+    /// Begins to watch it for as long as the agent lives; `None` when somebody else does that already, or the agent is not known. From then on no change is
+    /// missed.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn watch(&self) -> Result<Option<Box<dyn Watch + '_>>, MessengerError>;
+}
+
+/// A mailbox that nobody else has open meanwhile.
+pub trait OpenMailbox {
+    /// What is unconfirmed, oldest first.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn unconfirmed(&self) -> Result<Vec<Unconfirmed>, MessengerError>;
+
+    /// What waits, oldest first.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn waiting(&self) -> Result<Vec<MessageId>, MessengerError>;
+
+    /// Takes a message out to be handed over: no other hook gets it. `None` when what bears its name is no message. On record before
+    /// it answers: when this process ends now, the next one finds it unconfirmed.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn take(&mut self, id: &MessageId, handover: &Handover) -> Result<Option<Letter>, MessengerError>;
+
+    /// Keeps a copy of a message that was taken out where the agent can read it, as long as there is the workspace; its path, absolute.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn keep(&mut self, id: &MessageId) -> Result<PathBuf, MessengerError>;
+
+    /// Records that a message that was taken out was handed over.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn handed_over(&mut self, id: &MessageId) -> Result<(), MessengerError>;
+
+    /// Puts a message that was not taken back where it was.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn give_back(&mut self, id: &MessageId) -> Result<(), MessengerError>;
+
+    /// Records that the agent was seen to have taken a message.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn confirm(&mut self, id: &MessageId, at: Timestamp) -> Result<(), MessengerError>;
+}
+
+/// A watch on a mailbox. Over when dropped.
+#[async_trait]
+pub trait Watch: Send {
+    /// Waits for a change since it was last waited for, for the agent's end, or for so long.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    async fn wait(&mut self, at_most: Option<Duration>) -> Result<Awaited, MessengerError>;
+}
