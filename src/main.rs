@@ -19,9 +19,10 @@ mod signals;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use ao::adapters::cli;
 use ao::adapters::cli::args::{Cli, Command, LsArgs};
 use ao::adapters::cli::error::{self, CliError};
-use ao::adapters::cli::{self, hook};
+use ao::adapters::cli::hook::{self, HookCall, HookPorts};
 use ao::adapters::runtime::{self, pty};
 use ao::adapters::setup;
 use ao::domain::exit::Exit;
@@ -69,10 +70,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             let error = setup::become_shell(&args.command);
             Err(CliError::failed(format!("cannot run a project's command: {error}")))
         }
-        Command::Hook(args) => {
-            call_hook(cli.data_dir, args);
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Hook(args) => Ok(ExitCode::from(call_hook(cli.data_dir, args))),
         Command::Daemon(args) => {
             let edge = Edge::with_config(cli.data_dir)?;
             executor(true)?.block_on(daemon::run(&edge, &args)).map(|()| ExitCode::SUCCESS)
@@ -106,16 +104,23 @@ fn is_hook_call() -> bool {
 }
 
 /// A hook is never an error for the agent, whatever is wrong here.
-fn call_hook(data_dir: Option<std::path::PathBuf>, args: ao::adapters::cli::args::HookArgs) {
-    let at = compose::clock().now();
-    let Ok(edge) = Edge::read(data_dir.clone()) else { return };
-    let Some(session) = edge.var("AO_SESSION_ID").and_then(|id| id.parse().ok()) else { return };
-    let Ok(executor) = executor(false) else { return };
-    let call = hook::HookCall { session, agent: args.agent, event: args.event, at };
+fn call_hook(data_dir: Option<std::path::PathBuf>, args: ao::adapters::cli::args::HookArgs) -> u8 {
+    let clock = compose::clock();
+    let at = clock.now();
+    let Ok(edge) = Edge::read(data_dir.clone()) else { return 0 };
+    let Some(session) = edge.var("AO_SESSION_ID").and_then(|id| id.parse().ok()) else { return 0 };
+    let Ok(executor) = executor(false) else { return 0 };
     let input = hook::read_input(std::io::stdin());
+    let agent = compose::agent(&edge, data_dir.clone(), &args.agent);
+    let mailbox = compose::mailbox(&edge, &session, args.wait);
+    let ports = agent.as_deref().map(|agent| HookPorts { agent, mailbox: &mailbox, clock: &*clock });
+    let call = HookCall { session, agent: args.agent, event: args.event, at };
+    if args.wait {
+        return ports.map_or(0, |ports| executor.block_on(hook::wait(&call, &input, ports)));
+    }
     // How much is spooled is configured; a configuration that cannot be read leaves the default.
     let spool = || Edge::with_config(data_dir).map_or_else(|_| compose::spool(&edge), |edge| compose::spool(&edge));
-    executor.block_on(hook::run(call, &input, &edge.socket(), spool));
+    executor.block_on(hook::run(call, &input, ports, &edge.socket(), spool))
 }
 
 /// The agent's exit as this process's: what a shell would give.

@@ -71,7 +71,7 @@ impl AppError {
         }
     }
 
-    fn hint_opt(mut self, hint: Option<&str>) -> Self {
+    pub(super) fn hint_opt(mut self, hint: Option<&str>) -> Self {
         self.hint = hint.map(str::to_owned);
         self
     }
@@ -233,11 +233,5 @@ impl From<SessionDirError> for AppError {
 impl From<SpoolError> for AppError {
     fn from(error: SpoolError) -> Self {
         Self::new(ErrorKind::Failed, "spool", error.to_string())
-    }
-}
-
-impl From<crate::ports::messenger::MessengerError> for AppError {
-    fn from(error: crate::ports::messenger::MessengerError) -> Self {
-        Self::new(ErrorKind::Failed, "messenger", error.to_string())
     }
 }

@@ -7,6 +7,8 @@
 //! | [`kill`] | end a session and take its workspace away where that loses nothing |
 //! | [`restore`] | build an ended session again |
 //! | [`cleanup`] | take away what ended sessions left and nobody needs |
+//! | [`messages`] | accept text for an agent, and learn what became of it |
+//! | [`deliver`] | hand an agent what waits for it, in its hook's process |
 //! | [`observe`] | take in what hooks report |
 //! | [`reap`] | notice agents that ended |
 //! | [`reconcile`] | after a start: finish, adopt or undo what an earlier daemon left |
@@ -22,9 +24,11 @@
 
 mod admission;
 pub mod cleanup;
+pub mod deliver;
 pub mod doctor;
 pub mod error;
 pub mod kill;
+pub mod messages;
 pub mod observe;
 pub mod project_file;
 pub mod projects;
@@ -53,6 +57,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::id::{AgentKind, RuntimeKind};
 use crate::ports::agent::Agent;
 use crate::ports::clock::Clock;
+use crate::ports::message_store::MessageStore;
 use crate::ports::messenger::AgentMessenger;
 use crate::ports::project_file::ProjectFiles;
 use crate::ports::repo::RepoResolver;
@@ -67,6 +72,7 @@ pub use error::{AppError, ErrorKind};
 pub use settings::{RuntimeChoice, Settings};
 
 use admission::Admission;
+use messages::MessageLocks;
 use running::Running;
 use watch::Watches;
 use writer::LifecycleWriter;
@@ -77,6 +83,8 @@ pub struct Ports {
     pub projects: Arc<dyn ProjectStore>,
     /// The records of sessions.
     pub sessions: Arc<dyn SessionStore>,
+    /// The records of messages.
+    pub messages: Arc<dyn MessageStore>,
     /// The change log.
     pub changes: Arc<dyn ChangeLog>,
     /// The agents that can be asked for.
@@ -110,6 +118,7 @@ pub struct Application {
 struct Shared {
     projects: Arc<dyn ProjectStore>,
     sessions: Arc<dyn SessionStore>,
+    messages: Arc<dyn MessageStore>,
     changes: Arc<dyn ChangeLog>,
     agents: BTreeMap<AgentKind, Arc<dyn Agent>>,
     runtimes: Vec<Arc<dyn Runtime>>,
@@ -126,6 +135,9 @@ struct Shared {
     running: Running,
     admission: Admission,
     watches: Watches,
+    messages_of: MessageLocks,
+    /// Held by the one task that follows all messages.
+    following: Arc<tokio::sync::Mutex<()>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -139,6 +151,7 @@ impl Application {
         let shared = Shared {
             projects: ports.projects,
             sessions: ports.sessions,
+            messages: ports.messages,
             changes: ports.changes,
             agents,
             runtimes: ports.runtimes,
@@ -155,6 +168,8 @@ impl Application {
             running: Running::default(),
             admission: Admission::default(),
             watches: Watches::default(),
+            messages_of: MessageLocks::default(),
+            following: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };

@@ -28,7 +28,8 @@ impl Application {
                 Ok(signals.iter().flat_map(|signal| session.observe(signal, report.at, now)).collect())
             })
             .await?;
-        Ok(())
+        // Its hooks move messages before they report.
+        self.follow_messages(&report.session).await
     }
 
     /// Takes in the reports that came while no daemon ran. What cannot be read, or is refused (its session is not on record,

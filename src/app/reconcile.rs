@@ -37,6 +37,7 @@ impl Application {
             }
             Err(error) => tracing::error!(%error, "sessions could not be looked at"),
         }
+        self.begin_to_follow_messages();
         if let Err(error) = self.admit_from_line().await {
             tracing::error!(%error, "the line could not be looked at");
         }
@@ -50,7 +51,10 @@ impl Application {
         loop {
             let outcomes = tokio::select! {
                 _ = ticks.tick() => [self.drain_spool().await, self.tick().await],
-                () = self.shared.writer.ended() => [self.admit_from_line().await, Ok(())],
+                () = self.shared.writer.ended() => {
+                    self.begin_to_follow_messages();
+                    [self.admit_from_line().await, Ok(())]
+                }
                 () = self.shared.stop.cancelled() => return,
             };
             for outcome in outcomes {
@@ -65,6 +69,7 @@ impl Application {
     async fn tick(&self) -> Result<(), AppError> {
         let sessions = self.look().await?;
         self.start_settling(&sessions);
+        self.begin_to_follow_messages();
         if sessions.iter().any(|session| session.facts.queue_ticket.is_some()) {
             self.admit_from_line().await?;
         }

@@ -9,9 +9,10 @@ use ao::adapters::agent::claude_code::{ClaudeCode, ClaudeCodeSettings, NESTED_SE
 use ao::adapters::agent::command::{CommandAgent, CommandAgentSettings, CommandLine};
 use ao::adapters::cli::config::AgentConfig;
 use ao::adapters::cli::error::CliError;
-use ao::adapters::messenger::InboxMessenger;
+use ao::adapters::messenger::{FileMailbox, InboxMessenger};
 use ao::adapters::project_file::AoToml;
 use ao::adapters::repo::GixRepoResolver;
+use ao::adapters::runtime;
 use ao::adapters::runtime::pty::PtyRuntime;
 use ao::adapters::runtime::tmux::{self, TmuxSettings};
 use ao::adapters::runtime::zellij::{self, ZellijSettings};
@@ -21,7 +22,7 @@ use ao::adapters::spool::FileSpool;
 use ao::adapters::store::SqliteStore;
 use ao::adapters::workspace::{GitSettings, GitWorkspace};
 use ao::app::{Application, Ports, Settings};
-use ao::domain::id::AgentKind;
+use ao::domain::id::{AgentKind, SessionId};
 use ao::ports::agent::Agent;
 use ao::ports::clock::Clock;
 use ao::ports::runtime::{Confinement, Runtime};
@@ -53,6 +54,7 @@ pub(crate) fn application(
     let ports = Ports {
         projects: store.clone(),
         sessions: store.clone(),
+        messages: store.clone(),
         changes: store.clone(),
         agents: agents(edge)?,
         runtimes: runtimes(edge),
@@ -149,6 +151,18 @@ pub(crate) fn agents(edge: &Edge) -> Result<Vec<Arc<dyn Agent>>, CliError> {
         agents.insert(name.clone(), agent);
     }
     Ok(agents.into_values().collect())
+}
+
+/// The agent of that name. Those that are built in are found without the configuration, which a hook has no time for.
+pub(crate) fn agent(edge: &Edge, data_dir: Option<PathBuf>, kind: &AgentKind) -> Option<Arc<dyn Agent>> {
+    let named = |edge: &Edge| agents(edge).ok()?.into_iter().find(|agent| agent.kind() == kind);
+    named(edge).or_else(|| named(&Edge::with_config(data_dir).ok()?))
+}
+
+/// The messages of a session, from its agent's side; for one who waits, with the agent that is not to be outlived.
+pub(crate) fn mailbox(edge: &Edge, session: &SessionId, waits: bool) -> FileMailbox {
+    let agent = if waits { runtime::agent_in(&edge.data_dir.session_dir(session)).ok().flatten() } else { None };
+    FileMailbox::new(edge.data_dir.worktree(&session.project(), session), agent)
 }
 
 fn agent_kind(name: &str) -> Result<AgentKind, CliError> {

@@ -175,10 +175,15 @@ impl Request {
         self.user_texts().contains(&text)
     }
 
-    /// Whether a text of the user's side or a tool result contains this one.
+    /// Everything the model is told in the conversation and does not say itself: texts, reminders and tool results.
+    pub fn told(&self) -> Vec<String> {
+        let others = self.messages().iter().filter(|message| message["role"] != "assistant").flat_map(texts);
+        others.map(str::to_owned).chain(self.tool_results()).collect()
+    }
+
+    /// Whether the model is told this.
     pub fn mentions(&self, text: &str) -> bool {
-        self.user_texts().iter().any(|said| said.contains(text))
-            || self.tool_results().iter().any(|result| result.contains(text))
+        self.told().iter().any(|said| said.contains(text))
     }
 
     /// The system prompt, its parts joined.

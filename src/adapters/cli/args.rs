@@ -17,6 +17,7 @@ use crate::domain::session::SessionKind;
   ao spawn \"fix the failing test\"        start an agent on a task, in this repository
   ao ls                                  see what every agent does
   ao output app-1                        see what one printed
+  ao send app-1 \"also update the docs\"   tell one something, whatever it is doing
   ao wait app-1 --for idle               until its turn is over
   ao kill app-1                          end it; work that is not committed is kept
 
@@ -43,6 +44,10 @@ pub enum Command {
     Show(SessionArgs),
     /// Print what a session's terminal showed
     Output(OutputArgs),
+    /// Send a session's agent a message, through its own hooks
+    Send(SendArgs),
+    /// List a session's messages, and what became of them
+    Messages(SessionArgs),
     /// Wait until sessions reach a state
     Wait(WaitArgs),
     /// End a session; work that is not committed is kept
@@ -267,6 +272,37 @@ pub struct SessionArgs {
     pub json: bool,
 }
 
+/// `ao send`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ao send app-1 \"use the new API for this\"
+  ao send app-1 --wait --timeout 10m \"stop after the first module\"
+  git diff | ao send app-1 -
+
+No key is pressed: the agent is handed it between two tools, at the end of its turn, with its next prompt, or, when it
+is idle, at once. Each is handed over once and in order; what an agent that ends had not taken goes to the restored one.
+
+Exit codes: 0 accepted, or with --wait taken by the agent; 1 it cannot be, 5 the session is over, 6 not taken in time.")]
+pub struct SendArgs {
+    /// The session, for example app-1
+    pub session: SessionId,
+    /// The message, or - to read it from standard input
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub message: Option<String>,
+    /// Read the message from a file
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Return when the agent was seen to have taken it
+    #[arg(long, short)]
+    pub wait: bool,
+    /// How long to wait, for example 90s or 10m [default: no limit]
+    #[arg(long, value_parser = parse_duration, value_name = "TIME", requires = "wait")]
+    pub timeout: Option<std::time::Duration>,
+    /// Print the message as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `ao kill`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -428,6 +464,9 @@ pub struct HookArgs {
     pub agent: AgentKind,
     /// The hook's name.
     pub event: String,
+    /// Stay in the background until there is something for the agent, and wake it
+    #[arg(long)]
+    pub wait: bool,
 }
 
 /// `ao holder`.

@@ -1,5 +1,6 @@
-//! `ao hook`: what agents' hooks call. It hands one report to the daemon, or to the spool when no daemon takes it, and is
-//! never an error or a delay for the agent: it says nothing, always succeeds, and is bounded in time.
+//! `ao hook`: what agents' hooks call. It hands the agent the messages that wait for it, and one report to the daemon, or to the
+//! spool when no daemon takes it. It is never an error or a delay for the agent: it says nothing else, and is bounded in time. With `--wait` it
+//! stays in the background, and wakes an idle agent when there is something for it.
 
 use std::io::Read;
 use std::path::Path;
@@ -10,9 +11,14 @@ use hyper::StatusCode;
 use serde_json::Value;
 
 use super::client::{Client, ClientError};
+use super::ui;
+use crate::app::deliver::{self, Delivery};
 use crate::domain::Timestamp;
 use crate::domain::id::{AgentKind, SessionId};
 use crate::domain::report::HookReport;
+use crate::ports::agent::Agent;
+use crate::ports::clock::Clock;
+use crate::ports::mailbox::Mailbox;
 use crate::ports::spool::ReportSpool;
 
 /// How long the daemon may take before the report goes to the spool.
@@ -49,11 +55,58 @@ pub fn read_input(input: impl Read + Send + 'static) -> Vec<u8> {
     receiver.recv_timeout(INPUT_TIMEOUT).unwrap_or_default()
 }
 
-/// Hands the report on. The spool is asked for when no daemon takes the report: what it needs to know is not worth the agent's
-/// time otherwise.
-pub async fn run<S: ReportSpool>(call: HookCall, input: &[u8], socket: &Path, spool: impl FnOnce() -> S) {
+/// What a call of a hook is answered with, and by what.
+pub struct HookPorts<'a> {
+    /// The agent that calls.
+    pub agent: &'a dyn Agent,
+    /// Its messages.
+    pub mailbox: &'a dyn Mailbox,
+    /// The time.
+    pub clock: &'a dyn Clock,
+}
+
+/// Hands the agent what waits for it, and the report on. Gives the exit code. The spool is asked for when no daemon takes the report:
+/// what it needs to know is not worth the agent's time otherwise.
+pub async fn run<S: ReportSpool>(
+    call: HookCall,
+    input: &[u8],
+    ports: Option<HookPorts<'_>>,
+    socket: &Path,
+    spool: impl FnOnce() -> S,
+) -> u8 {
+    let payload = parse(input);
+    let code = ports.map_or(0, |ports| {
+        let event = deliver::HookCall { event: &call.event, payload: &payload };
+        // Whatever is wrong with the inbox: the agent must not be stopped by it. The messages stay where they are.
+        deliver::deliver(ports.mailbox, ports.agent, event, ports.clock).ok().flatten().map_or(0, hand_over)
+    });
+    report(call, without_large(input, payload), socket, spool).await;
+    code
+}
+
+/// Waits until there is something for the agent, hands it over, and gives the exit code.
+pub async fn wait(call: &HookCall, input: &[u8], ports: HookPorts<'_>) -> u8 {
+    let payload = parse(input);
+    let event = deliver::HookCall { event: &call.event, payload: &payload };
+    // Somebody else waits already, or nothing can be waited for.
+    let Ok(Some(mut watch)) = ports.mailbox.watch() else { return 0 };
+    let waited = deliver::wait_and_deliver(ports.mailbox, &mut *watch, ports.agent, event, ports.clock).await;
+    waited.ok().flatten().map_or(0, hand_over)
+}
+
+fn hand_over(delivery: Delivery<'_>) -> u8 {
+    let code = delivery.answer().code;
+    // What was not written was not handed over, and the next hook does it again.
+    if ui::answer(delivery.answer()).is_err() {
+        return 0;
+    }
+    let _ = delivery.handed_over();
+    code
+}
+
+async fn report<S: ReportSpool>(call: HookCall, payload: Value, socket: &Path, spool: impl FnOnce() -> S) {
     let HookCall { session, agent, event, at } = call;
-    let report = HookReport { session, agent, event, at, payload: payload(input) };
+    let report = HookReport { session, agent, event, at, payload };
     let client = Client::new(socket);
     let posted = client.post::<Value>("/reports", &report);
     let refused = match tokio::time::timeout(DAEMON_TIMEOUT, posted).await {
@@ -71,9 +124,13 @@ pub async fn run<S: ReportSpool>(call: HookCall, input: &[u8], socket: &Path, sp
     }
 }
 
-/// The input as JSON, without fields too large to matter; null when it is no JSON.
-fn payload(input: &[u8]) -> Value {
-    let mut payload: Value = serde_json::from_slice(input).unwrap_or(Value::Null);
+/// The input as JSON; null when it is none.
+fn parse(input: &[u8]) -> Value {
+    serde_json::from_slice(input).unwrap_or(Value::Null)
+}
+
+/// A report's payload: the input without fields too large to matter.
+fn without_large(input: &[u8], mut payload: Value) -> Value {
     if input.len() > MAX_FIELD_BYTES {
         // A person decides by the small fields of a tool's input, for example which file it wants to write.
         leave_out_large(payload.get_mut("tool_input"));
@@ -93,6 +150,10 @@ mod tests {
     use super::*;
     use crate::ports::spool::{SpoolError, Spooled};
     use serde_json::json;
+
+    fn payload(input: &[u8]) -> Value {
+        without_large(input, parse(input))
+    }
 
     #[test]
     fn large_fields_are_left_out_and_the_rest_stays() {
@@ -138,7 +199,7 @@ mod tests {
         let kept = Kept::default();
         let (session, agent) = ("app-1".parse().unwrap(), "claude-code".parse().unwrap());
         let call = HookCall { session, agent, event: "Stop".to_owned(), at: Timestamp::UNIX_EPOCH };
-        let handed_on = run(call, b"{}", &socket, || &kept);
+        let handed_on = run(call, b"{}", None, &socket, || &kept);
         tokio::time::timeout(Duration::from_secs(10), handed_on).await.expect("the agent waits");
         let kept = kept.0.lock().unwrap();
         assert_eq!(kept.iter().map(|report| report.event.as_str()).collect::<Vec<_>>(), ["Stop"]);

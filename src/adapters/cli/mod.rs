@@ -28,6 +28,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Ls(args) => commands::ls::run(&args, context).await,
         Command::Show(args) => commands::show::run(&args, context).await,
         Command::Output(args) => commands::output::run(&args, context).await,
+        Command::Send(args) => commands::send::run(&args, context).await,
+        Command::Messages(args) => commands::messages::run(&args, context).await,
         Command::Wait(args) => commands::wait::run(&args, context).await,
         Command::Kill(args) => commands::kill::run(&args, context).await,
         Command::Restore(args) => commands::restore::run(&args, context).await,

@@ -14,7 +14,8 @@ use super::ui;
 use crate::adapters::http::wire::{Changes, MAX_WAIT_MS, TerminalText, WaitAnswer};
 use crate::app::wait::{WaitFor, WaitOutcome};
 use crate::domain::change::Change;
-use crate::domain::id::SessionId;
+use crate::domain::id::{MessageId, SessionId};
+use crate::domain::message::{MessageRecord, MessageState};
 use crate::domain::phase::Step;
 use crate::domain::status::Status;
 
@@ -120,6 +121,25 @@ impl PatientClient {
                 return Err(error);
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Waits until an agent was seen to have taken a message, until that will not happen any more, or until time is up.
+    pub(super) async fn wait_for_message(
+        &self,
+        id: &MessageId,
+        at_most: Option<Duration>,
+    ) -> Result<MessageRecord, ClientError> {
+        let deadline = at_most.and_then(|at_most| Instant::now().checked_add(at_most));
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let left_ms = left.map_or(MAX_WAIT_MS, |left| u64::try_from(left.as_millis()).unwrap_or(MAX_WAIT_MS));
+            let path = format!("/messages/{id}/wait?timeout_ms={}", left_ms.min(MAX_WAIT_MS));
+            let record: MessageRecord = self.get(&path, deadline).await?;
+            let is_over = record.state.is_settled() || record.state == MessageState::Returned;
+            if is_over || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Ok(record);
+            }
         }
     }
 

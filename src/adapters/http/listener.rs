@@ -4,12 +4,45 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use axum::serve::Listener;
-use tokio::net::unix::SocketAddr;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use super::router::{Daemon, router};
+use crate::domain::session::ProcessIdentity;
+use crate::platform::process;
+
+/// How far up a process is looked for the agent that started it.
+const MAX_DEPTH: usize = 64;
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// Its process, where the kernel tells.
+    pub pid: Option<u32>,
+}
+
+impl Connected<IncomingStream<'_, OwnerOnly>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, OwnerOnly>) -> Self {
+        *stream.remote_addr()
+    }
+}
+
+impl Peer {
+    /// The process and those it descends from, nearest first. One that has ended has none.
+    #[must_use]
+    pub fn ancestry(self) -> Vec<ProcessIdentity> {
+        let mut ancestry = Vec::new();
+        let mut next = self.pid;
+        while let Some(pid) = next.filter(|pid| *pid > 1 && ancestry.len() < MAX_DEPTH) {
+            let Ok(Some(stat)) = process::stat(pid) else { break };
+            ancestry.push(stat.identity);
+            next = Some(stat.parent);
+        }
+        ancestry
+    }
+}
 
 /// Accepts connections of one user only.
 #[derive(Debug)]
@@ -35,13 +68,16 @@ impl OwnerOnly {
 
 impl Listener for OwnerOnly {
     type Io = UnixStream;
-    type Addr = SocketAddr;
+    type Addr = Peer;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
-            let (stream, address) = Listener::accept(&mut self.listener).await;
+            let (stream, _) = Listener::accept(&mut self.listener).await;
             match stream.peer_cred() {
-                Ok(peer) if peer.uid() == self.uid => return (stream, address),
+                Ok(peer) if peer.uid() == self.uid => {
+                    let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
+                    return (stream, Peer { pid });
+                }
                 Ok(peer) => tracing::warn!(uid = peer.uid(), "a connection of another user was refused"),
                 Err(error) => tracing::warn!(%error, "a connection of an unknown user was refused"),
             }
@@ -49,7 +85,7 @@ impl Listener for OwnerOnly {
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
+        self.listener.local_addr().map(|_| Peer { pid: None })
     }
 }
 
@@ -58,5 +94,6 @@ impl Listener for OwnerOnly {
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: OwnerOnly, daemon: Daemon, stop: CancellationToken) -> io::Result<()> {
-    axum::serve(listener, router(daemon)).with_graceful_shutdown(stop.cancelled_owned()).await
+    let service = router(daemon).into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }

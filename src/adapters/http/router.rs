@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -12,18 +12,21 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
+use super::listener::Peer;
 use super::wire::{
     Accepted, AddProject, Changes, DaemonInfo, KillAnswer, KillRequest, MAX_BODY_BYTES, MAX_WAIT_MS, RestoreAllAnswer,
-    RestoreRequest, TerminalText, TrustFile, WaitAnswer,
+    RestoreRequest, SendRequest, TerminalText, TrustFile, WaitAnswer,
 };
 use crate::app::cleanup::{Cleanup, CleanupRequest};
+use crate::app::messages::Caller;
 use crate::app::project_file::{ProjectFileStatus, ProjectFileView, ProjectView};
 use crate::app::projects::Registered;
 use crate::app::spawn::SpawnRequest;
 use crate::app::view::SessionView;
 use crate::app::wait::WaitFor;
 use crate::app::{AppError, Application, ErrorKind};
-use crate::domain::id::{ProjectId, SessionId};
+use crate::domain::id::{MessageId, ProjectId, SessionId};
+use crate::domain::message::MessageRecord;
 use crate::domain::project::Project;
 use crate::domain::report::HookReport;
 use crate::ports::setup::Stage;
@@ -86,9 +89,12 @@ pub fn router(daemon: Daemon) -> Router {
         .route("/sessions/{id}", get(show_session))
         .route("/sessions/{id}/kill", post(kill))
         .route("/sessions/{id}/restore", post(restore))
+        .route("/sessions/{id}/messages", get(list_messages).post(send))
         .route("/sessions/{id}/wait", get(wait))
         .route("/sessions/{id}/output", get(output))
         .route("/sessions/{id}/screen", get(screen))
+        .route("/messages/{id}", get(show_message))
+        .route("/messages/{id}/wait", get(wait_for_message))
         .route("/restore", post(restore_all))
         .route("/cleanup", post(clean_up))
         .route("/events", get(changes))
@@ -275,6 +281,41 @@ async fn changes(State(daemon): State<Daemon>, Params(query): Params<ChangesQuer
     Ok(Json(Changes { changes, last_seq }))
 }
 
+async fn send(
+    State(daemon): State<Daemon>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(id): Path<String>,
+    Body(request): Body<SendRequest>,
+) -> Result<(StatusCode, Json<MessageRecord>), ApiError> {
+    let caller = Caller { ancestry: peer.ancestry() };
+    let record = daemon.application.send(&session_id(&id)?, request.body, &caller).await?;
+    Ok((StatusCode::ACCEPTED, Json(record)))
+}
+
+async fn list_messages(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<Vec<MessageRecord>> {
+    Ok(Json(daemon.application.messages(&session_id(&id)?).await?))
+}
+
+async fn show_message(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<MessageRecord> {
+    Ok(Json(daemon.application.message(&message_id(&id)?).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MessageWaitParams {
+    #[serde(default)]
+    timeout_ms: u64,
+}
+
+async fn wait_for_message(
+    State(daemon): State<Daemon>,
+    Path(id): Path<String>,
+    Params(params): Params<MessageWaitParams>,
+) -> Answer<MessageRecord> {
+    let timeout = Duration::from_millis(params.timeout_ms.min(MAX_WAIT_MS));
+    Ok(Json(daemon.application.wait_for_message(&message_id(&id)?, timeout).await?))
+}
+
 async fn report(State(daemon): State<Daemon>, Body(report): Body<HookReport>) -> Answer<Value> {
     daemon.application.observe(&report).await?;
     Ok(Json(json!({})))
@@ -284,6 +325,13 @@ fn session_id(text: &str) -> Result<SessionId, AppError> {
     text.parse().map_err(|_| {
         AppError::new(ErrorKind::NotFound, "unknown_session", format!("there is no session {text}"))
             .hint("list the sessions there are with: ao ls -a")
+    })
+}
+
+fn message_id(text: &str) -> Result<MessageId, AppError> {
+    text.parse().map_err(|_| {
+        AppError::new(ErrorKind::NotFound, "unknown_message", format!("there is no message {text}"))
+            .hint("list a session's messages with: ao messages SESSION")
     })
 }
 

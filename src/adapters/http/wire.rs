@@ -57,6 +57,14 @@ pub struct KillRequest {
     pub on_work: OnWork,
 }
 
+/// Text for a session's agent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendRequest {
+    /// The text.
+    pub body: String,
+}
+
 /// Asks to build ended sessions again.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

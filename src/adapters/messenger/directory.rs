@@ -3,11 +3,11 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{self, AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::ports::messenger::MessengerError;
@@ -17,6 +17,9 @@ const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const NEW_FILE: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// How often a lock that another process has is tried for.
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// An open directory. The path is for error messages only.
 pub(super) struct Directory {
@@ -102,6 +105,95 @@ impl Directory {
         self.sync()
     }
 
+    /// Gives a file of this directory a name in another one, which must be free there. Neither is synced.
+    pub(super) fn hand_to(&self, from: &str, other: &Self, to: &str) -> Result<(), MessengerError> {
+        fs::renameat_with(&self.handle, from, &other.handle, to, RenameFlags::NOREPLACE)
+            .map_err(|errno| refusal("rename a file to", &other.path.join(to), errno))
+    }
+
+    /// Gives a file of this directory another name, in the place of whatever bears it. Nothing is synced.
+    pub(super) fn rename_over(&self, from: &str, to: &str) -> Result<(), MessengerError> {
+        fs::renameat(&self.handle, from, &self.handle, to)
+            .map_err(|errno| refusal("rename a file to", &self.path.join(to), errno))
+    }
+
+    /// Gives a file of this directory a second name in another one, unless something bears that there.
+    pub(super) fn link_to(&self, from: &str, other: &Self, to: &str) -> Result<(), MessengerError> {
+        match fs::linkat(&self.handle, from, &other.handle, to, AtFlags::empty()) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(errno) => Err(refusal("link a file to", &other.path.join(to), errno)),
+        }
+    }
+
+    /// The content of a regular file of at most `limit_bytes`; `None` for what is none, or is not there.
+    pub(super) fn read(&self, name: &str, limit_bytes: u64) -> Result<Option<Vec<u8>>, MessengerError> {
+        let path = self.path.join(name);
+        // Without waiting: opening a pipe for reading would wait for whoever writes to it.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let handle = match fs::openat(&self.handle, name, flags, Mode::empty()) {
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
+            handle => handle.map_err(|errno| refusal("open", &path, errno))?,
+        };
+        let stat = fs::fstat(&handle).map_err(|errno| refusal("look at", &path, errno))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Ok(None);
+        }
+        let mut content = Vec::new();
+        let file = std::fs::File::from(handle);
+        let read = io::Read::read_to_end(&mut io::Read::take(file, limit_bytes + 1), &mut content);
+        read.map_err(|source| MessengerError::File { action: "read", path, source })?;
+        Ok((content.len() as u64 <= limit_bytes).then_some(content))
+    }
+
+    /// Takes the lock of that name in this directory, a file, and waits for it about so long at most.
+    pub(super) fn lock(&self, name: &str, at_most: Duration) -> Result<Lock, MessengerError> {
+        let path = self.path.join(name);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = fs::openat(&self.handle, name, flags, FILE_MODE).map_err(|errno| refusal("open", &path, errno))?;
+        let mut tries = at_most.as_millis() / LOCK_PAUSE.as_millis();
+        loop {
+            match fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Lock(file)),
+                Err(Errno::WOULDBLOCK) if tries > 0 => std::thread::sleep(LOCK_PAUSE),
+                Err(errno) => return Err(refusal("lock", &path, errno)),
+            }
+            tries -= 1;
+        }
+    }
+
+    /// When a file of that name was last written to; `None` when it is not there.
+    pub(super) fn changed_at(&self, name: &str) -> Result<Option<SystemTime>, MessengerError> {
+        match fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(changed(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(refusal("look at", &self.path.join(name), errno)),
+        }
+    }
+
+    /// Makes a file of that name, empty, where there is none, and sets the time of its last change to now.
+    pub(super) fn touch(&self, name: &str) -> Result<(), MessengerError> {
+        let path = self.path.join(name);
+        let now = fs::Timestamps {
+            last_access: fs::Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT },
+            last_modification: fs::Timespec { tv_sec: 0, tv_nsec: fs::UTIME_NOW },
+        };
+        match fs::utimensat(&self.handle, name, &now, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => fs::openat(&self.handle, name, NEW_FILE, FILE_MODE)
+                .map(drop)
+                .map_err(|errno| refusal("make", &path, errno)),
+            touched => touched.map_err(|errno| refusal("touch", &path, errno)),
+        }
+    }
+
+    /// Watches this directory for names that come and go.
+    pub(super) fn watch(&self, inotify: &OwnedFd) -> Result<(), MessengerError> {
+        use fs::inotify::{WatchFlags, add_watch};
+        // By the handle, so that no link planted meanwhile leads the watch elsewhere.
+        let path = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
+        let wanted = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE | WatchFlags::ONLYDIR;
+        add_watch(inotify, path.as_str(), wanted).map(drop).map_err(|errno| refusal("watch", &self.path, errno))
+    }
+
     /// Whether a regular file of that name is here; something else of that name is refused.
     pub(super) fn has_file(&self, name: &str) -> Result<bool, MessengerError> {
         let path = self.path.join(name);
@@ -115,9 +207,8 @@ impl Directory {
 
     /// Whether a file of that name was last changed longer ago than `age`; false when that cannot be told.
     pub(super) fn is_older(&self, name: &str, age: Duration) -> bool {
-        let Ok(stat) = fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
-        let seconds = u64::try_from(stat.st_mtime).unwrap_or(0);
-        (SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).elapsed().is_ok_and(|elapsed| elapsed > age)
+        let Ok(Some(changed)) = self.changed_at(name) else { return false };
+        changed.elapsed().is_ok_and(|elapsed| elapsed > age)
     }
 
     /// Removes a file of this directory, as far as that is possible: called when something else failed already, or for tidiness.
@@ -133,6 +224,30 @@ impl Directory {
     fn sync(&self) -> Result<(), MessengerError> {
         fs::fsync(&self.handle).map_err(|errno| refusal("sync", &self.path, errno))
     }
+}
+
+/// A lock on a directory's file, held until it is dropped or this process ends.
+pub(super) struct Lock(OwnedFd);
+
+impl Lock {
+    /// Makes this the content of the locked file.
+    pub(super) fn write(&self, content: &[u8]) -> io::Result<()> {
+        fs::ftruncate(&self.0, 0)?;
+        rustix::io::pwrite(&self.0, content, 0).map(drop).map_err(io::Error::from)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would not do: a child that another thread just forked shares the lock until it runs its program.
+        let _ = fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+fn changed(stat: &fs::Stat) -> SystemTime {
+    let (seconds, nanoseconds) =
+        (u64::try_from(stat.st_mtime).unwrap_or(0), u32::try_from(stat.st_mtime_nsec).unwrap_or(0));
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
 }
 
 /// What an error of a call that follows no links means.

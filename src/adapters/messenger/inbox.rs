@@ -1,20 +1,17 @@
-//! Messages as files: `<workspace>/.ao/inbox/<nanoseconds>_<hash>.md`.
-//!
-//! A file holds exactly the message's text. Its name begins with a number of 20 digits, so that names in alphabetical order are
-//! messages in posting order, and goes on with the hash of the message's id. Whoever takes messages looks at
-//! `*.md` only; other names are files being written.
+//! The daemon's side of messages: posting them into the inbox of a workspace, and seeing how far they have come.
 //!
 //! One messenger is shared by everything that posts: the order of numbers is kept within it and against what lies in the inbox.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 
+use super::boxes::{Boxes, Entry, Stage};
 use super::directory::Directory;
 use crate::domain::id::MessageId;
-use crate::domain::message::Message;
+use crate::domain::message::{Message, Progress};
 use crate::platform::file;
 use crate::ports::clock::Clock;
 use crate::ports::messenger::{AgentMessenger, MessengerError};
@@ -22,11 +19,8 @@ use crate::ports::messenger::{AgentMessenger, MessengerError};
 /// The longest text that is taken, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// Numbers above this (the year 2262) were not given by this messenger, and are not counted on from.
-const HIGHEST_NUMBER: u64 = i64::MAX.unsigned_abs();
-
-const AO: &str = ".ao";
-const INBOX: &str = "inbox";
+/// How long a hook may keep the messages locked: as long as its answer is being printed.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Posts messages into the inbox of a workspace.
 #[derive(Clone)]
@@ -44,100 +38,123 @@ impl InboxMessenger {
     }
 
     fn post_now(&self, workspace: &Path, message: &Message) -> Result<(), MessengerError> {
-        let inbox = open_inbox(workspace)?;
-        let hash = hash_of(&message.id);
-        if find(&inbox, &hash)?.is_some() {
+        let boxes = Boxes::make(workspace)?;
+        if find(&boxes, &message.id)? {
             return Ok(());
         }
         let temporary = format!(".{}.tmp", uuid::Uuid::new_v4());
-        inbox.write_new(&temporary, message.body.as_bytes())?;
-        match self.place(&inbox, &temporary, &hash) {
-            Ok(Some(name)) => confirm(workspace, &inbox, &name),
+        boxes.inbox.write_new(&temporary, message.text().as_bytes())?;
+        match self.place(&boxes, &temporary, &message.id) {
+            Ok(Some(entry)) => confirm(workspace, &boxes, &entry),
             not_placed => {
-                inbox.discard(&temporary);
+                boxes.inbox.discard(&temporary);
                 not_placed.map(|_| ())
             }
         }
     }
 
-    /// Gives the written file its final name, unless the message is there already; its name.
-    fn place(&self, inbox: &Directory, temporary: &str, hash: &str) -> Result<Option<String>, MessengerError> {
+    /// Gives the written file its final name, unless the message is there already.
+    fn place(&self, boxes: &Boxes, temporary: &str, id: &MessageId) -> Result<Option<Entry>, MessengerError> {
+        let _lock = boxes.lock(LOCK_TIMEOUT)?;
         // Held from the choice of a number to its appearance, so that later numbers never appear earlier. A panic elsewhere
         // leaves a number that is still right.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = inbox.names()?;
-        if find_in(&names, hash).is_some() {
+        if find(boxes, id)? {
             return Ok(None);
         }
-        let newest = names.iter().filter_map(|name| number_of(name)).max().unwrap_or(0).max(*last);
+        // Those that were taken out too: one that is given back is older than this one.
+        let known = boxes.waiting()?.into_iter().chain(boxes.taken()?).map(|entry| entry.number).max();
+        let newest = known.unwrap_or(0).max(*last);
         let now = u64::try_from(self.clock.now().as_nanosecond()).unwrap_or(0);
         let number = now.max(newest.saturating_add(1));
-        let name = format!("{number:020}_{hash}.md");
-        inbox.rename_new(temporary, &name)?;
+        let entry = Entry { number, id: id.clone(), stage: Stage::Text };
+        boxes.inbox.rename_new(temporary, &entry.name())?;
         *last = number;
-        Ok(Some(name))
+        Ok(Some(entry))
     }
 }
 
 /// Finds out that the inbox is still where it was opened: the agent may have moved it away meanwhile, and what was put
 /// into it would never be read. The message is taken back then.
-fn confirm(workspace: &Path, inbox: &Directory, name: &str) -> Result<(), MessengerError> {
-    let is_there = Directory::open(workspace).and_then(|directory| directory.enter(AO)?.enter(INBOX)?.is(inbox));
-    if !matches!(is_there, Ok(true)) {
-        inbox.discard(name);
+fn confirm(workspace: &Path, boxes: &Boxes, entry: &Entry) -> Result<(), MessengerError> {
+    if boxes.are_in(workspace) {
+        return Ok(());
     }
-    if is_there? { Ok(()) } else { Err(MessengerError::Planted { path: inbox.path().to_owned() }) }
+    boxes.inbox.discard(&entry.name());
+    Err(MessengerError::Planted { path: boxes.inbox.path().to_owned() })
 }
 
-fn open_inbox(workspace: &Path) -> Result<Directory, MessengerError> {
-    Directory::open(workspace)?.make(AO)?.make(INBOX)
-}
-
-/// Removes the temporary files of posts that were cut off. Young ones may be of a post under way.
-fn sweep(inbox: &Directory) -> Result<(), MessengerError> {
-    for name in inbox.names()? {
-        if file::is_staged(&name) && inbox.is_older(&name, file::ABANDONED_AFTER) {
-            inbox.discard(&name);
+/// Removes the temporary files of writers that were cut off. Young ones may be of one at work.
+fn sweep(directory: &Directory) -> Result<(), MessengerError> {
+    for name in directory.names()? {
+        if file::is_staged(&name) && directory.is_older(&name, file::ABANDONED_AFTER) {
+            directory.discard(&name);
         }
     }
     Ok(())
 }
 
-/// The name of the file that holds this message, when it lies in the inbox.
-fn find(inbox: &Directory, hash: &str) -> Result<Option<String>, MessengerError> {
-    let names = inbox.names()?;
-    let Some(name) = find_in(&names, hash) else { return Ok(None) };
-    // Taken away since it was listed: it was there, and that is what counts.
-    inbox.has_file(name)?;
-    Ok(Some(name.to_owned()))
+/// Whether this message was posted and is not forgotten.
+fn find(boxes: &Boxes, id: &MessageId) -> Result<bool, MessengerError> {
+    // In this order: a hook that takes it out meanwhile moves it the same way.
+    if let Some(entry) = boxes.waiting()?.into_iter().find(|entry| entry.id == *id) {
+        // Taken out since it was listed: it was there, and that is what counts.
+        boxes.inbox.has_file(&entry.name())?;
+        return Ok(true);
+    }
+    Ok(boxes.taken()?.iter().any(|entry| entry.id == *id))
 }
 
-fn find_in<'names>(names: &'names [String], hash: &str) -> Option<&'names str> {
-    names.iter().map(String::as_str).find(|name| number_of(name).is_some() && hash_in(name) == Some(hash))
+fn progress(workspace: &Path) -> Result<Vec<(MessageId, Progress)>, MessengerError> {
+    let Some(boxes) = Boxes::open(workspace)? else { return Ok(Vec::new()) };
+    let _lock = boxes.lock(LOCK_TIMEOUT)?;
+    let mut all: Vec<(u64, MessageId, Progress)> = Vec::new();
+    for entry in boxes.waiting()? {
+        all.push((entry.number, entry.id, Progress::Waiting));
+    }
+    for entry in boxes.taken()? {
+        let record = boxes.record_of(&entry)?;
+        let progress = match (entry.stage, record) {
+            // Taken out by a hook that has ended since: the next one puts it back.
+            (Stage::Text, _) | (_, None) => Progress::Waiting,
+            (Stage::Sent, Some(record)) => Progress::Injected { via: record.handover.via, at: record.handover.at },
+            (Stage::Done, Some(record)) => {
+                let (via, injected_at) = (record.handover.via, record.handover.at);
+                Progress::Acknowledged { via, injected_at, at: record.seen_at.unwrap_or(injected_at) }
+            }
+        };
+        all.push((entry.number, entry.id, progress));
+    }
+    all.sort_by_key(|(number, ..)| *number);
+    Ok(all.into_iter().map(|(_, id, progress)| (id, progress)).collect())
 }
 
-fn hash_of(id: &MessageId) -> String {
-    let start: u64 = Sha256::digest(id.as_str()).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
-    format!("{start:016x}")
+fn forget(workspace: &Path, taken: &[MessageId]) -> Result<(), MessengerError> {
+    let Some(boxes) = Boxes::open(workspace)? else { return Ok(()) };
+    let _lock = boxes.lock(LOCK_TIMEOUT)?;
+    for entry in boxes.taken()? {
+        if entry.stage == Stage::Done && taken.contains(&entry.id) {
+            boxes.discard(&entry);
+        }
+    }
+    Ok(())
 }
 
-fn hash_in(name: &str) -> Option<&str> {
-    Some(name.strip_suffix(".md")?.split_once('_')?.1)
-}
-
-fn number_of(name: &str) -> Option<u64> {
-    let (number, _) = name.strip_suffix(".md")?.split_once('_')?;
-    number.parse().ok().filter(|number| *number < HIGHEST_NUMBER)
+fn take_back(workspace: &Path) -> Result<(), MessengerError> {
+    let Some(boxes) = Boxes::open(workspace)? else { return Ok(()) };
+    let _lock = boxes.lock(LOCK_TIMEOUT)?;
+    for entry in boxes.taken()? {
+        if entry.stage != Stage::Done {
+            boxes.give_back(&entry)?;
+        }
+    }
+    boxes.ao.discard(super::boxes::TURN);
+    Ok(())
 }
 
 #[async_trait]
 impl AgentMessenger for InboxMessenger {
-    async fn open(&self, workspace: &Path) -> Result<(), MessengerError> {
-        let path = workspace.to_owned();
-        in_background(workspace, move || sweep(&open_inbox(&path)?)).await
-    }
-
-    async fn post(&self, workspace: &Path, message: &Message) -> Result<(), MessengerError> {
+    fn check(&self, message: &Message) -> Result<(), MessengerError> {
         let size_bytes = message.body.len();
         if message.body.trim().is_empty() {
             return Err(MessengerError::Empty);
@@ -145,20 +162,51 @@ impl AgentMessenger for InboxMessenger {
         if size_bytes > MAX_BODY_BYTES {
             return Err(MessengerError::TooLarge { size_bytes, limit_bytes: MAX_BODY_BYTES });
         }
-        let (messenger, path, message) = (self.clone(), workspace.to_owned(), message.clone());
-        in_background(workspace, move || messenger.post_now(&path, &message)).await
+        Ok(())
+    }
+
+    async fn open(&self, workspace: &Path) -> Result<(), MessengerError> {
+        in_background(workspace, |workspace| {
+            let boxes = Boxes::make(workspace)?;
+            sweep(&boxes.inbox)?;
+            sweep(&boxes.taken)
+        })
+        .await
+    }
+
+    async fn post(&self, workspace: &Path, message: &Message) -> Result<(), MessengerError> {
+        self.check(message)?;
+        let (messenger, message) = (self.clone(), message.clone());
+        in_background(workspace, move |workspace| messenger.post_now(workspace, &message)).await
+    }
+
+    async fn progress(&self, workspace: &Path) -> Result<Vec<(MessageId, Progress)>, MessengerError> {
+        in_background(workspace, progress).await
+    }
+
+    async fn forget(&self, workspace: &Path, taken: &[MessageId]) -> Result<(), MessengerError> {
+        let taken = taken.to_vec();
+        in_background(workspace, move |workspace| forget(workspace, &taken)).await
+    }
+
+    async fn take_back(&self, workspace: &Path) -> Result<(), MessengerError> {
+        in_background(workspace, take_back).await
     }
 }
 
 /// File work waits for the disk, which must not hold up the daemon's other tasks.
-async fn in_background(
+async fn in_background<T: Send + 'static>(
     workspace: &Path,
-    work: impl FnOnce() -> Result<(), MessengerError> + Send + 'static,
-) -> Result<(), MessengerError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|stopped| {
-        let path: PathBuf = workspace.to_owned();
-        Err(MessengerError::File { action: "post to", path, source: std::io::Error::other(stopped) })
-    })
+    work: impl FnOnce(&Path) -> Result<T, MessengerError> + Send + 'static,
+) -> Result<T, MessengerError> {
+    let path: PathBuf = workspace.to_owned();
+    let stopped = |path: PathBuf, stopped: tokio::task::JoinError| MessengerError::File {
+        action: "get at the messages of",
+        path,
+        source: std::io::Error::other(stopped),
+    };
+    let at = path.clone();
+    tokio::task::spawn_blocking(move || work(&path)).await.unwrap_or_else(|error| Err(stopped(at, error)))
 }
 
 #[cfg(test)]
@@ -178,7 +226,7 @@ mod tests {
 
     fn message(number: usize) -> Message {
         Message {
-            id: MessageId::new(format!("m{number}")).unwrap(),
+            id: MessageId::hash_of(&number.to_string()),
             session: "app-1".parse().unwrap(),
             from: None,
             body: format!("text {number}"),
@@ -219,7 +267,7 @@ mod tests {
         }
         let clock = Arc::new(SteppingBack(Mutex::new(1_700_000_060_000)));
         InboxMessenger::new(clock).post_now(workspace.path(), &message(1)).unwrap();
-        assert!(inbox.join(format!("01700000000000000000_{}.md", hash_of(&message(1).id))).is_file());
+        assert!(inbox.join(format!("01700000000000000000_{}.md", message(1).id)).is_file());
     }
 
     #[tokio::test]
@@ -247,12 +295,13 @@ mod tests {
     #[test]
     fn an_inbox_that_was_moved_away_meanwhile_accepts_nothing() {
         let workspace = tempfile::tempdir().unwrap();
-        let inbox = open_inbox(workspace.path()).unwrap();
-        inbox.write_new("name.md", b"text").unwrap();
-        assert!(confirm(workspace.path(), &inbox, "name.md").is_ok());
+        let boxes = Boxes::make(workspace.path()).unwrap();
+        let entry = Entry { number: 1, id: MessageId::hash_of("a"), stage: Stage::Text };
+        boxes.inbox.write_new(&entry.name(), b"text").unwrap();
+        assert!(confirm(workspace.path(), &boxes, &entry).is_ok());
         std::fs::rename(workspace.path().join(".ao/inbox"), workspace.path().join("elsewhere")).unwrap();
         std::fs::create_dir(workspace.path().join(".ao/inbox")).unwrap();
-        assert!(matches!(confirm(workspace.path(), &inbox, "name.md"), Err(MessengerError::Planted { .. })));
+        assert!(matches!(confirm(workspace.path(), &boxes, &entry), Err(MessengerError::Planted { .. })));
         assert_eq!(std::fs::read_dir(workspace.path().join("elsewhere")).unwrap().count(), 0);
     }
 }

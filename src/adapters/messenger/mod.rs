@@ -1,6 +1,16 @@
 //! How text reaches a running agent: as files in its workspace, which its hooks take.
+//!
+//! | Module | Holds |
+//! | --- | --- |
+//! | `boxes` | which directories and names there are, and what they say |
+//! | `directory` | getting there past no link |
+//! | `inbox` | the daemon's side |
+//! | `mailbox` | the agent's side, in its hooks' processes |
 
+mod boxes;
 mod directory;
 mod inbox;
+mod mailbox;
 
 pub use inbox::{InboxMessenger, MAX_BODY_BYTES};
+pub use mailbox::FileMailbox;

@@ -13,6 +13,7 @@ use std::io;
 use std::path::Path;
 
 use crate::domain::exit::Exit;
+use crate::domain::session::ProcessIdentity;
 
 pub mod launch;
 mod multiplexer;
@@ -33,6 +34,14 @@ pub fn supervise(session_dir: &Path) -> io::Result<Exit> {
     let ran = supervisor::run(session_dir, async |spec| zellij::arrive(session_dir, spec).await);
     let left = farewell(session_dir);
     ran.and_then(|exit| left.map(|()| exit))
+}
+
+/// The agent that was started last in a session, as its terminal's records tell; `None` when none was seen to start.
+///
+/// # Errors
+/// When the records cannot be read.
+pub fn agent_in(session_dir: &Path) -> io::Result<Option<ProcessIdentity>> {
+    Ok(launch::started(session_dir)?.map(|started| started.agent))
 }
 
 fn farewell(session_dir: &Path) -> io::Result<()> {

@@ -9,6 +9,7 @@
 //! | `prompt` | the prompt file, and what Claude Code does with some prompts |
 //! | `trust` | marking a workspace as trusted in Claude Code's own configuration |
 //! | `report` | what its hooks mean |
+//! | `text` | how it takes text through them |
 //!
 //! # How the prompt gets in
 //! Standard input is the prompt file. Claude Code reads it to its end, takes the whole of it as the first prompt, and opens
@@ -23,6 +24,7 @@ mod named_tests;
 mod prompt;
 mod report;
 mod settings;
+mod text;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -36,6 +38,7 @@ use crate::domain::observation::Signal;
 use crate::domain::permission::PermissionMode;
 use crate::platform::file::write_atomically;
 use crate::ports::agent::{Agent, AgentCommand, AgentError, AgentInstallation, LaunchPlan, LaunchRequest};
+use crate::ports::text_hooks::TextHooks;
 
 /// The name of this agent.
 pub const KIND: &str = "claude-code";
@@ -198,6 +201,10 @@ impl Agent for ClaudeCode {
         let mut plan = self.prepare(request).await?;
         plan.notes.push(format!("conversation {conversation} was never saved, so the task starts from its beginning"));
         Ok(plan)
+    }
+
+    fn text_hooks(&self) -> Option<&dyn TextHooks> {
+        Some(&text::ClaudeText)
     }
 
     fn interpret(&self, event: &str, payload: &Value) -> Vec<Signal> {

@@ -26,6 +26,17 @@ pub(super) const EVENTS: [&str; 11] = [
 /// How long Claude Code waits for a hook at most; far above what one takes, far below what a person would call stuck.
 const HOOK_TIMEOUT_SECONDS: u32 = 10;
 
+/// The events that begin a wait for messages, in the background and for as long as the agent is idle. A waiter is over when it woke the
+/// agent, so the turn that follows must begin the next one: at its end, or, since a turn that a person interrupts or that fails has no
+/// such end, at its beginning.
+const WAITING_EVENTS: [&str; 3] = ["SessionStart", "UserPromptSubmit", "Stop"];
+
+/// How long such a wait may last: as long as Claude Code's timers can.
+const WAIT_TIMEOUT_SECONDS: u32 = 20 * 24 * 60 * 60;
+
+/// What a shell says of a program that was killed.
+const KILLED: u8 = 128 + 9;
+
 /// What Claude Code calls a permission mode. Always given, because its own default differs between versions (2.1.330 starts
 /// in `auto`).
 pub(super) fn permission_mode(mode: PermissionMode) -> &'static str {
@@ -57,7 +68,15 @@ fn content(kind: &AgentKind, request: &LaunchRequest) -> Result<Value, AgentErro
     let ao = shell_words::quote(&ao);
     let hook = |event: &str| {
         let command = format!("{ao} hook {kind} {event}");
-        json!([{ "hooks": [{ "type": "command", "command": command, "timeout": HOOK_TIMEOUT_SECONDS }] }])
+        let mut hooks = vec![json!({ "type": "command", "command": command, "timeout": HOOK_TIMEOUT_SECONDS })];
+        if WAITING_EVENTS.contains(&event) {
+            // One that was killed is begun again: without it, an idle agent hears nothing.
+            let command = format!("until {command} --wait; do c=$?; [ $c = {KILLED} ] || exit $c; done");
+            hooks.push(
+                json!({ "type": "command", "command": command, "timeout": WAIT_TIMEOUT_SECONDS, "asyncRewake": true }),
+            );
+        }
+        json!([{ "hooks": hooks }])
     };
     let hooks: Map<String, Value> = EVENTS.iter().map(|event| ((*event).to_owned(), hook(event))).collect();
     let mut settings = json!({ "hooks": hooks });
@@ -93,6 +112,8 @@ mod tests {
             for event in EVENTS {
                 let command = settings["hooks"][event][0]["hooks"][0]["command"].as_str().unwrap();
                 assert_eq!(shell_words::split(command).unwrap(), [ao, "hook", "claude-code", event]);
+                let waiter = &settings["hooks"][event][0]["hooks"][1];
+                assert_eq!(waiter["asyncRewake"] == true, WAITING_EVENTS.contains(&event), "{event}");
             }
         }
     }

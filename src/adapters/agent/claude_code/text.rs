@@ -1,0 +1,150 @@
+//! How Claude Code takes text through its hooks. Seen with 2.1.197; `tests/claude_real.rs` and `tests/e2e/messages.rs` see it again.
+//!
+//! - What `PostToolUse` and `UserPromptSubmit` answer as additional context stands in the next request, in a reminder of its own. A subagent's
+//!   hook would hand it to the subagent.
+//! - A `Stop` that is blocked goes on with the reason as `Stop hook feedback`.
+//! - A background hook that ends with 2 begins a turn with what it printed on standard error, in a prompt that begins with
+//!   `<task-notification>`; in the middle of a turn that prompt is put in line until the turn is over.
+//! - The transcript has what was taken some milliseconds later, and before the next hook as a rule; a line of the type `queue-operation`
+//!   tells only that it stands in that line.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::domain::id::MessageId;
+use crate::domain::message::Route;
+use crate::ports::mailbox::Handover;
+use crate::ports::text_hooks::{HookAnswer, Seen, TextHooks};
+
+/// The exit code of a background hook that wakes the agent.
+const WAKES: u8 = 2;
+/// How much text is handed over at once, in bytes: what a hook answers stands in the conversation for good, and a long answer is cut.
+const MOST_BYTES: usize = 8 * 1024;
+
+/// Claude Code's hooks, as far as they take text.
+pub(super) struct ClaudeText;
+
+impl TextHooks for ClaudeText {
+    fn route(&self, event: &str, payload: &Value) -> Option<Route> {
+        if payload.get("agent_id").is_some() {
+            return None;
+        }
+        match event {
+            "PostToolUse" | "PostToolUseFailure" => Some(Route::BetweenTools),
+            "UserPromptSubmit" => Some(Route::NextPrompt),
+            "Stop" => Some(Route::EndOfTurn),
+            _ => None,
+        }
+    }
+
+    fn hand_over(&self, event: &str, route: Route, text: &str) -> HookAnswer {
+        let answer = |value: Value| HookAnswer { stdout: value.to_string(), ..HookAnswer::default() };
+        match route {
+            Route::BetweenTools | Route::NextPrompt => {
+                answer(json!({ "hookSpecificOutput": { "hookEventName": event, "additionalContext": text } }))
+            }
+            Route::EndOfTurn => answer(json!({ "decision": "block", "reason": text })),
+            Route::Wake => HookAnswer { stderr: text.to_owned(), code: WAKES, ..HookAnswer::default() },
+        }
+    }
+
+    fn most_bytes(&self, _route: Route) -> usize {
+        MOST_BYTES
+    }
+
+    fn trace(&self, payload: &Value) -> Value {
+        let Some(transcript) = payload.get("transcript_path").and_then(Value::as_str) else { return Value::Null };
+        // It is not there before the first prompt was taken.
+        let length = std::fs::metadata(transcript).map_or(0, |metadata| metadata.len());
+        json!({ "transcript": transcript, "length": length })
+    }
+
+    fn seen(&self, event: &str, payload: &Value, id: &MessageId, handover: &Handover) -> Seen {
+        let prompt = payload.get("prompt").and_then(Value::as_str);
+        if event == "UserPromptSubmit" && prompt.is_some_and(|prompt| prompt.contains(id.as_str())) {
+            return Seen::Taken;
+        }
+        let trace = &handover.trace;
+        match (trace["transcript"].as_str(), trace["length"].as_u64()) {
+            (Some(transcript), Some(length)) => {
+                in_transcript(Path::new(transcript), length, id).unwrap_or(Seen::Unknown)
+            }
+            _ => Seen::Unknown,
+        }
+    }
+}
+
+/// What the transcript tells from there on.
+fn in_transcript(transcript: &Path, from: u64, id: &MessageId) -> std::io::Result<Seen> {
+    let mut file = File::open(transcript)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut seen = Seen::Missing;
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line?;
+        if !contains(&line, id.as_str().as_bytes()) {
+            continue;
+        }
+        // A line that is being written is no JSON yet.
+        let Ok(entry) = serde_json::from_slice::<Value>(&line) else { continue };
+        if entry["type"] != "queue-operation" {
+            return Ok(Seen::Taken);
+        }
+        seen = Seen::Held;
+    }
+    Ok(seen)
+}
+
+fn contains(line: &[u8], part: &[u8]) -> bool {
+    line.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    fn handover(payload: &Value) -> Handover {
+        Handover { via: Route::BetweenTools, at: Timestamp::UNIX_EPOCH, trace: ClaudeText.trace(payload) }
+    }
+
+    #[test]
+    fn a_subagents_hooks_take_nothing() {
+        assert_eq!(ClaudeText.route("PostToolUse", &json!({})), Some(Route::BetweenTools));
+        assert_eq!(ClaudeText.route("PostToolUse", &json!({ "agent_id": "a1" })), None);
+    }
+
+    #[test]
+    fn the_transcript_tells_from_the_handover_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.jsonl");
+        let payload = json!({ "transcript_path": path });
+        let id = MessageId::hash_of("a");
+        let seen = |handover: &Handover| ClaudeText.seen("PreToolUse", &payload, &id, handover);
+        assert_eq!(seen(&handover(&payload)), Seen::Unknown, "there is none yet");
+        assert_eq!(ClaudeText.seen("Stop", &json!({}), &id, &handover(&json!({}))), Seen::Unknown);
+
+        let mut text = format!("{}\n", json!({ "type": "user", "message": format!("earlier {id}") }));
+        std::fs::write(&path, &text).unwrap();
+        let handover = handover(&payload);
+        assert_eq!(seen(&handover), Seen::Missing, "what stood there before is not it");
+        let entry = |kind: &str| format!("{}\n", json!({ "type": kind, "content": format!("x {id} y") }));
+        text += &entry("queue-operation");
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(seen(&handover), Seen::Held);
+        let whole = text.clone() + &entry("attachment");
+        std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
+        assert_eq!(seen(&handover), Seen::Held, "a line that is being written is not taken");
+        std::fs::write(&path, whole).unwrap();
+        assert_eq!(seen(&handover), Seen::Taken);
+    }
+
+    #[test]
+    fn a_prompt_that_holds_it_has_taken_it() {
+        let id = MessageId::hash_of("a");
+        let payload = json!({ "prompt": format!("<task-notification>\n{id}") });
+        assert_eq!(ClaudeText.seen("UserPromptSubmit", &payload, &id, &handover(&json!({}))), Seen::Taken);
+    }
+}

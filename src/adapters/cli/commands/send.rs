@@ -1,0 +1,75 @@
+//! `ao send`.
+
+use std::io::Read;
+
+use super::super::args::SendArgs;
+use super::super::client::Client;
+use super::super::context::Context;
+use super::super::error::{CliError, ExitCode};
+use super::super::ui;
+use super::super::waiting::PatientClient;
+use super::start;
+use crate::adapters::http::wire::SendRequest;
+use crate::domain::message::{MessageRecord, MessageState};
+
+pub(in super::super) async fn run(args: &SendArgs, context: &Context) -> Result<(), CliError> {
+    let body = body(args, context)?;
+    start::ensure_running(context).await?;
+    let client = Client::new(&context.socket);
+    let sent: MessageRecord =
+        client.post(&format!("/sessions/{}/messages", args.session), &SendRequest { body }).await?;
+    let record = if args.wait {
+        let patient = PatientClient::new(client);
+        patient.wait_for_message(&sent.message.id, args.timeout).await.map_err(|error| {
+            let error = CliError::from(error);
+            CliError {
+                message: format!("message {} was accepted, and then: {}", sent.message.id, error.message),
+                ..error
+            }
+        })?
+    } else {
+        sent
+    };
+    if args.json {
+        ui::json(&record)?;
+    } else {
+        ui::data(&format!("{}\n", record.message.id))?;
+    }
+    if args.wait { verdict(&record) } else { Ok(()) }
+}
+
+/// The text, exactly as given: what a file or standard input holds is passed on byte for byte.
+fn body(args: &SendArgs, context: &Context) -> Result<String, CliError> {
+    let failed = |from: &dyn std::fmt::Display, error: std::io::Error| {
+        CliError::failed(format!("cannot read the message from {from}: {error}"))
+    };
+    match (&args.file, args.message.as_deref()) {
+        (Some(file), _) => {
+            std::fs::read_to_string(context.absolute(file)).map_err(|error| failed(&file.display(), error))
+        }
+        (None, Some("-")) => {
+            let mut text = String::new();
+            let read = std::io::stdin().read_to_string(&mut text);
+            read.map(|_| text).map_err(|error| failed(&"standard input", error))
+        }
+        (None, message) => Ok(message.unwrap_or_default().to_owned()),
+    }
+}
+
+/// Success, or what state was reached instead.
+fn verdict(record: &MessageRecord) -> Result<(), CliError> {
+    let (id, session) = (&record.message.id, &record.message.session);
+    let why = record.error.as_deref().unwrap_or_default();
+    match record.state {
+        MessageState::Acknowledged => Ok(()),
+        MessageState::Returned | MessageState::Failed => {
+            Err(CliError::failed(format!("message {id} is {}: {why}", record.state))
+                .hint(format!("see: ao show {session}")))
+        }
+        MessageState::Queued | MessageState::Injected => Err(CliError::new(
+            ExitCode::TimedOut,
+            format!("message {id} is {}, and was not taken in time", record.state),
+        )
+        .hint(format!("it stays on its way; see: ao messages {session}"))),
+    }
+}

@@ -1,0 +1,247 @@
+//! Deliver: hand an agent what waits for it, in the process of one of its hooks. Needs no daemon.
+//!
+//! What is handed over is recorded before and after: a hook that is killed in between leaves a message that the next one hands
+//! over again, with the same id. Whether the agent has taken it is told by the agent's own record.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::domain::Timestamp;
+use crate::domain::id::MessageId;
+use crate::domain::message::Route;
+use crate::domain::observation::Signal;
+use crate::domain::text::printable;
+use crate::ports::agent::Agent;
+use crate::ports::clock::Clock;
+use crate::ports::mailbox::{Awaited, Handover, Letter, Mailbox, OpenMailbox, Watch};
+use crate::ports::messenger::MessengerError;
+use crate::ports::text_hooks::{HookAnswer, Seen, TextHooks};
+
+/// How long the agent's own record may take to show what the agent was handed.
+const RECORD_BOUND: Duration = Duration::from_secs(5);
+/// How often the agent's record is looked at while the agent is idle and something is unconfirmed.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long an agent that is in a turn may be silent before it is woken all the same: a turn that a person interrupted ends without a hook.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long after its start an agent may take to begin with what it was given.
+const START: Duration = Duration::from_secs(3);
+
+/// A call of a hook.
+#[derive(Debug, Clone, Copy)]
+pub struct HookCall<'a> {
+    /// The hook's name.
+    pub event: &'a str,
+    /// What it was given, whole.
+    pub payload: &'a Value,
+}
+
+/// Text on its way to the agent: it is to be printed, and then to be recorded as [handed over](Delivery::handed_over).
+pub struct Delivery<'mailbox> {
+    answer: HookAnswer,
+    messages: Vec<MessageId>,
+    mailbox: Box<dyn OpenMailbox + 'mailbox>,
+}
+
+impl Delivery<'_> {
+    /// What the hook is to answer.
+    #[must_use]
+    pub fn answer(&self) -> &HookAnswer {
+        &self.answer
+    }
+
+    /// Records that it was printed.
+    ///
+    /// # Errors
+    /// [`MessengerError`]: then it is handed over again.
+    pub fn handed_over(mut self) -> Result<(), MessengerError> {
+        for id in &self.messages {
+            self.mailbox.handed_over(id)?;
+        }
+        Ok(())
+    }
+}
+
+/// Notes what the call tells, and gives what there is to be handed over in its answer.
+///
+/// # Errors
+/// [`MessengerError`]; nothing is handed over then.
+pub fn deliver<'mailbox>(
+    mailbox: &'mailbox dyn Mailbox,
+    agent: &dyn Agent,
+    call: HookCall<'_>,
+    clock: &dyn Clock,
+) -> Result<Option<Delivery<'mailbox>>, MessengerError> {
+    let Some(hooks) = agent.text_hooks() else { return Ok(None) };
+    let delivery = if mailbox.is_quiet()? {
+        None
+    } else {
+        let mut open = mailbox.open()?;
+        settle(&mut *open, hooks, call, clock.now(), true)?;
+        match hooks.route(call.event, call.payload) {
+            Some(route) => take(open, hooks, call, route, clock.now())?,
+            None => None,
+        }
+    };
+    match turn_after(&agent.interpret(call.event, call.payload)) {
+        // It goes on.
+        Some(false) if delivery.is_some() => {}
+        Some(is_in_turn) => mailbox.note_turn(is_in_turn)?,
+        None => {}
+    }
+    Ok(delivery)
+}
+
+/// Waits until there is something for an agent that is idle; `None` when the agent has ended.
+///
+/// # Errors
+/// [`MessengerError`].
+pub async fn wait_and_deliver<'mailbox>(
+    mailbox: &'mailbox dyn Mailbox,
+    watch: &mut dyn Watch,
+    agent: &dyn Agent,
+    call: HookCall<'_>,
+    clock: &dyn Clock,
+) -> Result<Option<Delivery<'mailbox>>, MessengerError> {
+    let Some(hooks) = agent.text_hooks() else { return Ok(None) };
+    let begun = clock.now();
+    // A start may be followed by a first prompt, and that a prompt begins a turn is noted by the hook that runs beside this one.
+    let begins = |signal: &Signal| matches!(signal, Signal::Ready { .. } | Signal::Working(_));
+    let is_start = agent.interpret(call.event, call.payload).iter().any(begins);
+    loop {
+        let mut next_look = None;
+        if !mailbox.is_quiet()? {
+            let mut open = mailbox.open()?;
+            let now = clock.now();
+            let is_unconfirmed = settle(&mut *open, hooks, call, now, false)?;
+            if !open.waiting()?.is_empty() {
+                let busy = match mailbox.in_turn_for()? {
+                    Some(silent) => SILENCE.checked_sub(silent),
+                    None if is_start => START.checked_sub(since(begun, now)),
+                    None => None,
+                };
+                match busy {
+                    None => {
+                        if let Some(delivery) = take(open, hooks, call, Route::Wake, now)? {
+                            return Ok(Some(delivery));
+                        }
+                    }
+                    Some(left) => next_look = Some(left),
+                }
+            }
+            if is_unconfirmed {
+                next_look = Some(next_look.map_or(LOOK_INTERVAL, |left| left.min(LOOK_INTERVAL)));
+            }
+        }
+        if watch.wait(next_look).await? == Awaited::AgentEnded {
+            return Ok(None);
+        }
+    }
+}
+
+/// Whether the agent is in a turn after these; `None` when they do not tell.
+fn turn_after(signals: &[Signal]) -> Option<bool> {
+    signals.iter().rev().find_map(|signal| match signal {
+        Signal::Working(_) | Signal::WaitingInput | Signal::Blocked(_) => Some(true),
+        Signal::Idle | Signal::Ending => Some(false),
+        Signal::Ready { .. } => None,
+    })
+}
+
+fn since(earlier: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(earlier)).unwrap_or_default()
+}
+
+/// Finds out what became of what the agent was handed; gives whether that is still open for any. `follows` says whether the call can
+/// only have come after what was handed over.
+fn settle(
+    open: &mut dyn OpenMailbox,
+    hooks: &dyn TextHooks,
+    call: HookCall<'_>,
+    now: Timestamp,
+    follows: bool,
+) -> Result<bool, MessengerError> {
+    let mut is_open = false;
+    for message in open.unconfirmed()? {
+        // The mailbox is open here: whoever took it out is gone.
+        if !message.was_handed_over {
+            open.give_back(&message.id)?;
+            continue;
+        }
+        let handover = &message.handover;
+        match hooks.seen(call.event, call.payload, &message.id, handover) {
+            Seen::Taken => open.confirm(&message.id, now)?,
+            // What an agent answers after it was handed text is all there is to tell.
+            Seen::Unknown if follows && handover.via != Route::Wake => open.confirm(&message.id, now)?,
+            Seen::Missing if since(handover.at, now) >= RECORD_BOUND => open.give_back(&message.id)?,
+            Seen::Held | Seen::Unknown | Seen::Missing => is_open = true,
+        }
+    }
+    Ok(is_open)
+}
+
+/// Takes out what fits into one answer, in order.
+fn take<'mailbox>(
+    mut open: Box<dyn OpenMailbox + 'mailbox>,
+    hooks: &dyn TextHooks,
+    call: HookCall<'_>,
+    route: Route,
+    now: Timestamp,
+) -> Result<Option<Delivery<'mailbox>>, MessengerError> {
+    let handover = Handover { via: route, at: now, trace: hooks.trace(call.payload) };
+    let most_bytes = hooks.most_bytes(route);
+    let (mut text, mut messages) = (String::new(), Vec::new());
+    for id in open.waiting()? {
+        let Some(letter) = open.take(&id, &handover)? else { continue };
+        let mut next = envelope(&letter);
+        if next.len() > most_bytes {
+            next = reference(&letter, &open.keep(&id)?.display().to_string());
+        }
+        if !text.is_empty() && text.len() + next.len() > most_bytes {
+            open.give_back(&id)?;
+            break;
+        }
+        if !text.is_empty() {
+            text.push_str("\n\n");
+        }
+        text.push_str(&next);
+        messages.push(id);
+    }
+    if messages.is_empty() {
+        return Ok(None);
+    }
+    let answer = hooks.hand_over(call.event, route, &text);
+    Ok(Some(Delivery { answer, messages, mailbox: open }))
+}
+
+/// A message as the agent reads it, and shows it on its terminal.
+fn envelope(letter: &Letter) -> String {
+    format!("Message {}, sent to you through ao:\n{}", letter.id, printable(&letter.text))
+}
+
+/// What the agent reads of a message that is too long to be handed over.
+fn reference(letter: &Letter, path: &str) -> String {
+    let sender = letter.text.lines().next().filter(|line| line.starts_with("[from ")).map(|line| format!("{line} "));
+    format!(
+        "Message {}, sent to you through ao:\n{}It has {} bytes. Read all of it before you go on, from {path}",
+        letter.id,
+        sender.unwrap_or_default(),
+        letter.text.len()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_told_where_to_read_and_who_sent_it() {
+        let letter = Letter { id: MessageId::hash_of("a"), text: format!("[from app-2]\n{}", "x".repeat(9000)) };
+        let told = reference(&letter, "/w/.ao/messages/a.md");
+        assert!(
+            told.contains("[from app-2] It has 9013 bytes.") && told.ends_with("from /w/.ao/messages/a.md"),
+            "{told}"
+        );
+        assert!(!told.contains("xxx"));
+    }
+}

@@ -1,0 +1,279 @@
+//! Messages: accept text for a session's agent, and learn what became of it.
+//!
+//! A message is a row and a file. The row is written first, and the answer to its sender last. The files tell how far messages have come: the
+//! agent's hooks move them, whether or not a daemon runs. [`Application::follow_messages`] brings rows and files together; it is
+//! idempotent, and whatever was cut off is made up for by the next one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::Application;
+use super::error::{AppError, ErrorKind};
+use crate::domain::change::{ChangeKind, NewChange};
+use crate::domain::id::{MessageId, SessionId};
+use crate::domain::message::{Message, MessageRecord, MessageState, Progress};
+use crate::domain::phase::Phase;
+use crate::domain::session::{ProcessIdentity, Session};
+use crate::ports::messenger::MessengerError;
+use crate::ports::store::{SessionFilter, StoreError};
+
+/// Who asks: the process and those it descends from, nearest first.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The processes.
+    pub ancestry: Vec<ProcessIdentity>,
+}
+
+/// Who works on which session's messages: one at a time, so that rows and files keep their order.
+#[derive(Default)]
+pub(super) struct MessageLocks(Mutex<BTreeMap<SessionId, Arc<tokio::sync::Mutex<()>>>>);
+
+impl MessageLocks {
+    async fn of(&self, session: &SessionId) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // Those that nobody has are made anew when they are needed.
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            locks.entry(session.clone()).or_default().clone()
+        };
+        lock.lock_owned().await
+    }
+}
+
+impl Application {
+    /// Accepts a message for a session's agent: it is on record and, when the agent runs, in its inbox when this answers. Who sends it
+    /// is told by the caller's processes: the agent of a live session, or a person.
+    ///
+    /// # Errors
+    /// `unknown_session`; `session_over`; `no_text_hooks` when that agent cannot be handed text; `empty_message` and `message_too_large`; or
+    /// `inbox_refused` when something stands in the inbox's place.
+    pub async fn send(&self, id: &SessionId, body: String, caller: &Caller) -> Result<MessageRecord, AppError> {
+        let (application, id, caller) = (self.clone(), id.clone(), caller.clone());
+        self.to_its_end("a message", async move { application.send_now(&id, body, &caller).await }).await
+    }
+
+    async fn send_now(&self, id: &SessionId, body: String, caller: &Caller) -> Result<MessageRecord, AppError> {
+        let session = self.session(id).await?;
+        if session.phase.is_terminated() {
+            let message = format!("{id} is over, so nobody reads its messages");
+            return Err(AppError::new(ErrorKind::Refused, "session_over", message)
+                .hint(format!("bring it back with: ao restore {id}")));
+        }
+        if self.agent(&session.spec.agent)?.text_hooks().is_none() {
+            let message = format!("agent {} of {id} has no hooks that could hand it a message", session.spec.agent);
+            return Err(AppError::new(ErrorKind::Refused, "no_text_hooks", message));
+        }
+        let from = self.session_of(caller).await?;
+        let created_at = self.shared.clock.now();
+        let unique = uuid::Uuid::new_v4();
+        let id = MessageId::hash_of(&format!("{unique} {id} {body}"));
+        let message = Message { id, session: session.id.clone(), from, body, created_at };
+        self.shared.messenger.check(&message)?;
+        let record = MessageRecord::queued(message);
+
+        let lock = self.shared.messages_of.of(&session.id).await;
+        self.shared.messages.insert_message(&record, &[record.change(ChangeKind::MessageQueued)]).await?;
+        tracing::info!(session = %session.id, message = %record.message.id, from = ?record.message.from, "message accepted");
+        self.follow(&session.id).await?;
+        drop(lock);
+        let record = self.message(&record.message.id).await?;
+        match &record.error {
+            Some(error) if record.state == MessageState::Failed => {
+                Err(AppError::new(ErrorKind::Failed, "message_failed", error.clone())
+                    .hint(format!("see what is in the .ao directory of its workspace: ao show {}", session.id)))
+            }
+            _ => Ok(record),
+        }
+    }
+
+    /// The live session whose agent is, or started, the caller.
+    async fn session_of(&self, caller: &Caller) -> Result<Option<SessionId>, AppError> {
+        if caller.ancestry.is_empty() {
+            return Ok(None);
+        }
+        let sessions = self.shared.sessions.sessions(&SessionFilter::default()).await?;
+        let is_its = |session: &&Session| session.facts.process.is_some_and(|agent| caller.ancestry.contains(&agent));
+        Ok(sessions.iter().find(is_its).map(|session| session.id.clone()))
+    }
+
+    /// A message as it is on record.
+    ///
+    /// # Errors
+    /// `unknown_message`, or the store's failure.
+    pub async fn message(&self, id: &MessageId) -> Result<MessageRecord, AppError> {
+        let unknown = || AppError::new(ErrorKind::NotFound, "unknown_message", format!("there is no message {id}"));
+        self.shared.messages.message(id).await?.ok_or_else(unknown)
+    }
+
+    /// A session's messages, oldest first.
+    ///
+    /// # Errors
+    /// `unknown_session`, or the store's failure.
+    pub async fn messages(&self, session: &SessionId) -> Result<Vec<MessageRecord>, AppError> {
+        self.session(session).await?;
+        Ok(self.shared.messages.messages(session, false).await?)
+    }
+
+    /// Waits until its agent was seen to have taken a message, until that will not happen any more, or for `timeout`.
+    ///
+    /// # Errors
+    /// `unknown_message`, or the store's failure.
+    pub async fn wait_for_message(&self, id: &MessageId, timeout: Duration) -> Result<MessageRecord, AppError> {
+        let time_is_up = tokio::time::sleep(timeout);
+        tokio::pin!(time_is_up);
+        loop {
+            let seq = self.shared.changes.last_seq().await?;
+            let record = self.message(id).await?;
+            if record.state.is_settled() || record.state == MessageState::Returned {
+                return Ok(record);
+            }
+            tokio::select! {
+                () = self.shared.changes.wait_beyond(seq) => {}
+                () = &mut time_is_up => return Ok(record),
+                () = self.shared.stop.cancelled() => return Ok(record),
+            }
+        }
+    }
+
+    /// Brings the record of a session's messages and their files together: posts those that are not in the inbox yet, and takes in how
+    /// far the others have come. Those of an agent that ended go back, for the next one.
+    ///
+    /// # Errors
+    /// The store's failure. What the messenger refuses is on record with the message.
+    pub async fn follow_messages(&self, session: &SessionId) -> Result<(), AppError> {
+        let _lock = self.shared.messages_of.of(session).await;
+        self.follow(session).await
+    }
+
+    /// Begins to follow all messages, unless that is under way: an inbox on a slow disk must hold nothing else up.
+    pub(super) fn begin_to_follow_messages(&self) {
+        let Ok(alone) = self.shared.following.clone().try_lock_owned() else { return };
+        let application = self.clone();
+        self.shared.tasks.spawn(async move {
+            if let Err(error) = application.follow_all_messages().await {
+                tracing::error!(%error, "messages could not be followed");
+            }
+            drop(alone);
+        });
+    }
+
+    /// Follows the messages of every session that has some of which more may become.
+    ///
+    /// # Errors
+    /// The store's failure.
+    async fn follow_all_messages(&self) -> Result<(), AppError> {
+        for session in self.shared.messages.sessions_with_unsettled().await? {
+            // One that fails keeps nobody from the others.
+            if let Err(error) = self.follow_messages(&session).await {
+                tracing::error!(%session, %error, "its messages could not be followed");
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`follow_messages`](Self::follow_messages); the caller works on the session's messages alone.
+    async fn follow(&self, id: &SessionId) -> Result<(), AppError> {
+        let records = self.shared.messages.messages(id, true).await?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        let Some(session) = self.shared.sessions.session(id).await? else { return Ok(()) };
+        match session.phase {
+            // Its inbox may not be there yet.
+            Phase::Provisioning { .. } => Ok(()),
+            Phase::Live => self.follow_live(&session, records).await,
+            Phase::Terminated { .. } => self.return_messages(&session, records).await,
+        }
+    }
+
+    async fn follow_live(&self, session: &Session, records: Vec<MessageRecord>) -> Result<(), AppError> {
+        let workspace = &session.spec.workspace;
+        let known: BTreeMap<MessageId, Progress> = match self.shared.messenger.progress(workspace).await {
+            Ok(known) => known.into_iter().collect(),
+            // Whatever stands there: it is tried again, and a message that is posted now says so.
+            Err(error) => {
+                tracing::warn!(session = %session.id, %error, "its inbox cannot be looked at");
+                BTreeMap::new()
+            }
+        };
+        let mut taken = Vec::new();
+        for mut record in records {
+            let changes = match known.get(&record.message.id) {
+                Some(progress) => record.observe(progress),
+                None => match self.shared.messenger.post(workspace, &record.message).await {
+                    Ok(()) => record.observe(&Progress::Waiting),
+                    // What stands in the way now may be gone at the next try; a link was put there by somebody.
+                    Err(error @ MessengerError::File { .. }) => {
+                        tracing::warn!(session = %session.id, %error, "a message could not be posted; it is tried again");
+                        break;
+                    }
+                    Err(error) => record.fail(error.to_string()),
+                },
+            };
+            self.record(&record, &changes).await?;
+            if record.state == MessageState::Acknowledged {
+                taken.push(record.message.id);
+            }
+        }
+        // Only now: until it is on record, the file is what knows.
+        if !taken.is_empty()
+            && let Err(error) = self.shared.messenger.forget(workspace, &taken).await
+        {
+            tracing::warn!(session = %session.id, %error, "what is left of messages that were taken stays");
+        }
+        Ok(())
+    }
+
+    async fn return_messages(&self, session: &Session, records: Vec<MessageRecord>) -> Result<(), AppError> {
+        if records.iter().all(|record| record.state == MessageState::Returned) {
+            return Ok(());
+        }
+        let workspace = &session.spec.workspace;
+        // What was taken before it ended was taken.
+        let known: BTreeMap<MessageId, Progress> =
+            self.shared.messenger.progress(workspace).await.unwrap_or_default().into_iter().collect();
+        if let Err(error) = self.shared.messenger.take_back(workspace).await {
+            tracing::warn!(session = %session.id, %error, "messages of an ended agent could not be taken back");
+        }
+        for mut record in records {
+            let mut changes = match known.get(&record.message.id) {
+                Some(progress @ Progress::Acknowledged { .. }) => record.observe(progress),
+                _ => Vec::new(),
+            };
+            changes.extend(record.agent_ended());
+            self.record(&record, &changes).await?;
+        }
+        Ok(())
+    }
+
+    async fn record(&self, record: &MessageRecord, changes: &[NewChange]) -> Result<(), AppError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        tracing::debug!(session = %record.message.session, message = %record.message.id, state = %record.state, "message");
+        match self.shared.messages.update_message(record, changes, self.shared.clock.now()).await {
+            // Its session's record was removed meanwhile.
+            Err(StoreError::Missing { .. }) => Ok(()),
+            updated => Ok(updated?),
+        }
+    }
+}
+
+impl From<MessengerError> for AppError {
+    fn from(error: MessengerError) -> Self {
+        let (kind, code, hint) = match &error {
+            MessengerError::Empty => (ErrorKind::Invalid, "empty_message", None),
+            MessengerError::TooLarge { .. } => (
+                ErrorKind::Invalid,
+                "message_too_large",
+                Some("put it into a file in the workspace, and send the file's name"),
+            ),
+            MessengerError::Planted { .. } => {
+                (ErrorKind::Failed, "inbox_refused", Some("take away what stands there, and send again"))
+            }
+            MessengerError::File { .. } => (ErrorKind::Failed, "messenger", None),
+        };
+        Self::new(kind, code, error.to_string()).hint_opt(hint)
+    }
+}
