@@ -44,6 +44,8 @@ mod kill;
 mod limits;
 #[path = "e2e/live_table.rs"]
 mod live_table;
+#[path = "e2e/message_storm.rs"]
+mod message_storm;
 #[path = "e2e/messages.rs"]
 mod messages;
 #[path = "e2e/project_file.rs"]

@@ -19,7 +19,7 @@ use crate::ports::messenger::MessengerError;
 use crate::ports::text_hooks::{HookAnswer, Seen, TextHooks};
 
 /// How long the agent's own record may take to show what the agent was handed.
-const RECORD_BOUND: Duration = Duration::from_secs(5);
+const RECORD_BOUND: Duration = Duration::from_secs(10);
 /// How often the agent's record is looked at while the agent is idle and something is unconfirmed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long an agent that is in a turn may be silent before it is woken all the same: a turn that a person interrupted ends without a hook.

@@ -70,8 +70,10 @@ fn content(kind: &AgentKind, request: &LaunchRequest) -> Result<Value, AgentErro
         let command = format!("{ao} hook {kind} {event}");
         let mut hooks = vec![json!({ "type": "command", "command": command, "timeout": HOOK_TIMEOUT_SECONDS })];
         if WAITING_EVENTS.contains(&event) {
-            // One that was killed is begun again: without it, an idle agent hears nothing.
-            let command = format!("until {command} --wait; do c=$?; [ $c = {KILLED} ] || exit $c; done");
+            // One that was killed is begun again, with the same input: without it, an idle agent hears nothing.
+            let command = format!(
+                "p=$(cat); until printf %s \"$p\" | {command} --wait; do c=$?; [ $c = {KILLED} ] || exit $c; done"
+            );
             hooks.push(
                 json!({ "type": "command", "command": command, "timeout": WAIT_TIMEOUT_SECONDS, "asyncRewake": true }),
             );

@@ -1,0 +1,195 @@
+//! Many messages from many senders to several agents, while hooks, waiters and the daemon are killed at random: each is taken, in the order
+//! of its sender.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::claude::claude_sandbox;
+use crate::model_server::{ModelServer, Request};
+use crate::sandbox::{Sandbox, signal};
+use crate::tools::claude;
+
+const SESSIONS: usize = 5;
+const SENDERS: usize = 8;
+const MESSAGES: usize = 1000;
+/// How long the whole of it may take.
+const BOUND: Duration = Duration::from_secs(400);
+
+/// A small generator of pseudo-random numbers: the run is told by its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+/// Sends a sender's share, each message again until it is accepted. A text that was accepted twice is two messages.
+async fn send_all(sandbox: &Sandbox, sender: usize) {
+    for number in 0..MESSAGES / SENDERS {
+        let session = format!("app-{}", (sender + number) % SESSIONS + 1);
+        let text = format!("<<{sender}:{number}>>");
+        let started = Instant::now();
+        while sandbox.ao(&["send", &session, &text]).await.code != 0 {
+            assert!(started.elapsed() < Duration::from_secs(60), "{text} was never accepted by {session}");
+        }
+    }
+}
+
+/// Kills hooks, waiters and the daemon until it is told to stop; how many.
+async fn kill_at_random(sandbox: &Sandbox, seed: u64, stop: &AtomicBool) -> (u32, u32) {
+    let mut random = Random(seed);
+    let (mut hooks, mut daemons) = (0, 0);
+    while !stop.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(50 + random.below(250))).await;
+        let is_daemon = random.below(12) == 0;
+        let part = if is_daemon { " daemon " } else { " hook claude-code " };
+        let mut found = sandbox.processes();
+        found.retain(|(_, command)| {
+            command.contains(part) && command.contains("/ao ") && !command.starts_with("/bin/sh")
+        });
+        if found.is_empty() {
+            continue;
+        }
+        let (pid, _) = found[usize::try_from(random.below(found.len() as u64)).unwrap()];
+        signal(pid, Signal::KILL);
+        *(if is_daemon { &mut daemons } else { &mut hooks }) += 1;
+    }
+    (hooks, daemons)
+}
+
+/// The places at which each of these ids came to the model in this session's requests: of each request those that were new in it, in
+/// order.
+fn arrivals(requests: &[Request], script: &str, ids: &[String]) -> BTreeMap<String, Vec<(usize, usize)>> {
+    let mut arrivals: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
+    let mine = requests.iter().filter(|request| request.is_turn() && request.mentions(script));
+    let mut known: BTreeMap<&String, usize> = BTreeMap::new();
+    for (at, request) in mine.enumerate() {
+        let told = request.told().join("\n");
+        for id in ids {
+            let header = format!("Message {id},");
+            let places: Vec<usize> = told.match_indices(&header).map(|(place, _)| place).collect();
+            let before = known.entry(id).or_default();
+            for place in places.iter().skip(*before) {
+                arrivals.entry(id.clone()).or_default().push((at, *place));
+            }
+            *before = places.len().max(*before);
+        }
+    }
+    arrivals
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i07_a_storm_of_messages_under_kills_loses_none_and_keeps_each_senders_order() {
+    let Some(program) = claude() else { return };
+    let seed = std::env::var("AO_FAULT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        u64::from(now.subsec_nanos()) | 1
+    });
+    println!("seed {seed} (AO_FAULT_SEED)");
+    let server = ModelServer::start().await;
+    let sandbox = Arc::new(claude_sandbox(&server, &program));
+    for number in 1..=SESSIONS {
+        let prompt = format!("Begin as session{number}.");
+        let args = ["spawn", "--runtime", "pty", "--permission-mode", "bypass-permissions", "--wait", "idle", &prompt];
+        sandbox.ao(&args).await.ok();
+    }
+    let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let (sandbox, sent) = (sandbox.clone(), sent.clone());
+            tokio::spawn(async move {
+                send_all(&sandbox, sender).await;
+                sent.fetch_add(1, Ordering::Relaxed);
+            })
+        })
+        .collect();
+    let killer = tokio::spawn({
+        let (sandbox, stop) = (sandbox.clone(), stop.clone());
+        async move { kill_at_random(&sandbox, seed, &stop).await }
+    });
+    let started = Instant::now();
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    let sent_in = started.elapsed();
+    // The kills go on for a while after the last was sent.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    stop.store(true, Ordering::Relaxed);
+    let (hooks, daemons) = killer.await.unwrap();
+    sandbox.ao(&["start"]).await.ok();
+
+    let mut repeats = 0;
+    let mut total = 0;
+    for number in 1..=SESSIONS {
+        let session = format!("app-{number}");
+        let messages = loop {
+            let run = sandbox.ao(&["messages", &session, "--json"]).await;
+            run.ok();
+            let messages = run.json().as_array().unwrap().clone();
+            let open: Vec<&Value> = messages.iter().filter(|message| message["state"] != "acknowledged").collect();
+            if open.is_empty() {
+                break messages;
+            }
+            let listing = std::process::Command::new("ls")
+                .arg("-lR")
+                .arg(sandbox.worktree(&session).join(".ao"))
+                .output()
+                .unwrap();
+            assert!(
+                started.elapsed() < BOUND,
+                "seed {seed}: {session} has not taken {}: {:#}\n{}\n{:#?}",
+                open.len(),
+                open[0],
+                String::from_utf8_lossy(&listing.stdout),
+                sandbox.processes()
+            );
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        };
+        total += messages.len();
+        let ids: Vec<String> = messages.iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let arrivals = loop {
+            let arrivals = arrivals(&server.requests(), &format!("Begin as session{number}."), &ids);
+            if arrivals.len() == ids.len() {
+                break arrivals;
+            }
+            let missing: Vec<&String> = ids.iter().filter(|id| !arrivals.contains_key(*id)).collect();
+            assert!(
+                Instant::now() < deadline,
+                "seed {seed}: {session} was said to have taken {missing:?}, which no request holds"
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
+        repeats += arrivals.values().map(|places| places.len() - 1).sum::<usize>();
+        let mut last: BTreeMap<&str, (usize, (usize, usize))> = BTreeMap::new();
+        for message in &messages {
+            let body = message["body"].as_str().unwrap();
+            let (sender, count) = body.trim_matches(['<', '>']).split_once(':').unwrap();
+            let (count, place) = (count.parse::<usize>().unwrap(), arrivals[message["id"].as_str().unwrap()][0]);
+            if let Some((before, earlier)) = last.insert(sender, (count, place)) {
+                assert!(
+                    before <= count && earlier < place,
+                    "seed {seed}: {session} was told {body} before {sender}:{before}"
+                );
+            }
+        }
+    }
+    assert!(total >= MESSAGES, "{total}");
+    let kills = usize::try_from(hooks + daemons).unwrap();
+    println!(
+        "{total} messages in {sent_in:.1?} + {:.1?}; {hooks} hooks and {daemons} daemons killed; {repeats} repeats",
+        started.elapsed().saturating_sub(sent_in)
+    );
+    assert!(daemons > 0 && hooks > 0, "nothing was killed");
+    // A hook that is killed repeats at most what it handed over at once.
+    assert!(repeats <= kills * 60, "seed {seed}: {repeats} repeats for {kills} kills");
+}
