@@ -43,18 +43,38 @@ impl MessageLocks {
 
 impl Application {
     /// Accepts a message for a session's agent: it is on record and, when the agent runs, in its inbox when this answers. Who sends it
-    /// is told by the caller's processes: the agent of a live session, or a person.
+    /// is told by the caller's processes: the agent of a live session, or a person. Asked for again with an id of the caller's, the message
+    /// that was accepted under it is answered.
     ///
     /// # Errors
-    /// `unknown_session`; `session_over`; `no_text_hooks` when that agent cannot be handed text; `empty_message` and `message_too_large`; or
+    /// `unknown_session`; `session_over`; `message_exists` when another message has that id; `no_text_hooks` when that agent cannot be handed text; `empty_message` and `message_too_large`; or
     /// `inbox_refused` when something stands in the inbox's place.
-    pub async fn send(&self, id: &SessionId, body: String, caller: &Caller) -> Result<MessageRecord, AppError> {
-        let (application, id, caller) = (self.clone(), id.clone(), caller.clone());
-        self.to_its_end("a message", async move { application.send_now(&id, body, &caller).await }).await
+    pub async fn send(
+        &self,
+        session: &SessionId,
+        id: Option<MessageId>,
+        body: String,
+        caller: &Caller,
+    ) -> Result<MessageRecord, AppError> {
+        let (application, session, caller) = (self.clone(), session.clone(), caller.clone());
+        self.to_its_end("a message", async move { application.send_now(&session, id, body, &caller).await }).await
     }
 
-    async fn send_now(&self, id: &SessionId, body: String, caller: &Caller) -> Result<MessageRecord, AppError> {
+    async fn send_now(
+        &self,
+        id: &SessionId,
+        given: Option<MessageId>,
+        body: String,
+        caller: &Caller,
+    ) -> Result<MessageRecord, AppError> {
         let session = self.session(id).await?;
+        // Before anything is refused: it may be answered a second time when the session is over.
+        if let Some(known) = match &given {
+            Some(given) => self.shared.messages.message(given).await?,
+            None => None,
+        } {
+            return again(known, id, &body);
+        }
         if session.phase.is_terminated() {
             let message = format!("{id} is over, so nobody reads its messages");
             return Err(AppError::new(ErrorKind::Refused, "session_over", message)
@@ -66,14 +86,19 @@ impl Application {
         }
         let from = self.session_of(caller).await?;
         let created_at = self.shared.clock.now();
-        let unique = uuid::Uuid::new_v4();
-        let id = MessageId::hash_of(&format!("{unique} {id} {body}"));
+        let id = given.unwrap_or_else(|| MessageId::hash_of(&uuid::Uuid::new_v4().to_string()));
         let message = Message { id, session: session.id.clone(), from, body, created_at };
         self.shared.messenger.check(&message)?;
         let record = MessageRecord::queued(message);
 
         let lock = self.shared.messages_of.of(&session.id).await;
-        self.shared.messages.insert_message(&record, &[record.change(ChangeKind::MessageQueued)]).await?;
+        match self.shared.messages.insert_message(&record, &[record.change(ChangeKind::MessageQueued)]).await {
+            // Asked for twice at once.
+            Err(StoreError::Exists { .. }) => {
+                return again(self.message(&record.message.id).await?, &session.id, &record.message.body);
+            }
+            inserted => inserted?,
+        }
         tracing::info!(session = %session.id, message = %record.message.id, from = ?record.message.from, "message accepted");
         self.follow(&session.id).await?;
         drop(lock);
@@ -258,6 +283,15 @@ impl Application {
             updated => Ok(updated?),
         }
     }
+}
+
+/// The answer to who asks for a message that was accepted before.
+fn again(known: MessageRecord, session: &SessionId, body: &str) -> Result<MessageRecord, AppError> {
+    if known.message.session == *session && known.message.body == body {
+        return Ok(known);
+    }
+    let message = format!("there is another message {} already", known.message.id);
+    Err(AppError::new(ErrorKind::Refused, "message_exists", message).hint("leave the id out, and one is made"))
 }
 
 impl From<MessengerError> for AppError {

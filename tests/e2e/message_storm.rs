@@ -32,15 +32,12 @@ impl Random {
     }
 }
 
-/// Sends a sender's share, each message again until it is accepted. A text that was accepted twice is two messages.
+/// Sends a sender's share. A daemon that is killed meanwhile is the command's to get over.
 async fn send_all(sandbox: &Sandbox, sender: usize) {
     for number in 0..MESSAGES / SENDERS {
         let session = format!("app-{}", (sender + number) % SESSIONS + 1);
         let text = format!("<<{sender}:{number}>>");
-        let started = Instant::now();
-        while sandbox.ao(&["send", &session, &text]).await.code != 0 {
-            assert!(started.elapsed() < Duration::from_secs(60), "{text} was never accepted by {session}");
-        }
+        sandbox.ao(&["send", &session, &text]).await.ok();
     }
 }
 
@@ -183,7 +180,7 @@ async fn i07_a_storm_of_messages_under_kills_loses_none_and_keeps_each_senders_o
             }
         }
     }
-    assert!(total >= MESSAGES, "{total}");
+    assert_eq!(total, MESSAGES, "a message that was sent once is one message");
     let kills = usize::try_from(hooks + daemons).unwrap();
     println!(
         "{total} messages in {sent_in:.1?} + {:.1?}; {hooks} hooks and {daemons} daemons killed; {repeats} repeats",

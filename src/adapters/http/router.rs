@@ -288,7 +288,7 @@ async fn send(
     Body(request): Body<SendRequest>,
 ) -> Result<(StatusCode, Json<MessageRecord>), ApiError> {
     let caller = Caller { ancestry: peer.ancestry() };
-    let record = daemon.application.send(&session_id(&id)?, request.body, &caller).await?;
+    let record = daemon.application.send(&session_id(&id)?, request.id, request.body, &caller).await?;
     Ok((StatusCode::ACCEPTED, Json(record)))
 }
 

@@ -11,7 +11,7 @@ use crate::app::view::SessionView;
 use crate::app::wait::WaitOutcome;
 use crate::domain::Timestamp;
 use crate::domain::change::Change;
-use crate::domain::id::ProjectId;
+use crate::domain::id::{MessageId, ProjectId};
 use crate::ports::workspace::OnWork;
 
 /// The largest request body taken, in bytes: a prompt may be long.
@@ -63,6 +63,10 @@ pub struct KillRequest {
 pub struct SendRequest {
     /// The text.
     pub body: String,
+    /// The message's id, made up by the sender: asked for again, the message that was accepted under it is answered, and none is added. One is
+    /// made when it is missing.
+    #[serde(default)]
+    pub id: Option<MessageId>,
 }
 
 /// Asks to build ended sessions again.

@@ -10,14 +10,16 @@ use super::super::ui;
 use super::super::waiting::PatientClient;
 use super::start;
 use crate::adapters::http::wire::SendRequest;
+use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{MessageRecord, MessageState};
+
+/// How often a message is handed to a daemon that goes away meanwhile.
+const ATTEMPTS: usize = 5;
 
 pub(in super::super) async fn run(args: &SendArgs, context: &Context) -> Result<(), CliError> {
     let body = body(args, context)?;
-    start::ensure_running(context).await?;
     let client = Client::new(&context.socket);
-    let sent: MessageRecord =
-        client.post(&format!("/sessions/{}/messages", args.session), &SendRequest { body }).await?;
+    let sent = post(&args.session, body, context, &client).await?;
     let record = if args.wait {
         let patient = PatientClient::new(client);
         patient.wait_for_message(&sent.message.id, args.timeout).await.map_err(|error| {
@@ -36,6 +38,28 @@ pub(in super::super) async fn run(args: &SendArgs, context: &Context) -> Result<
         ui::data(&format!("{}\n", record.message.id))?;
     }
     if args.wait { verdict(&record) } else { Ok(()) }
+}
+
+/// Hands the message to the daemon. The id makes asking again harmless: a daemon that goes away in the middle may have accepted it.
+async fn post(
+    session: &SessionId,
+    body: String,
+    context: &Context,
+    client: &Client,
+) -> Result<MessageRecord, CliError> {
+    let request = SendRequest { body, id: Some(MessageId::hash_of(&uuid::Uuid::new_v4().to_string())) };
+    let path = format!("/sessions/{session}/messages");
+    let mut attempts = ATTEMPTS;
+    loop {
+        let answer = match start::ensure_running(context).await {
+            Ok(()) => client.post(&path, &request).await.map_err(CliError::from),
+            Err(error) => Err(error),
+        };
+        match answer {
+            Err(error) if error.exit == ExitCode::Unreachable && context.may_start && attempts > 1 => attempts -= 1,
+            answer => return answer,
+        }
+    }
 }
 
 /// The text, exactly as given: what a file or standard input holds is passed on byte for byte.
