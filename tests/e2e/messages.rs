@@ -92,3 +92,154 @@ async fn i07_an_idle_agent_is_woken_and_what_does_not_fit_comes_with_the_prompt(
         assert_eq!(times(&server, text), 1, "{text}");
     }
 }
+
+/// A turn that is held back, and what follows it.
+fn held(gate: &Gate) -> Vec<Turn> {
+    vec![Turn::text("Done.").gated(gate), Turn::text("Done with that too.")]
+}
+
+async fn messages(sandbox: &Sandbox, session: &str) -> Value {
+    let run = sandbox.ao(&["messages", session, "--json"]).await;
+    run.ok();
+    run.json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i07_delivery_goes_on_without_a_daemon_which_learns_of_it_later() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    let gate = Gate::new();
+    server.script("job", held(&gate));
+    spawn(&sandbox, "job", "ready").await;
+    gate.reached(1, BOUND).await;
+    sandbox.ao(&["send", "app-1", "MSG-alone"]).await.ok();
+    sandbox.ao(&["stop"]).await.ok();
+    gate.release();
+    server.wait_for_request(|request| request.mentions("MSG-alone"), BOUND).await;
+    sandbox.ao(&["start"]).await.ok();
+    let told = sandbox.ao(&["send", "app-1", "--wait", "--timeout", "60s", "MSG-after"]).await;
+    told.ok();
+    assert_eq!(messages(&sandbox, "app-1").await[0]["state"], "acknowledged");
+    assert_eq!(times(&server, "MSG-alone"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i07_what_an_agent_that_died_had_not_taken_goes_to_the_restored_one() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    let gate = Gate::new();
+    server.script("job", held(&gate));
+    spawn(&sandbox, "job", "ready").await;
+    gate.reached(1, BOUND).await;
+    sandbox.ao(&["send", "app-1", "MSG-one"]).await.ok();
+    sandbox.ao(&["send", "app-1", "MSG-two"]).await.ok();
+    let agent = u32::try_from(sandbox.show("app-1").await["pid"].as_u64().unwrap()).unwrap();
+    crate::sandbox::signal(agent, rustix::process::Signal::KILL);
+    sandbox.wait_for("app-1", "activity", "exited").await;
+    let waited = sandbox.ao(&["send", "app-1", "MSG-three"]).await;
+    waited.fails(5, &["app-1 is over", "ao restore app-1"]);
+    let started = std::time::Instant::now();
+    while messages(&sandbox, "app-1").await[1]["state"] != "returned" {
+        assert!(started.elapsed() < BOUND, "{:#}", messages(&sandbox, "app-1").await);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    sandbox.until("no waiter outlives its agent", || hooks(&sandbox) == 0).await;
+    gate.release();
+    sandbox.ao(&["restore", "app-1"]).await.ok();
+    let both = server.wait_for_request(|request| request.mentions("MSG-two"), BOUND).await;
+    assert!(both.mentions("MSG-one"));
+    let told = both.told().join("\n");
+    assert!(told.find("MSG-one") < told.find("MSG-two"), "{told}");
+    let started = std::time::Instant::now();
+    while messages(&sandbox, "app-1").await.as_array().unwrap().iter().any(|message| message["state"] != "acknowledged")
+    {
+        assert!(started.elapsed() < BOUND, "{:#}", messages(&sandbox, "app-1").await);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    sandbox.until("no waiter outlives a killed agent", || hooks(&sandbox) == 0).await;
+}
+
+/// How many hooks of agents run in the sandbox, those included that wait.
+fn hooks(sandbox: &Sandbox) -> usize {
+    sandbox.processes().iter().filter(|(_, command)| command.contains(" hook claude-code ")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_sends_is_named_by_its_own_process_and_nothing_it_says() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    server.script("idle", vec![Turn::text("Done.")]);
+    let send = "env -u AO_SESSION_ID sh -c '\"$AO_PROGRAM\" send app-1 MSG-hello'";
+    server.script("sends", vec![Turn::bash(send), Turn::text("Sent.")]);
+    spawn(&sandbox, "idle", "idle").await;
+    spawn(&sandbox, "sends", "idle").await;
+    let request = server
+        .wait_for_request(|request| request.mentions("MSG-hello") && request.mentions("[from app-2]"), BOUND)
+        .await;
+    assert!(request.mentions("[[script:idle]]"), "it reached another: {:?}", request.told());
+    let message = &messages(&sandbox, "app-1").await[0];
+    assert_eq!((&message["from"], &message["body"]), (&json!("app-2"), &json!("MSG-hello")), "{message:#}");
+    let listed = sandbox.ao(&["messages", "app-1"]).await.ok();
+    assert!(listed.contains("app-2") && listed.contains("MSG-hello"), "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_a_mebibyte_is_read_from_its_file() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    server.script("job", vec![Turn::text("Done.")]);
+    spawn(&sandbox, "job", "idle").await;
+    let line = "a line with ü, \u{1b}[31m and \0\n";
+    let text: String = line.chars().cycle().take(1024 * 1024 - 40_000).collect();
+    let file = sandbox.path("long.md");
+    std::fs::write(&file, &text).unwrap();
+    let run = sandbox.ao(&["send", "app-1", "--wait", "--timeout", "60s", "--file", file.to_str().unwrap()]).await;
+    let id = run.ok();
+    let kept = sandbox.worktree("app-1").join(format!(".ao/messages/{id}.md"));
+    let request = server.wait_for_request(|request| request.mentions(kept.to_str().unwrap()), BOUND).await;
+    assert!(request.mentions(&format!("It has {} bytes", text.len())));
+    assert!(std::fs::read_to_string(&kept).unwrap() == text, "it is not the text that was sent");
+    assert_eq!(sandbox.git(&sandbox.worktree("app-1"), &["status", "--porcelain"]), "");
+
+    std::fs::write(&file, "x".repeat(1024 * 1024 + 1)).unwrap();
+    let run = sandbox.ao(&["send", "app-1", "--file", file.to_str().unwrap()]).await;
+    run.fails(2, &["1048577 bytes", "at most 1048576"]);
+    sandbox.ao(&["send", "app-1", " \n"]).await.fails(2, &["empty"]);
+    sandbox.ao(&["send", "app-9", "x"]).await.fails(4, &["no session app-9"]);
+    assert_eq!(messages(&sandbox, "app-1").await.as_array().unwrap().len(), 1, "what was refused is not on record");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_in_vain_is_told_how_far_a_message_came() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    let gate = Gate::new();
+    server.script("job", held(&gate));
+    spawn(&sandbox, "job", "ready").await;
+    gate.reached(1, BOUND).await;
+    let late = sandbox.ao(&["send", "app-1", "--wait", "--timeout", "1s", "MSG-late"]).await;
+    late.fails(6, &["is queued", "ao messages app-1"]);
+    let waiting = sandbox.command(&["send", "app-1", "--wait", "MSG-lost"]);
+    let (waited, _) = tokio::join!(sandbox.run(waiting), async {
+        let started = std::time::Instant::now();
+        while messages(&sandbox, "app-1").await.as_array().unwrap().len() < 2 {
+            assert!(started.elapsed() < BOUND);
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        sandbox.ao(&["kill", "app-1"]).await.ok()
+    });
+    waited.fails(1, &["is returned", "the agent ended before it was handed it"]);
+}
+
+#[tokio::test]
+async fn an_agent_without_hooks_that_take_text_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sleep", "600"]).await.ok();
+    sandbox.ao(&["send", "app-1", "hello"]).await.fails(5, &["agent command of app-1 has no hooks"]);
+}

@@ -2,7 +2,8 @@
 //!
 //! - What `PostToolUse` and `UserPromptSubmit` answer as additional context stands in the next request, in a reminder of its own. A subagent's
 //!   hook would hand it to the subagent.
-//! - A `Stop` that is blocked goes on with the reason as `Stop hook feedback`.
+//! - A `Stop` that is blocked goes on with the reason as `Stop hook feedback`. After eight in a row (`CLAUDE_CODE_STOP_HOOK_BLOCK_CAP`) the turn
+//!   ends all the same, and the reasons stand in the conversation once more.
 //! - A background hook that ends with 2 begins a turn with what it printed on standard error, in a prompt that begins with
 //!   `<task-notification>`; in the middle of a turn that prompt is put in line until the turn is over.
 //! - The transcript has what was taken some milliseconds later, and before the next hook as a rule; a line of the type `queue-operation`
@@ -35,7 +36,8 @@ impl TextHooks for ClaudeText {
         match event {
             "PostToolUse" | "PostToolUseFailure" => Some(Route::BetweenTools),
             "UserPromptSubmit" => Some(Route::NextPrompt),
-            "Stop" => Some(Route::EndOfTurn),
+            // One that was held up already may end: after a few in a row Claude Code ends the turn whatever a hook says. It is woken then.
+            "Stop" if payload["stop_hook_active"] != true => Some(Route::EndOfTurn),
             _ => None,
         }
     }
@@ -114,6 +116,13 @@ mod tests {
     fn a_subagents_hooks_take_nothing() {
         assert_eq!(ClaudeText.route("PostToolUse", &json!({})), Some(Route::BetweenTools));
         assert_eq!(ClaudeText.route("PostToolUse", &json!({ "agent_id": "a1" })), None);
+    }
+
+    #[test]
+    fn a_turn_is_held_up_once() {
+        for (is_active, route) in [(false, Some(Route::EndOfTurn)), (true, None)] {
+            assert_eq!(ClaudeText.route("Stop", &json!({ "stop_hook_active": is_active })), route);
+        }
     }
 
     #[test]
