@@ -7,6 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::process;
+
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Replaces a file's content: written to a temporary name beside it, synced, renamed, and the directory synced. A reader
@@ -50,9 +52,47 @@ pub fn replace_if_unchanged(path: &Path, expected: Option<&[u8]>, content: &[u8]
 struct Staged(PathBuf);
 
 fn stage(path: &Path, content: &[u8], mode: u32) -> io::Result<Staged> {
-    let staged = Staged::beside(path)?;
-    write_new(&staged.0, content, mode)?;
-    Ok(staged)
+    Staged::beside(path, |staged| write_new(staged, content, mode))
+}
+
+/// A name for what is to become `name` in the same directory once it is complete. It bears this process's number, by which
+/// [`abandoned`] knows it again.
+#[must_use]
+pub fn staging_name(name: &str) -> String {
+    format!(".{name}.{}.{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// What was to become files of a directory whose names begin with `name`, and will not: the process that was at it does
+/// not run, or it is older than [`ABANDONED_AFTER`], for numbers of processes are used again. Names and numbers are all
+/// that counts, so only those are to ask who share the directory with no other machine or container.
+#[must_use]
+pub fn abandoned(directory: &Path, name: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let abandoned = entries.filter(|entry| {
+        let staged = entry.file_name();
+        let staged = staged.to_string_lossy();
+        let is_of_name = staged.strip_prefix('.').is_some_and(|rest| rest.starts_with(name)) && is_staged(&staged);
+        is_of_name && (writer_is_gone(&staged) || is_old(entry))
+    });
+    abandoned.map(|entry| entry.path()).collect()
+}
+
+/// Removes the files among what is [`abandoned`], as far as that is possible.
+pub fn sweep(directory: &Path, name: &str) {
+    for file in abandoned(directory, name) {
+        let _ = std::fs::remove_file(file);
+    }
+}
+
+/// Whether the process whose number the name bears does not run. One that cannot be looked at does.
+fn writer_is_gone(staged: &str) -> bool {
+    let number = staged.rsplit('.').nth(2).and_then(|number| number.parse().ok());
+    number.is_some_and(|number| matches!(process::identity(number), Ok(None)))
+}
+
+fn is_old(entry: &std::fs::DirEntry) -> bool {
+    let changed = entry.metadata().and_then(|metadata| metadata.modified());
+    changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > ABANDONED_AFTER))
 }
 
 /// Makes a path a symbolic link to `target`; one that is there is replaced in one step.
@@ -60,9 +100,7 @@ fn stage(path: &Path, content: &[u8], mode: u32) -> io::Result<Staged> {
 /// # Errors
 /// The operating system's.
 pub fn link_atomically(target: &Path, path: &Path) -> io::Result<()> {
-    let staged = Staged::beside(path)?;
-    std::os::unix::fs::symlink(target, &staged.0)?;
-    staged.move_to(path)
+    Staged::beside(path, |staged| std::os::unix::fs::symlink(target, staged))?.move_to(path)
 }
 
 /// How old a temporary file is that nobody will rename any more: its writer was killed.
@@ -78,11 +116,7 @@ pub fn is_staged(name: &str) -> bool {
 /// possible.
 pub fn sweep_staged(directory: &Path) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let is_old = || {
-            let changed = entry.metadata().and_then(|metadata| metadata.modified());
-            changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > ABANDONED_AFTER))
-        };
-        if is_staged(&entry.file_name().to_string_lossy()) && is_old() {
+        if is_staged(&entry.file_name().to_string_lossy()) && is_old(&entry) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
@@ -90,11 +124,17 @@ pub fn sweep_staged(directory: &Path) {
 
 impl Staged {
     /// A name of its own beside `path`, where nothing is yet.
-    fn beside(path: &Path) -> io::Result<Self> {
+    fn beside(path: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<Self> {
         let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-        let unique = format!(".{name}.{}.{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        Ok(Self(directory.join(unique)))
+        loop {
+            let staged = Self(directory.join(staging_name(&name)));
+            match make(&staged.0) {
+                // A killed process of the same number left it, as in a container that is started again. Dropping it removes it.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| staged),
+            }
+        }
     }
 
     fn move_to(self, path: &Path) -> io::Result<()> {
@@ -265,6 +305,38 @@ mod tests {
         let mut left: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
         assert_eq!(left, [".hidden", ".new.tmp", "f.json"]);
+    }
+
+    #[test]
+    fn what_a_process_that_is_gone_was_writing_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        let left = format!(".run.json.{}.0.tmp", gone.id());
+        let under_way = stage(&dir.path().join("run.json"), b"x", 0o600).unwrap();
+        let other = format!(".other.json.{}.0.tmp", gone.id());
+        let long_ago = format!(".run.json.{}.999999.tmp", std::process::id());
+        for name in [left.as_str(), &other, &long_ago, "run.json", ".run.json.bak"] {
+            File::create(dir.path().join(name)).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+        }
+        let file = File::options().append(true).open(dir.path().join(&long_ago)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        sweep(dir.path(), "run.");
+        let is_there = |name: &str| dir.path().join(name).exists();
+        assert!(!is_there(&left) && !is_there(&long_ago));
+        assert!(under_way.0.exists() && [&other, "run.json", ".run.json.bak"].into_iter().all(is_there));
+    }
+
+    #[test]
+    fn what_a_process_of_the_same_number_left_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let next = NEXT.load(Ordering::Relaxed);
+        for number in next..next + 1000 {
+            std::fs::write(dir.path().join(format!(".f.{}.{number}.tmp", std::process::id())), "").unwrap();
+        }
+        write_atomically(&path, b"one", 0o600).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
     }
 
     #[test]
