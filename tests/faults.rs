@@ -30,6 +30,8 @@ mod chaos;
 mod dice;
 #[path = "faults/findings.rs"]
 mod findings;
+#[path = "faults/half_removed.rs"]
+mod half_removed;
 #[path = "faults/model.rs"]
 mod model;
 #[path = "faults/points.rs"]

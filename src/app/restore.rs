@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Application;
 use super::error::{AppError, ErrorKind};
+use super::teardown::workspace_of;
 use super::writer::unknown_session;
 use crate::domain::exit::Exit;
 use crate::domain::id::SessionId;
@@ -110,8 +111,13 @@ impl Application {
         Ok(attempts)
     }
 
-    /// Makes an ended session's workspace usable again.
+    /// Makes an ended session's workspace usable again. Where it has to be made anew, that is on record before it is begun:
+    /// whatever is there then is the restore's, which is to be set up, and to go again if the restore fails.
     pub(super) async fn reopen_workspace(&self, session: &Session, repository: &Repository) -> Result<(), AppError> {
+        let there = workspace_of(session, Some(repository.clone()));
+        if !self.shared.workspace.is_there(&there).await? {
+            self.record_workspace_made_anew(session).await?;
+        }
         let request = ReopenRequest {
             session: session.id.clone(),
             repository: repository.clone(),
@@ -121,11 +127,25 @@ impl Application {
             preserved: session.facts.preserved.clone(),
         };
         let reopened = self.shared.workspace.reopen(&request).await?;
+        if reopened.made {
+            // It went between the look and that, by somebody's hand.
+            self.record_workspace_made_anew(session).await?;
+        }
         fault::reach(Point::RestoreWorkspaceReopened)?;
         for note in &reopened.notes {
             self.shared.writer.note(&session.id, note).await?;
         }
         Ok(())
+    }
+
+    async fn record_workspace_made_anew(&self, session: &Session) -> Result<(), AppError> {
+        let record = self.shared.writer.change(&session.id, |session, _| {
+            if let Some(before) = &mut session.facts.restoring {
+                before.had_workspace = false;
+            }
+            Ok(Vec::new())
+        });
+        record.await.map(drop)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::domain::phase::{Phase, Step};
 use crate::domain::preserved::PreservedWork;
 use crate::domain::session::Session;
 use crate::fault::{self, Point};
-use crate::ports::repo::RepoError;
+use crate::ports::repo::{RepoError, Repository};
 use crate::ports::workspace::{OnWork, Removal, WorkspaceRef};
 
 /// How many lines of an ended agent's output are kept on record.
@@ -79,13 +79,7 @@ impl Application {
                 None
             }
         };
-        Ok(WorkspaceRef {
-            session: session.id.clone(),
-            repository,
-            path: session.spec.workspace.clone(),
-            branch: session.spec.branch.clone(),
-            base_commit: session.facts.base_commit.clone(),
-        })
+        Ok(workspace_of(session, repository))
     }
 
     async fn record_removal(
@@ -111,6 +105,17 @@ impl Application {
             })
             .await?;
         Ok(())
+    }
+}
+
+/// The workspace as the record knows it, in this repository.
+pub(super) fn workspace_of(session: &Session, repository: Option<Repository>) -> WorkspaceRef {
+    WorkspaceRef {
+        session: session.id.clone(),
+        repository,
+        path: session.spec.workspace.clone(),
+        branch: session.spec.branch.clone(),
+        base_commit: session.facts.base_commit.clone(),
     }
 }
 

@@ -310,14 +310,13 @@ mod tests {
     #[test]
     fn what_a_process_that_is_gone_was_writing_is_swept() {
         let dir = tempfile::tempdir().unwrap();
-        let mut gone = std::process::Command::new("true").spawn().unwrap();
-        gone.wait().unwrap();
-        let left = format!(".run.json.{}.0.tmp", gone.id());
+        // No process ever has that number.
+        let left = format!(".run.json.{}.0.tmp", u32::MAX);
         let under_way = stage(&dir.path().join("run.json"), b"x", 0o600).unwrap();
-        let other = format!(".other.json.{}.0.tmp", gone.id());
+        let other = format!(".other.json.{}.0.tmp", u32::MAX);
         let long_ago = format!(".run.json.{}.999999.tmp", std::process::id());
         for name in [left.as_str(), &other, &long_ago, "run.json", ".run.json.bak"] {
-            File::create(dir.path().join(name)).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+            std::fs::write(dir.path().join(name), "").unwrap();
         }
         let file = File::options().append(true).open(dir.path().join(&long_ago)).unwrap();
         file.set_modified(std::time::UNIX_EPOCH).unwrap();

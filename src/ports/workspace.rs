@@ -278,6 +278,13 @@ pub trait Workspace: Send + Sync {
     /// What [`remove`](Workspace::remove) would say.
     async fn assess(&self, workspace: &WorkspaceRef, on_work: OnWork) -> Result<Removal, WorkspaceError>;
 
+    /// Whether the session's workspace is there as a whole, or is out of reach, so that [`reopen`](Workspace::reopen) would
+    /// not make it anew. What a removal or a making left that was cut off is none.
+    ///
+    /// # Errors
+    /// What [`remove`](Workspace::remove) would say.
+    async fn is_there(&self, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError>;
+
     /// Gives an ended session its workspace again: the one that is still there, or a new one on its branch with the
     /// work that was saved put back, staged and unstaged as it was.
     ///

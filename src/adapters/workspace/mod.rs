@@ -109,6 +109,10 @@ impl Workspace for GitWorkspace {
         remove::assess(self, workspace, on_work).await
     }
 
+    async fn is_there(&self, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError> {
+        remove::is_whole(self, workspace).await
+    }
+
     async fn reopen(&self, request: &ReopenRequest) -> Result<Reopened, WorkspaceError> {
         reopen::reopen(self, request).await
     }

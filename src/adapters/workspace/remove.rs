@@ -110,6 +110,14 @@ async fn settle(
     Ok(settled.err().map(|error| format!("its work cannot be saved: {error}")))
 }
 
+/// Whether there is a whole workspace, and not only what one left.
+pub(super) async fn is_whole(git: &GitWorkspace, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError> {
+    match &workspace.repository {
+        Some(repository) => Ok(find(git, workspace, repository).await?.is_whole(workspace)),
+        None => is_there(&workspace.path),
+    }
+}
+
 /// What [`remove`] would answer; reads only.
 pub(super) async fn assess(
     git: &GitWorkspace,
@@ -169,6 +177,14 @@ impl Found {
     /// Whether the directory is there with all that was put back into it: what came of that is what counts.
     fn is_complete(&self, session: &SessionId) -> bool {
         self.there && self.entry.as_ref().is_some_and(|entry| entry.ownership(session) == Ownership::Complete)
+    }
+
+    /// Whether it is a workspace, here or out of reach, and not only what one left.
+    fn is_whole(&self, workspace: &WorkspaceRef) -> bool {
+        let (path, session) = (&workspace.path, &workspace.session);
+        self.entry.as_ref().filter(|entry| entry.ownership(session) == Ownership::Complete).is_some_and(|entry| {
+            self.there || entry.elsewhere(path).is_some() || place::out_of_reach(entry, path).is_some()
+        })
     }
 }
 
