@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::Application;
 use super::error::AppError;
-use super::teardown::saved;
+use super::teardown::{saved, saves_more, where_its_work_is};
 use crate::domain::id::{ProjectId, SessionId};
 use crate::domain::phase::{EndReason, Phase};
 use crate::domain::preserved::PreservedWork;
@@ -146,13 +146,11 @@ impl Application {
         };
         let answer = answer.and_then(|removal| Ok(fault::reach(Point::CleanupWorkspaceRemoved).map(|()| removal)?));
         if let Ok(removal @ Removal::Missing { .. }) = &answer
-            && let Some(saved) = saved(removal).filter(|saved| session.facts.preserved.as_ref() != Some(saved))
+            && !saves_more(session, removal)
         {
-            let reason = format!("it was gone; uncommitted work of it is saved in {}", saved.reference);
-            let preserved = Some(saved.clone());
-            return Some(CleanupItem { preserved, ..item(CleanupAction::Remove, &reason) });
+            return None;
         }
-        answered(answer, &session.spec.branch, item(CleanupAction::Fail, ""))
+        Some(answered(answer, &session.spec.branch, item(CleanupAction::Fail, "")))
     }
 
     async fn assess(&self, session: &Session, on_work: OnWork) -> Result<Removal, AppError> {
@@ -204,31 +202,26 @@ impl Application {
                     reason: String::new(),
                     preserved: None,
                 };
-                cleanup.items.extend(answered(answer.map_err(AppError::from), &workspace.branch, item));
+                if !matches!(answer, Ok(Removal::Missing { preserved: None, .. })) {
+                    cleanup.items.push(answered(answer.map_err(AppError::from), &workspace.branch, item));
+                }
             }
         }
         Ok(())
     }
 }
 
-/// What the remover's answer means for a person; `None` when nothing is there.
-fn answered(answer: Result<Removal, AppError>, branch: &str, item: CleanupItem) -> Option<CleanupItem> {
+/// What the remover's answer means for a person.
+fn answered(answer: Result<Removal, AppError>, branch: &str, item: CleanupItem) -> CleanupItem {
     let (action, reason, preserved) = match answer {
-        Ok(Removal::Missing { .. }) => return None,
         Ok(Removal::Kept { reason }) => (CleanupAction::Keep, reason, None),
-        Ok(Removal::Removed { preserved: Some(saved), .. }) => {
-            (CleanupAction::Remove, format!("its uncommitted work is saved to {}", saved.reference), Some(saved))
-        }
-        Ok(Removal::Removed { branch_deleted: true, .. }) => {
-            (CleanupAction::Remove, "it holds nothing new".to_owned(), None)
-        }
-        Ok(Removal::Removed { branch_deleted: false, .. }) if branch.is_empty() => {
-            (CleanupAction::Remove, "it is on no branch, and holds nothing of its own".to_owned(), None)
-        }
-        Ok(Removal::Removed { branch_deleted: false, .. }) => {
-            (CleanupAction::Remove, format!("what it holds is on branch {branch}"), None)
+        Ok(removal) => {
+            let work = where_its_work_is(&removal, branch).unwrap_or_default();
+            let was_there = matches!(removal, Removal::Removed { .. });
+            let reason = if was_there { work } else { format!("it was gone; {work}") };
+            (CleanupAction::Remove, reason, saved(&removal).cloned())
         }
         Err(error) => (CleanupAction::Fail, error.full(), None),
     };
-    Some(CleanupItem { action, reason, preserved, ..item })
+    CleanupItem { action, reason, preserved, ..item }
 }

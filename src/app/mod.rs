@@ -42,7 +42,7 @@ mod running;
 mod settings;
 mod setup;
 pub mod spawn;
-mod teardown;
+pub mod teardown;
 pub mod view;
 pub mod wait;
 mod watch;

@@ -132,7 +132,9 @@ impl Application {
             self.record_workspace_made_anew(session).await?;
         }
         fault::reach(Point::RestoreWorkspaceReopened)?;
-        for note in &reopened.notes {
+        let other = reopened.branch.filter(|branch| *branch != session.spec.branch);
+        let other = other.map(|branch| format!("it is on branch {branch}, not on {}", session.spec.branch));
+        for note in reopened.notes.iter().chain(&other) {
             self.shared.writer.note(&session.id, note).await?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::domain::preserved::PreservedWork;
 use crate::domain::session::Session;
 use crate::fault::{self, Point};
 use crate::ports::repo::{RepoError, Repository};
-use crate::ports::workspace::{OnWork, Removal, WorkspaceRef};
+use crate::ports::workspace::{Head, OnWork, Removal, WorkspaceRef};
 
 /// How many lines of an ended agent's output are kept on record.
 const TAIL_LINES: usize = 40;
@@ -52,7 +52,7 @@ impl Application {
     /// Nothing is there of a session whose workspace was never begun.
     pub(super) async fn take_workspace_away(&self, session: &Session, on_work: OnWork) -> Result<Removal, AppError> {
         if matches!(session.phase, Phase::Provisioning { step: Step::Recorded }) && session.facts.restoring.is_none() {
-            return Ok(Removal::Missing { branch_deleted: false, preserved: None });
+            return Ok(Removal::Missing { branch_deleted: false, preserved: None, left: None });
         }
         let workspace = self.workspace_ref(session).await?;
         self.tear_down(session, &workspace, on_work).await?;
@@ -120,34 +120,49 @@ pub(super) fn workspace_of(session: &Session, repository: Option<Repository>) ->
 }
 
 /// The session's saved work, as its repository holds it after the removal.
-pub(super) fn saved(removal: &Removal) -> Option<&PreservedWork> {
+#[must_use]
+pub fn saved(removal: &Removal) -> Option<&PreservedWork> {
     match removal {
         Removal::Removed { preserved, .. } | Removal::Missing { preserved, .. } => preserved.as_ref(),
         Removal::Kept { .. } => None,
     }
 }
 
+/// Where what a workspace held is once it is gone, for a person, and as true of one that would go; `None` where it stays.
+/// `branch` is the one that was made for it, empty where none is known.
+#[must_use]
+pub fn where_its_work_is(removal: &Removal, branch: &str) -> Option<String> {
+    let (Removal::Removed { branch_deleted, preserved, left } | Removal::Missing { branch_deleted, preserved, left }) =
+        removal
+    else {
+        return None;
+    };
+    Some(match (preserved, left) {
+        (Some(saved), _) => format!("its uncommitted work is saved in {}", saved.reference),
+        (None, Some(Head::Branch(branch))) => format!("what it committed is on branch {branch}"),
+        (None, Some(Head::Commit(commit))) => format!("it was on no branch, at {commit}"),
+        (None, None) if *branch_deleted => format!("nothing new was in it, and its branch {branch} went with it"),
+        (None, None) if branch.is_empty() => "it was on no branch, and nothing was in it alone".to_owned(),
+        (None, None) => format!("what it committed is on branch {branch}"),
+    })
+}
+
 /// What a person should know of a removal.
 pub(super) fn removal_note(session: &Session, removal: &Removal) -> Option<String> {
-    match removal {
+    let what_happened = match removal {
         Removal::Kept { reason } => {
-            Some(format!("the workspace {} was kept: {reason}", session.spec.workspace.display()))
+            return Some(format!("the workspace {} was kept: {reason}", session.spec.workspace.display()));
         }
-        Removal::Removed { preserved: Some(saved), .. } => {
-            Some(format!("the workspace was removed; uncommitted work is saved in {}", saved.reference))
-        }
-        Removal::Removed { branch_deleted: false, .. } => {
-            Some(format!("the workspace was removed; branch {} was kept", session.spec.branch))
-        }
-        Removal::Removed { branch_deleted: true, .. } => {
-            Some("the workspace was removed; it held nothing new".to_owned())
-        }
-        // Told when it is news: a kill that is repeated finds it again.
-        Removal::Missing { preserved: Some(saved), .. } if session.facts.preserved.as_ref() != Some(saved) => {
-            Some(format!("the workspace was gone; uncommitted work of it is saved in {}", saved.reference))
-        }
-        Removal::Missing { .. } => None,
-    }
+        Removal::Removed { .. } => "removed",
+        Removal::Missing { .. } if saves_more(session, removal) => "gone",
+        Removal::Missing { .. } => return None,
+    };
+    where_its_work_is(removal, &session.spec.branch).map(|work| format!("the workspace was {what_happened}; {work}"))
+}
+
+/// Whether a removal tells of saved work that is not on record: news, other than what one that is repeated finds again.
+pub(super) fn saves_more(session: &Session, removal: &Removal) -> bool {
+    saved(removal).is_some_and(|saved| session.facts.preserved.as_ref() != Some(saved))
 }
 
 /// Whether the record allows for a terminal: from the step that makes it on.

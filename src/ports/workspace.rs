@@ -141,6 +141,16 @@ pub enum OnWork {
     PreserveAll,
 }
 
+/// What a workspace is on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// A branch.
+    Branch(String),
+    /// A commit, and no branch.
+    Commit(String),
+}
+
 /// What became of a workspace that was to be removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
@@ -153,6 +163,9 @@ pub enum Removal {
         /// nobody put back since.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         preserved: Option<PreservedWork>,
+        /// What it was on, where that was not the branch that was made for it: there is what was committed last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<Head>,
     },
     /// It was kept.
     Kept {
@@ -166,6 +179,9 @@ pub enum Removal {
         /// As in `Removed`: a removal that was cut off tells of it when it is repeated.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         preserved: Option<PreservedWork>,
+        /// As in `Removed`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<Head>,
     },
 }
 
@@ -194,8 +210,8 @@ pub struct Reopened {
     pub notes: Vec<String>,
     /// Whether it was made anew; `false` where the session's own was still there, which is left as it is.
     pub made: bool,
-    /// The branch it is on: where the agent renamed the one that was made for it, the new name.
-    pub branch: String,
+    /// The branch it is on, which may be another one than was made for it; `None` when it is on none.
+    pub branch: Option<String>,
 }
 
 /// A workspace that bears ao's mark.
@@ -229,8 +245,8 @@ pub struct OwnedWorkspace {
 ///   was asked.
 /// - Saved work is held until it is in a workspace again, exactly, and that workspace is removed in turn otherwise than with
 ///   [`OnWork::PreserveAll`]; work that was saved before and not put back is held by what is saved later.
-/// - [`reopen`](Workspace::reopen) gives what [`create`](Workspace::create) gives, on the branch the session was on
-///   (renamed or not), with the saved work in it; on `Err`, and when its future is dropped, nothing of it is lost. It never
+/// - [`reopen`](Workspace::reopen) gives what [`create`](Workspace::create) gives, on what the session was on
+///   (its branch, renamed or not, or another one it had gone to), with the saved work in it; on `Err`, and when its future is dropped, nothing of it is lost. It never
 ///   takes a branch that somebody else is on, nor puts work onto another commit than it was made on.
 /// - Files that the repository tells git to ignore are no work: they go with the workspace, whoever wrote them. What is
 ///   to survive is committed, or not ignored.
@@ -323,9 +339,9 @@ mod tests {
     fn i17_removals_recorded_before_work_could_be_saved_are_read() {
         let old = r#"{"outcome":"removed","branch_deleted":true}"#;
         let read: Removal = serde_json::from_str(old).unwrap();
-        assert_eq!(read, Removal::Removed { branch_deleted: true, preserved: None });
+        assert_eq!(read, Removal::Removed { branch_deleted: true, preserved: None, left: None });
         assert_eq!(serde_json::to_string(&read).unwrap(), old);
         let read: Removal = serde_json::from_str(r#"{"outcome":"missing","branch_deleted":false}"#).unwrap();
-        assert_eq!(read, Removal::Missing { branch_deleted: false, preserved: None });
+        assert_eq!(read, Removal::Missing { branch_deleted: false, preserved: None, left: None });
     }
 }

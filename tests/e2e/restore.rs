@@ -207,6 +207,26 @@ async fn what_was_put_back_and_then_discarded_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn i05_an_agent_finds_itself_on_the_branch_it_went_to() {
+    let sandbox = Sandbox::new();
+    let work = "git checkout -q -b own; echo work > work; git add work; git commit -qm work";
+    spawn(&sandbox, "pty", &format!("test -e work || {{ {work}; }}; test -e work && exec sleep 600")).await;
+    sandbox.until("the agent has worked", || !sandbox.running("sleep 600").is_empty()).await;
+    let killed = sandbox.ao(&["kill", "app-1"]).await;
+    killed.ok();
+    assert!(killed.stderr.contains("branch own") && !killed.stderr.contains("ao/app-1"), "{killed:#?}");
+    assert_eq!(sandbox.branches(), ["main", "own"], "the session's branch held nothing");
+    let notes = |session: Value| session["notes"].to_string();
+    assert!(notes(sandbox.show("app-1").await).contains("branch own"), "{:#}", sandbox.show("app-1").await);
+
+    sandbox.ao(&["restore", "app-1"]).await.ok();
+    assert_eq!(sandbox.git(&sandbox.worktree("app-1"), &["symbolic-ref", "--short", "HEAD"]), "own");
+    assert!(sandbox.worktree("app-1").join("work").exists());
+    assert_eq!(sandbox.branches(), ["main", "own"]);
+    assert!(notes(sandbox.show("app-1").await).contains("it is on branch own"), "{:#}", sandbox.show("app-1").await);
+}
+
+#[tokio::test]
 async fn only_what_is_over_is_restored() {
     let sandbox = Sandbox::new();
     spawn(&sandbox, "pty", "exec sleep 600").await;

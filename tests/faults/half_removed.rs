@@ -111,3 +111,33 @@ async fn i02_a_restore_of_what_is_left_of_a_workspace_may_be_cut_off_itself() {
         assert_is_whole(&bench).await;
     }
 }
+
+/// What the agent's own branch is called is known as long as anything else is, and afterwards.
+#[tokio::test]
+async fn i02_a_branch_the_agent_went_to_is_found_again_wherever_the_removal_was_cut_off() {
+    let steps =
+        ["work-settled", "removing-marked", "directory-deleted", "entry-hidden", "entry-removed", "branch-settled"];
+    for point in steps.map(|step| format!("workspace.{step}")) {
+        let bench = Bench::new(9);
+        bench.start().await.ok();
+        bench.ao(&["project", "add", "."]).await.ok();
+        let own = "git checkout -q -b own; echo work > committed; git add .; git commit -qm work";
+        let script = format!("test -e committed || {{ {own}; }}; touch \"$HOME/done\"; exec sleep 600");
+        bench.spawn("pty", "ready", &["sh", "-c", &script]).await.ok();
+        bench.until("the agent has worked", || bench.path("home/done").exists()).await;
+        bench.arm(&point, Action::Kill);
+        let kill = async { drop(bench.ao(&["kill", "app-1"]).await) };
+        let restart = async {
+            bench.until("the daemon has died", || bench.fired().is_some()).await;
+            bench.gone(bench.fired().unwrap()).await;
+            bench.start().await.ok();
+        };
+        tokio::join!(kill, restart);
+        let row = world::at_rest(&bench).await.remove(0);
+        assert!(row.ended_as("killed") && !row.workspace.exists(), "{point}: {row:#?}\n{}", bench.log());
+        bench.ao(&["restore", "app-1"]).await.ok();
+        assert_eq!(bench.git(&row.workspace, &["symbolic-ref", "--short", "HEAD"]), "own", "{point}");
+        assert!(row.workspace.join("committed").exists(), "{point}");
+        bench.ao(&["kill", "app-1"]).await.ok();
+    }
+}

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use ao::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef};
+use ao::ports::workspace::{Head, OnWork, Removal, WorkspaceError, WorkspaceRef};
 use ao::testing::workspace::{WorkspaceFixture, again, recorded, removed};
 
-use super::support::{Place, script, text};
+use super::support::{Place, removed_on, script, text};
 
 async fn place() -> (Place, PathBuf, WorkspaceRef) {
     let place = Place::new();
@@ -19,7 +19,7 @@ async fn a_branch_the_agent_renamed_is_found_under_its_new_name() {
     let (place, path, workspace) = place().await;
     place.git(&workspace.path, &["branch", "-m", "feature"]).await;
     let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
-    assert_eq!(place.remove(&workspace).await, removed(false));
+    assert_eq!(place.remove(&workspace).await, removed_on(Head::Branch("feature".to_owned()), false));
     let listed = place.fixture.workspace();
     let repository = workspace.repository.as_ref().unwrap();
     assert_eq!(listed.owned(repository, &place.scratch().path("worktrees")).await.unwrap(), []);
@@ -34,7 +34,7 @@ async fn a_branch_the_agent_renamed_is_found_under_its_new_name() {
             place.git(&path, &["reflog", "expire", "--expire=all", "feature"]).await;
         }
         let reopened = place.reopen(&workspace).await;
-        assert_eq!((reopened.branch.as_str(), reopened.made), ("feature", how != "there"), "{how}");
+        assert_eq!((reopened.branch.as_deref(), reopened.made), (Some("feature"), how != "there"), "{how}");
         assert_eq!(place.fixture.branch_of(&workspace.path).await, "feature", "{how}");
         assert_eq!(place.git(&workspace.path, &["rev-parse", "HEAD"]).await, commit);
     }
@@ -54,7 +54,7 @@ async fn i05_a_branch_that_is_gone_is_made_again_where_the_work_was_and_then_sur
     assert_eq!(place.fixture.status(&workspace.path).await, "?? more.txt");
     // Saved work holds the commit too; but that is not for ever.
     let removal = place.save(&workspace).await;
-    assert!(matches!(removal, Removal::Removed { branch_deleted: false, preserved: Some(_) }), "{removal:?}");
+    assert!(matches!(removal, Removal::Removed { branch_deleted: false, preserved: Some(_), .. }), "{removal:?}");
     place.reopen(&workspace).await;
     std::fs::remove_file(workspace.path.join("more.txt")).unwrap();
     assert_eq!(place.remove(&workspace).await, removed(false));
@@ -236,12 +236,97 @@ async fn i06_a_branch_that_was_made_for_another_session_since_is_refused_and_one
     assert!(cause.contains("ao/app-1 was made for app-2"), "{cause}");
     assert!(!workspace.path.exists());
     place.git(&path, &["branch", "-m", "ao/app-1", "theirs"]).await;
-    assert_eq!(place.reopen(&workspace).await.branch, "ao/app-1");
+    assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("ao/app-1"));
 
     place.git(&workspace.path, &["checkout", "-q", "theirs"]).await;
     std::fs::remove_dir_all(&workspace.path).unwrap();
     let reopened = place.reopen(&workspace).await;
-    assert_eq!(reopened.branch, "theirs");
+    assert_eq!(reopened.branch.as_deref(), Some("theirs"));
     assert!(reopened.notes.iter().any(|note| note.contains("theirs was made for app-2")), "{reopened:?}");
     assert_eq!(place.git(&path, &["rev-parse", "theirs"]).await, theirs);
+}
+
+#[tokio::test]
+async fn i05_a_branch_the_agent_went_to_is_told_and_gone_to_again() {
+    let (place, path, workspace) = place().await;
+    place.git(&workspace.path, &["checkout", "-q", "-b", "own"]).await;
+    let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
+    let left = Some(Head::Branch("own".to_owned()));
+    let adapter = place.fixture.workspace();
+    // Once its own branch goes, and once there is one that somebody made.
+    for branch_deleted in [true, false] {
+        let expected = removed_on(Head::Branch("own".to_owned()), branch_deleted);
+        assert_eq!(adapter.assess(&workspace, OnWork::Keep).await.unwrap(), expected);
+        assert_eq!(place.remove(&workspace).await, expected);
+        // As a removal that was cut off finds it.
+        let repeated = Removal::Missing { branch_deleted: false, preserved: None, left: left.clone() };
+        assert_eq!(adapter.assess(&workspace, OnWork::Keep).await.unwrap(), repeated);
+        assert_eq!(place.remove(&workspace).await, repeated);
+        let reopened = place.reopen(&workspace).await;
+        assert_eq!((reopened.branch.as_deref(), reopened.notes), (Some("own"), vec![]));
+        assert_eq!(place.git(&workspace.path, &["rev-parse", "HEAD"]).await, commit);
+        if branch_deleted {
+            place.git(&path, &["branch", "-q", "ao/app-1"]).await;
+        }
+    }
+    // Deleted by hand, what the entry says counts, not what was told before.
+    place.git(&workspace.path, &["checkout", "-q", "ao/app-1"]).await;
+    std::fs::remove_dir_all(&workspace.path).unwrap();
+    assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("ao/app-1"));
+    assert_eq!(place.remove(&workspace).await, removed(false));
+    assert_eq!(place.git(&path, &["for-each-ref", "refs/ao"]).await, "", "there is nothing to tell any more");
+    assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("ao/app-1"));
+}
+
+#[tokio::test]
+async fn work_that_was_saved_on_a_branch_the_agent_went_to_comes_back_on_it() {
+    let (place, path, workspace) = place().await;
+    place.git(&workspace.path, &["checkout", "-q", "-b", "own"]).await;
+    place.scratch().commit(&workspace.path, "new.txt", "").await;
+    std::fs::write(workspace.path.join("more.txt"), "").unwrap();
+    let removal = place.save(&workspace).await;
+    assert!(matches!(&removal, Removal::Removed { left: Some(Head::Branch(own)), .. } if own == "own"), "{removal:?}");
+    assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("own"));
+    assert_eq!(place.fixture.status(&workspace.path).await, "?? more.txt");
+    // Discarded, and on another one since: the work is older than what was told last.
+    std::fs::remove_file(workspace.path.join("more.txt")).unwrap();
+    place.git(&workspace.path, &["checkout", "-q", "-b", "later"]).await;
+    place.fixture.workspace().remove(&workspace, OnWork::PreserveAll).await.unwrap();
+    place.git(&path, &["branch", "-q", "-D", "own"]).await;
+    assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("later"));
+}
+
+#[tokio::test]
+async fn a_branch_the_agent_went_to_and_that_is_gone_is_noted_with_its_last_commit() {
+    for keeps_its_own in [true, false] {
+        let (place, path, workspace) = place().await;
+        if keeps_its_own {
+            place.scratch().commit(&workspace.path, "first.txt", "").await;
+        }
+        place.git(&workspace.path, &["checkout", "-q", "-b", "own"]).await;
+        let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
+        place.remove(&workspace).await;
+        place.git(&path, &["branch", "-q", "-D", "own"]).await;
+        let reopened = place.reopen(&workspace).await;
+        assert_eq!(reopened.branch.as_deref(), Some("ao/app-1"), "{reopened:?}");
+        let noted = reopened.notes.iter().any(|note| note.contains("branch own") && note.contains(&commit));
+        assert!(noted, "{reopened:?}");
+        assert_eq!(workspace.path.join("first.txt").exists(), keeps_its_own);
+        // Until the next removal the commit is held, whatever becomes of it.
+        place.git(&path, &["gc", "-q", "--prune=now"]).await;
+        place.git(&path, &["cat-file", "-e", &commit]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_on_no_branch_is_told_and_made_again_on_none() {
+    let (place, path, workspace) = place().await;
+    let commit = place.scratch().commit(&path, "theirs.txt", "").await;
+    place.git(&workspace.path, &["checkout", "-q", "--detach", "main"]).await;
+    assert_eq!(place.remove(&workspace).await, removed_on(Head::Commit(commit.clone()), true));
+    let reopened = place.reopen(&workspace).await;
+    assert_eq!(reopened.branch, None, "{reopened:?}");
+    assert!(reopened.notes.iter().any(|note| note.contains("on no branch") && note.contains(&commit)), "{reopened:?}");
+    assert_eq!(place.git(&workspace.path, &["rev-parse", "HEAD"]).await, commit);
+    assert_eq!(place.reopen(&workspace).await.branch, None);
 }

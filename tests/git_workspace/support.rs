@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ao::ports::workspace::{Checkout, OnWork, Removal, Reopened, WorkspaceError, WorkspaceRef, WorkspaceRequest};
+use ao::ports::workspace::{Checkout, Head, OnWork, Removal, Reopened, WorkspaceError, WorkspaceRef, WorkspaceRequest};
 use ao::testing::git::GitScratch;
 use ao::testing::workspace::{WorkspaceFixture, again, recorded, removed};
 
@@ -94,6 +94,11 @@ impl Place {
         self.git(&clone, &["remote", "set-url", "origin", text(&upstream)]).await;
         (upstream, clone)
     }
+}
+
+/// The directory went, and it was not on the branch that was made for it.
+pub(crate) fn removed_on(head: Head, branch_deleted: bool) -> Removal {
+    Removal::Removed { branch_deleted, preserved: None, left: Some(head) }
 }
 
 pub(crate) fn script(path: &Path, content: &str) {

@@ -54,6 +54,20 @@ async fn i05_the_saved_work_of_one_is_not_the_others() {
 }
 
 #[tokio::test]
+async fn what_one_was_on_is_not_what_the_other_was() {
+    let (place, path, mine) = place().await;
+    place.git(&mine.path, &["checkout", "-q", "-b", "my-own"]).await;
+    place.remove(&mine).await;
+    let other = create_other(&place, &path, "ao/app-1").await;
+    assert_eq!(place.remove(&other).await, removed(true));
+    place.reopen(&other).await;
+    place.git(&other.path, &["checkout", "-q", "-b", "others-own"]).await;
+    place.remove(&other).await;
+    assert_eq!(place.reopen(&mine).await.branch.as_deref(), Some("my-own"));
+    assert_eq!(place.reopen(&other).await.branch.as_deref(), Some("others-own"));
+}
+
+#[tokio::test]
 async fn i06_the_worktree_of_one_is_in_nobody_elses_way() {
     let (place, path, mine) = place().await;
     assert_eq!(place.remove(&mine).await, removed(true));

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use ao::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef, WorkspaceRequest};
+use ao::ports::workspace::{Head, OnWork, Removal, WorkspaceError, WorkspaceRef, WorkspaceRequest};
 use ao::testing::workspace::{WorkspaceFixture, again, recorded, removed};
 
-use super::support::{Place, text};
+use super::support::{Place, removed_on, text};
 
 #[tokio::test]
 async fn i05_an_unfinished_merge_or_rebase_is_kept() {
@@ -27,10 +27,10 @@ async fn i05_commits_on_no_branch_are_kept() {
     let path = place.scratch().init("app").await;
     let (workspace, _) = place.create(&path).await;
     place.git(&workspace.path, &["checkout", "-q", "--detach"]).await;
-    place.scratch().commit(&workspace.path, "new.txt", "").await;
+    let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
     place.assert_kept(&workspace, "on no branch").await;
     place.git(&workspace.path, &["branch", "saved"]).await;
-    assert_eq!(place.remove(&workspace).await, removed(true));
+    assert_eq!(place.remove(&workspace).await, removed_on(Head::Commit(commit), true));
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn i05_a_renamed_branch_survives_and_so_does_one_that_took_its_name() {
     let (workspace, _) = place.create(&path).await;
     place.git(&workspace.path, &["branch", "-m", "feature"]).await;
     place.git(&path, &["branch", "ao/app-1"]).await;
-    assert_eq!(place.remove(&workspace).await, removed(false));
+    assert_eq!(place.remove(&workspace).await, removed_on(Head::Branch("feature".to_owned()), false));
     let branches = place.git(&path, &["for-each-ref", "--format=%(refname:short)", "refs/heads/"]).await;
     assert_eq!(branches.lines().collect::<Vec<_>>(), ["ao/app-1", "feature", "main"]);
 }
@@ -52,7 +52,8 @@ async fn i05_an_empty_branch_in_use_elsewhere_survives() {
     let (workspace, _) = place.create(&path).await;
     place.git(&workspace.path, &["checkout", "-q", "--detach"]).await;
     place.git(&path, &["checkout", "-q", "ao/app-1"]).await;
-    assert_eq!(place.remove(&workspace).await, removed(false));
+    let commit = place.git(&workspace.path, &["rev-parse", "HEAD"]).await;
+    assert_eq!(place.remove(&workspace).await, removed_on(Head::Commit(commit), false));
     assert_eq!(place.fixture.branch_of(&path).await, "ao/app-1");
 }
 
@@ -93,7 +94,7 @@ async fn second(place: &Place, repository: &Path, base: &str) -> WorkspaceRef {
 }
 
 async fn holders(place: &Place, repository: &Path, commit: &str) -> String {
-    place.git(repository, &["for-each-ref", "--format=%(refname:short)", "--contains", commit]).await
+    place.git(repository, &["for-each-ref", "--format=%(refname:short)", "--contains", commit, "refs/heads/"]).await
 }
 
 #[tokio::test]
@@ -138,7 +139,7 @@ async fn i05_the_last_branch_that_holds_what_it_started_from_survives() {
     let commit = place.scratch().commit(&first.path, "new.txt", "work").await;
     let second = second(&place, &path, &commit).await;
     // The commit is on a branch, so the checkout may go, and then that branch is the only one.
-    assert_eq!(place.remove(&first).await, removed(true));
+    assert_eq!(place.remove(&first).await, removed_on(Head::Commit(commit.clone()), true));
     assert_eq!(place.remove(&second).await, removed(false));
     assert_eq!(holders(&place, &path, &commit).await, "ao/app-2");
 }

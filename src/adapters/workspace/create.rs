@@ -38,6 +38,7 @@ pub(super) async fn create(git: &GitWorkspace, request: &WorkspaceRequest) -> Re
     let turn = git.turn(repository).await;
     clear_the_place(request).await?;
     let store = Store { git: &git.git, repository, session: &request.session, path: &request.path };
+    store.forget_left(&turn).await.map_err(|error| failed("make", &error))?;
     let aside = store.put_aside(&turn).await.map_err(|error| failed("make", &error))?;
     let owner = site(request).owner();
     branch::make_new(&git.git, repository, &request.branch, &base.commit, &owner, Arc::clone(&turn)).await?;

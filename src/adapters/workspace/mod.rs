@@ -6,8 +6,8 @@
 //! written with it, in one step: the branch in its reflog (`branch`), the worktree in the first file of its
 //! administrative directory (`entry`). So after a `kill -9` at any moment `remove` knows what is ao's and what is
 //! half-made, and what is not marked is never touched; `place` tells a directory that was deleted from one out of reach. Before a complete workspace goes, `keep` looks for work that
-//! would be lost, and `preserve` saves it where that is asked for, as `snapshot` sees it; `reopen` has `put_back` bring it
-//! back. Deletion itself is ours, not `git worktree remove`, for that drops the administrative directory, the
+//! would be lost, and `preserve` saves it where that is asked for, as `snapshot` sees it; `left` keeps what it was on, and `reopen` has
+//! `put_back` bring all that back. Deletion itself is ours, not `git worktree remove`, for that drops the administrative directory, the
 //! mark with it, also when it could not delete the checkout.
 //!
 //! In one process, changes to a repository take turns; the fetch before them is shared (`fetch`). Other processes'
@@ -23,6 +23,7 @@ mod exclude;
 mod fetch;
 mod git;
 mod keep;
+mod left;
 mod locks;
 mod owned;
 mod owner;

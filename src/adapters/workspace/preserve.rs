@@ -29,13 +29,13 @@ const IDENTITY: &[(&str, &str)] = &[
 ];
 
 /// The line of the message that names what `HEAD` named.
-const HEAD: &str = "Head: ";
+pub(super) const HEAD: &str = "Head: ";
 /// The line of the message that names the work that was saved before.
 const EARLIER: &str = "Earlier: ";
 /// The line of the message that names whose it is.
 const OWNER: &str = "Owner: ";
 /// What stands for a `HEAD` that is on no branch.
-const DETACHED: &str = "detached";
+pub(super) const DETACHED: &str = "detached";
 
 /// How often work that changes while it is saved is saved again.
 const ATTEMPTS: u32 = 3;
@@ -76,6 +76,23 @@ impl From<GitError> for Unsaved {
     }
 }
 
+/// A commit that a reference of ao's own names.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) commit: String,
+    /// Its first parent; empty when it has none.
+    pub(super) parent: String,
+    pub(super) message: String,
+}
+
+/// What was found at a reference of the session's.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) held: Option<Held>,
+    /// The reference that holds it or is free to.
+    pub(super) reference: String,
+}
+
 /// The repository and the session whose saved work it is about.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Store<'a> {
@@ -93,8 +110,19 @@ impl Store<'_> {
         Ok(reference)
     }
 
-    fn call(&self) -> Call {
+    pub(super) fn call(&self) -> Call {
         self.git.at(&self.repository.path)
+    }
+
+    /// A call that makes commits of ao's own, on the disk before it answers.
+    pub(super) fn signed(&self) -> Call {
+        let call = IDENTITY.iter().fold(self.call(), |call, (name, value)| call.env(name, value));
+        call.config("core.fsync=all")
+    }
+
+    /// The line of a commit's message that says whose it is.
+    pub(super) fn signature(&self) -> String {
+        format!("{OWNER}{}", Owner::new(self.session, self.path))
     }
 
     /// The work that is saved for the session.
@@ -105,29 +133,38 @@ impl Store<'_> {
 
     /// The saved work's commit, and the reference that holds it or is free to.
     async fn look(&self) -> Result<(Option<String>, String), GitError> {
+        let found = self.find(&PreservedWork::reference_of(self.session)).await?;
+        Ok((found.held.map(|held| held.commit), found.reference))
+    }
+
+    /// What a reference of the session's holds; where one of that name in another data directory has it, another
+    /// reference is looked at.
+    pub(super) async fn find(&self, usual: &str) -> Result<Found, GitError> {
         let owner = Owner::new(self.session, self.path);
-        let usual = PreservedWork::reference_of(self.session);
         // No name of work that was put aside: that ends in a commit.
         let other = format!("{usual}.at{}", owner.place());
-        let format = "--format=%(refname)%00%(objectname)%00%(contents)%00";
-        let shown = self.call().args(["for-each-ref", format, &usual, &other]).text().await?;
+        let format = "--format=%(refname)%00%(objectname)%00%(parent)%00%(contents)%00";
+        let shown = self.call().args(["for-each-ref", format, usual, &other]).text().await?;
         let fields: Vec<_> = shown.split('\0').collect();
-        let mut found = None;
-        for held in fields.chunks_exact(3) {
-            let [name, commit, message] = [held[0].trim_start(), held[1], held[2]];
+        let mut reference = usual;
+        let mut held = None;
+        for fields in fields.chunks_exact(4) {
+            let [name, commit, parents, message] = [fields[0].trim_start(), fields[1], fields[2], fields[3]];
+            let parent = parents.split(' ').next().unwrap_or_default();
+            let this = Held { commit: commit.to_owned(), parent: parent.to_owned(), message: message.to_owned() };
             if name == other {
-                return Ok((Some(commit.to_owned()), other));
+                return Ok(Found { held: Some(this), reference: other });
             }
             if name == usual {
                 let mark = message.lines().find_map(|line| Owner::parse(line.strip_prefix(OWNER)?));
-                found = Some((commit.to_owned(), mark.is_none_or(|mark| owner.made(&mark))));
+                if mark.is_none_or(|mark| owner.made(&mark)) {
+                    held = Some(this);
+                } else {
+                    reference = &other;
+                }
             }
         }
-        Ok(match found {
-            Some((commit, true)) => (Some(commit), usual),
-            Some((_, false)) => (None, other),
-            None => (None, usual),
-        })
+        Ok(Found { held, reference: reference.to_owned() })
     }
 
     /// Reads a commit of saved work; `None` when it is not there, or none that ao made.
@@ -250,10 +287,7 @@ impl Store<'_> {
     }
 
     async fn commit(&self, work: &Snapshot, branch: Option<&str>, earlier: Option<&str>) -> Result<String, GitError> {
-        let call = || {
-            let call = IDENTITY.iter().fold(self.call(), |call, (name, value)| call.env(name, value));
-            call.config("core.fsync=all").arg("commit-tree")
-        };
+        let call = || self.signed().arg("commit-tree");
         let session = self.session;
         let mut staged = call().args([&work.index, "-p", &work.head]);
         if let Some(earlier) = earlier {
@@ -263,8 +297,8 @@ impl Store<'_> {
         let head = branch.map_or_else(|| DETACHED.to_owned(), |branch| format!("refs/heads/{branch}"));
         let mut message = format!(
             "ao: what {session} had not committed\n\nIts first parent is what was checked out, its second what was staged.\n\n\
-             {HEAD}{head}\n{OWNER}{}\n",
-            Owner::new(session, self.path)
+             {HEAD}{head}\n{}\n",
+            self.signature()
         );
         if let Some(earlier) = earlier {
             message.push_str(&format!("{EARLIER}{earlier}\n"));

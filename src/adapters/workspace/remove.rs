@@ -26,6 +26,7 @@ use std::time::Duration;
 use super::checkout::LOCK;
 use super::entry::{self, Entry, Ownership};
 use super::keep::{self, Work};
+use super::left::Left;
 use super::owner::Owner;
 use super::preserve::{Store, Unsaved};
 use super::put_back::READ_TREE;
@@ -67,6 +68,10 @@ pub(super) async fn remove(
         if let Some(reason) = settle(&store, &found, entry, path, &verdict, &turn).await? {
             return Ok(kept(&reason));
         }
+        if entry.ownership(session) == Ownership::Complete {
+            let left = store.leave(entry, &workspace.branch, &turn).await;
+            left.map_err(|error| failed("remove", &error))?;
+        }
         fault::reach(Point::WorkspaceWorkSettled).map_err(|injected| fault(injected.into()))?;
         let (entry, checkout) = (entry.clone(), path.clone());
         let done = blocking(move || take_away(&entry, &checkout)).await;
@@ -84,7 +89,8 @@ pub(super) async fn remove(
             .map_err(|error| failed("remove", &error))?;
     fault::reach(Point::WorkspaceBranchSettled).map_err(|injected| fault(injected.into()))?;
     let preserved = store.held().await.map_err(|error| failed("remove", &error))?;
-    Ok(gone(found.there, branch_deleted, preserved))
+    let left = store.left().await.map_err(|error| failed("remove", &error))?;
+    Ok(gone(found.there, branch_deleted, preserved, left))
 }
 
 /// Sees to the work of a workspace that is to go. Gives why it is kept instead, if it is.
@@ -148,14 +154,21 @@ pub(super) async fn assess(
         Some(commit) => Some(PreservedWork { reference: store.reference().await.map_err(failed)?, commit }),
         None => None,
     };
-    Ok(gone(found.there, goes.map_err(failed)?.is_some(), preserved))
+    let left = match &found.entry {
+        Some(entry) if entry.ownership(session) == Ownership::Complete => {
+            store.elsewhere(entry, &workspace.branch).await.map_err(failed)?
+        }
+        _ => store.left().await.map_err(failed)?,
+    };
+    Ok(gone(found.there, goes.map_err(failed)?.is_some(), preserved, left))
 }
 
-fn gone(was_there: bool, branch_deleted: bool, preserved: Option<PreservedWork>) -> Removal {
+fn gone(was_there: bool, branch_deleted: bool, preserved: Option<PreservedWork>, left: Option<Left>) -> Removal {
+    let left = left.map(|left| left.head);
     if was_there {
-        Removal::Removed { branch_deleted, preserved }
+        Removal::Removed { branch_deleted, preserved, left }
     } else {
-        Removal::Missing { branch_deleted, preserved }
+        Removal::Missing { branch_deleted, preserved, left }
     }
 }
 
@@ -163,7 +176,7 @@ fn without_repository(workspace: &WorkspaceRef) -> Result<Removal, WorkspaceErro
     if is_there(&workspace.path)? {
         Ok(kept("its repository is gone, so what the directory holds cannot be found out"))
     } else {
-        Ok(gone(false, false, None))
+        Ok(gone(false, false, None, None))
     }
 }
 

@@ -9,9 +9,10 @@
 //! | nothing | made anew |
 //! | anything else | refused |
 //!
-//! Made anew means on the branch it was on: the one its saved work names, else the one the entry named, else the one
-//! that was made for the session, under its present name. Where that is gone it is made again, at the commit the work
-//! was made on, else where it started. Work is put back only onto the commit it was made on; where the branch has moved
+//! Made anew means on the branch it was on: the one an entry names that was not taken away, else the one that it
+//! [left](super::left), else the one its saved work names, else the one that was made for the session, under its present
+//! name; that last one is also taken where the branch is gone, with a note. Where it is gone too it is made again, at the
+//! commit the work was made on, else where it started. Work is put back only onto the commit it was made on; where the branch has moved
 //! on, it stays where it is held and a note says how to get it.
 
 use std::path::Path;
@@ -21,11 +22,12 @@ use super::checkout::{Site, Target};
 use super::entry::{Entry, Ownership, resolved};
 use super::git::{Git, GitError};
 use super::keep;
+use super::left::Left;
 use super::owner::Owner;
 use super::preserve::{Saved, Store};
 use super::remove::{check_link, is_there, not_ours, take_away, wait_for_orphans};
 use super::{GitWorkspace, Turn, blocking, branch, exclude, failed, place};
-use crate::ports::workspace::{ReopenRequest, Reopened, WorkspaceError};
+use crate::ports::workspace::{Head, ReopenRequest, Reopened, WorkspaceError};
 
 /// What is done to have the workspace again.
 struct Plan {
@@ -68,7 +70,7 @@ pub(super) async fn reopen(git: &GitWorkspace, request: &ReopenRequest) -> Resul
         blocking(move || take_away(&entry, &path)).await.map_err(|error| fault(error.to_string()))?;
     }
     let (notes, branch) = make(git, &site, plan, turn).await?;
-    Ok(Reopened { notes, made: true, branch: branch.unwrap_or_else(|| request.branch.clone()) })
+    Ok(Reopened { notes, made: true, branch })
 }
 
 /// Refuses a place that somebody else's worktree has, or that this session's has left.
@@ -108,7 +110,7 @@ async fn still_there(git: &GitWorkspace, request: &ReopenRequest, entry: &Entry)
         ));
     }
     let branch = entry.branch(&git.git).await.map_err(|error| failed("reopen", &error))?;
-    Ok(Reopened { notes, made: false, branch: branch.unwrap_or_else(|| request.branch.clone()) })
+    Ok(Reopened { notes, made: false, branch })
 }
 
 /// What was saved, as the repository holds it, else as it was recorded.
@@ -134,26 +136,26 @@ async fn plan(
         Ok(work) => (work, Vec::new()),
         Err(note) => (None, vec![note]),
     };
-    if let Some(work) = work.as_ref().filter(|work| work.branch.is_none()) {
-        notes.push(format!("it is on no branch, as it was, at {}", work.snapshot.head));
-        let target = Target::Commit(work.snapshot.head.clone());
-        return Ok(Plan { target, make_at: None, work: Some(work.clone()), notes });
+    let left = was_on(request, entry, store, work.as_ref()).await.map_err(failed)?;
+    if let Some(Head::Commit(commit)) = left.as_ref().map(|left| &left.head) {
+        notes.push(format!("it is on no branch, as it was, at {commit}"));
+        let work = fitting(work, commit, "it is on another commit than when", &mut notes);
+        return Ok(Plan { target: Target::Commit(commit.clone()), make_at: None, work, notes });
     }
-    let named = match (&work, entry) {
-        (Some(work), _) => work.branch.clone(),
-        (None, Some(entry)) => entry.branch(git).await.map_err(failed)?,
-        (None, None) => None,
-    };
-    let name = named.unwrap_or_else(|| request.branch.clone());
-    if let Some((name, tip)) = on_branch(git, request, &name, work.as_ref(), &mut notes).await? {
-        let fits = work.clone().filter(|work| work.snapshot.head == tip);
-        if let (Some(work), None) = (&work, &fits) {
-            notes.push(format!(
-                "branch {name} has moved since its uncommitted work was saved; `git stash apply --index {}` gets that",
-                work.commit
-            ));
-        }
-        return Ok(Plan { target: Target::Branch(name), make_at: None, work: fits, notes });
+    let mut name = left.as_ref().and_then(Left::branch).unwrap_or(&request.branch).to_owned();
+    let mut found = on_branch(git, request, &name, work.as_ref(), &mut notes).await?;
+    if found.is_none() && work.is_none() && name != request.branch {
+        name.clone_from(&request.branch);
+        found = on_branch(git, request, &name, None, &mut notes).await?;
+    }
+    if let Some(Left { head: Head::Branch(gone), commit }) = &left
+        && found.as_ref().map_or(*gone != name, |(found, tip)| found != gone && tip != commit)
+    {
+        notes.push(format!("branch {gone}, which it was on, is gone; its last commit was {commit}"));
+    }
+    if let Some((name, tip)) = found {
+        let work = fitting(work, &tip, &format!("branch {name} has moved since"), &mut notes);
+        return Ok(Plan { target: Target::Branch(name), make_at: None, work, notes });
     }
     let Some(start) = work.as_ref().map(|work| work.snapshot.head.clone()).or_else(|| request.base_commit.clone())
     else {
@@ -165,6 +167,37 @@ async fn plan(
     }
     notes.push(format!("its branch {name} was gone, and was made again at {start}"));
     Ok(Plan { target: Target::Branch(name), make_at: Some(start), work, notes })
+}
+
+/// What the session was on: as an entry has it whose directory was deleted, else as it was told when the workspace went, else
+/// as its saved work has it. `None` stands for its own branch.
+async fn was_on(
+    request: &ReopenRequest,
+    entry: Option<&Entry>,
+    store: &Store<'_>,
+    work: Option<&Saved>,
+) -> Result<Option<Left>, GitError> {
+    if let Some(entry) = entry.filter(|entry| entry.ownership(store.session) == Ownership::Complete) {
+        return store.elsewhere(entry, &request.branch).await;
+    }
+    if let Some(left) = store.left().await? {
+        return Ok(Some(left));
+    }
+    Ok(work.map(|Saved { branch, snapshot, .. }| {
+        let commit = snapshot.head.clone();
+        Left { head: branch.clone().map_or_else(|| Head::Commit(commit.clone()), Head::Branch), commit }
+    }))
+}
+
+/// The work if it was made on that commit; else a note says how to get it.
+fn fitting(work: Option<Saved>, commit: &str, otherwise: &str, notes: &mut Vec<String>) -> Option<Saved> {
+    let work = work?;
+    if work.snapshot.head == commit {
+        return Some(work);
+    }
+    let saved = &work.commit;
+    notes.push(format!("{otherwise} its uncommitted work was saved; `git stash apply --index {saved}` gets that"));
+    None
 }
 
 /// The branch to be on and where it is: the one of this name, else the one that was made for the session, under its

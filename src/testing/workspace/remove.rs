@@ -140,13 +140,14 @@ pub async fn i05_saved_work_comes_back_as_it_was(fixture: &impl WorkspaceFixture
     std::fs::write(request.path.join("sub/new.txt"), [0, 159, 146, 150]).expect("a file");
     let before = fixture.status(&request.path).await;
 
-    let Removal::Removed { branch_deleted: false, preserved: Some(work) } = save(fixture, &workspace).await else {
+    let Removal::Removed { branch_deleted: false, preserved: Some(work), left: None } = save(fixture, &workspace).await
+    else {
         panic!("it is saved, and the commit stays")
     };
     assert_eq!(work.reference, "refs/ao/preserved/app-1");
     assert!(!request.path.exists());
     // A daemon that was killed before it could record the answer gets it again.
-    let repeated = Removal::Missing { branch_deleted: false, preserved: Some(work.clone()) };
+    let repeated = Removal::Missing { branch_deleted: false, preserved: Some(work.clone()), left: None };
     assert_eq!(remove(fixture, &workspace).await, repeated);
 
     let reopened = reopen(fixture, &workspace).await;
@@ -174,7 +175,7 @@ pub async fn i05_work_that_was_saved_before_is_never_dropped(fixture: &impl Work
     let elsewhere = fixture.place("elsewhere");
     let branch = fixture.move_branch_on(&workspace.branch, &elsewhere).await;
     let reopened = reopen(fixture, &workspace).await;
-    assert_eq!(reopened.branch, branch);
+    assert_eq!(reopened.branch, Some(branch));
     assert!(reopened.notes.iter().any(|note| note.contains(&first.commit)), "{:?}", reopened.notes);
     std::fs::write(request.path.join("file.txt"), "second").expect("a file");
     let Removal::Removed { preserved: Some(second), .. } = save(fixture, &workspace).await else {
@@ -189,7 +190,7 @@ pub async fn i05_work_that_was_saved_before_is_never_dropped(fixture: &impl Work
     fixture.commit(&request.path, "file.txt").await;
     let said = fixture.workspace().assess(&workspace, OnWork::Keep).await.expect("it can be known");
     let done = remove(fixture, &workspace).await;
-    assert_eq!(done, Removal::Removed { branch_deleted: false, preserved: Some(first) });
+    assert_eq!(done, Removal::Removed { branch_deleted: false, preserved: Some(first), left: None });
     assert_eq!(said, done);
 }
 

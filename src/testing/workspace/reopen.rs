@@ -14,7 +14,7 @@ pub async fn a_workspace_that_is_there_is_reopened_as_it_is(fixture: &impl Works
     for _ in 0..2 {
         let reopened = reopen(fixture, &workspace).await;
         assert!(!reopened.made && reopened.notes.is_empty(), "{reopened:?}");
-        assert_eq!(reopened.branch, request.branch);
+        assert_eq!(reopened.branch.as_ref(), Some(&request.branch));
         assert_eq!(fixture.status(&request.path).await, before);
     }
 }
@@ -27,7 +27,7 @@ pub async fn a_removed_workspace_is_made_again_on_its_branch(fixture: &impl Work
     assert_eq!(remove(fixture, &workspace).await, removed(true));
     assert!(matches!(fixture.workspace().is_there(&workspace).await, Ok(false)));
     let reopened = reopen(fixture, &workspace).await;
-    assert!(reopened.made && reopened.branch == request.branch, "{reopened:?}");
+    assert!(reopened.made && reopened.branch.as_ref() == Some(&request.branch), "{reopened:?}");
     assert_eq!(fixture.branch_of(&request.path).await, request.branch);
     assert_eq!(fixture.status(&request.path).await, "");
 

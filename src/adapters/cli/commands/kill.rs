@@ -7,6 +7,7 @@ use super::super::error::CliError;
 use super::super::ui;
 use crate::adapters::http::wire::{KillAnswer, KillRequest};
 use crate::app::kill::WorkspaceFate;
+use crate::app::teardown::{saved, where_its_work_is};
 use crate::ports::workspace::{OnWork, Removal};
 
 pub(in super::super) async fn run(args: &KillArgs, context: &Context) -> Result<(), CliError> {
@@ -20,21 +21,6 @@ pub(in super::super) async fn run(args: &KillArgs, context: &Context) -> Result<
     let workspace = session.workspace.display();
     ui::talk(&format!("{} is over", session.id));
     match &answer.workspace {
-        WorkspaceFate::Settled(
-            Removal::Removed { preserved: Some(saved), .. } | Removal::Missing { preserved: Some(saved), .. },
-        ) => {
-            ui::talk(&format!("the workspace is gone; its uncommitted work is saved in {}", saved.reference));
-            ui::talk(&format!(
-                "it comes back with: ao restore {}; see it with: git show {}",
-                session.id, saved.reference
-            ));
-        }
-        WorkspaceFate::Settled(Removal::Removed { branch_deleted: true, .. }) => {
-            ui::talk(&format!("workspace removed; branch {} held nothing new and went with it", session.branch));
-        }
-        WorkspaceFate::Settled(Removal::Removed { branch_deleted: false, .. }) => {
-            ui::talk(&format!("workspace removed; what it committed is on branch {}", session.branch));
-        }
         WorkspaceFate::Settled(Removal::Kept { reason }) => {
             ui::talk(&format!("workspace {workspace} kept: {reason}"));
             let id = &session.id;
@@ -44,7 +30,16 @@ pub(in super::super) async fn run(args: &KillArgs, context: &Context) -> Result<
                 format!("commit or discard that there, then: ao kill {id}; or have it saved: ao kill --force {id}")
             });
         }
-        WorkspaceFate::Settled(Removal::Missing { .. }) => {}
+        WorkspaceFate::Settled(removal) => {
+            let (saved, was_there) = (saved(removal), matches!(removal, Removal::Removed { .. }));
+            if let Some(work) = where_its_work_is(removal, &session.branch).filter(|_| was_there || saved.is_some()) {
+                ui::talk(&format!("workspace {}; {work}", if was_there { "removed" } else { "gone" }));
+            }
+            if let Some(saved) = saved {
+                let (id, reference) = (&session.id, &saved.reference);
+                ui::talk(&format!("it comes back with: ao restore {id}; see it with: git show {reference}"));
+            }
+        }
         WorkspaceFate::Unsettled { cause } => {
             ui::talk(&format!("workspace {workspace} could not be removed: {cause}"));
             ui::talk(&format!("try again with: ao kill {}", session.id));

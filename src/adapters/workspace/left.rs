@@ -1,0 +1,85 @@
+//! What a workspace was on when it went, where that was not the branch that was made for its session.
+//!
+//! Git drops a worktree's `HEAD` with the worktree, and a record that ao wrote elsewhere could not be written together with
+//! that: so the repository itself is told, before anything is deleted, by the same kind of commit as [saved
+//! work](super::preserve). `refs/ao/left/<session>` names it. It is told anew by every removal, and taken away by one that has
+//! nothing to tell.
+
+use std::sync::Arc;
+
+use super::Turn;
+use super::entry::Entry;
+use super::git::GitError;
+use super::preserve::{DETACHED, HEAD, Held, Store};
+use crate::ports::workspace::Head;
+
+/// What a workspace was on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Left {
+    pub(super) head: Head,
+    /// The commit that was.
+    pub(super) commit: String,
+}
+
+impl Left {
+    /// The branch; `None` when it was on none.
+    pub(super) fn branch(&self) -> Option<&str> {
+        match &self.head {
+            Head::Branch(branch) => Some(branch),
+            Head::Commit(_) => None,
+        }
+    }
+}
+
+impl Store<'_> {
+    fn left_reference(&self) -> String {
+        format!("refs/ao/left/{}", self.session)
+    }
+
+    /// What the session's workspace was on when it went, where that is on record.
+    pub(super) async fn left(&self) -> Result<Option<Left>, GitError> {
+        let Some(Held { parent: commit, message, .. }) = self.find(&self.left_reference()).await?.held else {
+            return Ok(None);
+        };
+        let Some(name) = message.lines().find_map(|line| line.strip_prefix(HEAD)) else { return Ok(None) };
+        let branch = name.strip_prefix("refs/heads/").map(str::to_owned);
+        Ok(Some(Left { head: branch.map_or_else(|| Head::Commit(commit.clone()), Head::Branch), commit }))
+    }
+
+    /// What a workspace is on, where that is not `branch`; `None` also when it is on a branch without a commit.
+    pub(super) async fn elsewhere(&self, entry: &Entry, branch: &str) -> Result<Option<Left>, GitError> {
+        let on = entry.branch(self.git).await?;
+        if on.as_deref() == Some(branch) {
+            return Ok(None);
+        }
+        let call = self.git.at(&entry.admin).git_dir(&entry.admin);
+        let commit = call.args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).answer().await?;
+        Ok(commit.map(|commit| Left { head: on.map_or_else(|| Head::Commit(commit.clone()), Head::Branch), commit }))
+    }
+
+    /// Puts on record what a workspace that is to go is on, where that is not `branch`.
+    pub(super) async fn leave(&self, entry: &Entry, branch: &str, turn: &Turn) -> Result<(), GitError> {
+        let Some(left) = self.elsewhere(entry, branch).await? else { return self.forget_left(turn).await };
+        if self.left().await?.as_ref() == Some(&left) {
+            return Ok(());
+        }
+        let name = left.branch().map_or_else(|| DETACHED.to_owned(), |branch| format!("refs/heads/{branch}"));
+        let session = self.session;
+        let message =
+            format!("ao: what {session} was on when its workspace went\n\n{HEAD}{name}\n{}\n", self.signature());
+        let tree = format!("{}^{{tree}}", left.commit);
+        let commit = self.signed().arg("commit-tree").args([&tree, "-p", &left.commit, "-m", &message]).text().await?;
+        let found = self.find(&self.left_reference()).await?;
+        let update = self.call().config("core.fsync=all").args(["update-ref", "-m", "ao: left"]);
+        let update = update.args([found.reference, commit, found.held.map_or_else(String::new, |held| held.commit)]);
+        update.change_to_the_end(Arc::clone(turn)).await.map(drop)
+    }
+
+    /// Takes that off the record.
+    pub(super) async fn forget_left(&self, turn: &Turn) -> Result<(), GitError> {
+        let found = self.find(&self.left_reference()).await?;
+        let Some(held) = found.held else { return Ok(()) };
+        let delete = self.call().args(["update-ref", "-d", &found.reference, &held.commit]);
+        delete.change_to_the_end(Arc::clone(turn)).await.map(drop)
+    }
+}
