@@ -47,7 +47,7 @@ pub struct CleanupItem {
     pub action: CleanupAction,
     /// Why, for a person.
     pub reason: String,
-    /// Where its uncommitted work was saved, if it held any.
+    /// Where its uncommitted work was saved, if it held any; not yet where nothing was done.
     pub preserved: Option<PreservedWork>,
 }
 
@@ -202,7 +202,7 @@ impl Application {
                     reason: String::new(),
                     preserved: None,
                 };
-                if !matches!(answer, Ok(Removal::Missing { preserved: None, .. })) {
+                if !matches!(answer, Ok(Removal::Missing { preserved: None, would_save: None, .. })) {
                     cleanup.items.push(answered(answer.map_err(AppError::from), &workspace.branch, item));
                 }
             }

@@ -110,7 +110,7 @@ impl Application {
                 && (facts.base_commit.is_none() || self.would_be_found(session).await));
         };
         let left = self.shared.workspace.assess(&workspace, OnWork::Keep).await?;
-        if !matches!(left, Removal::Missing { branch_deleted: false, preserved: None, .. }) {
+        if !matches!(left, Removal::Missing { branch_deleted: false, preserved: None, would_save: None, .. }) {
             return Ok(false);
         }
         // Of one that somebody deleted by hand the repository has an entry, which is for `kill` and `cleanup`.

@@ -52,7 +52,7 @@ impl Application {
     /// Nothing is there of a session whose workspace was never begun.
     pub(super) async fn take_workspace_away(&self, session: &Session, on_work: OnWork) -> Result<Removal, AppError> {
         if matches!(session.phase, Phase::Provisioning { step: Step::Recorded }) && session.facts.restoring.is_none() {
-            return Ok(Removal::Missing { branch_deleted: false, preserved: None, left: None });
+            return Ok(Removal::Missing { branch_deleted: false, preserved: None, would_save: None, left: None });
         }
         let workspace = self.workspace_ref(session).await?;
         self.tear_down(session, &workspace, on_work).await?;
@@ -132,13 +132,14 @@ pub fn saved(removal: &Removal) -> Option<&PreservedWork> {
 /// `branch` is the one that was made for it, empty where none is known.
 #[must_use]
 pub fn where_its_work_is(removal: &Removal, branch: &str) -> Option<String> {
-    let (Removal::Removed { branch_deleted, preserved, left } | Removal::Missing { branch_deleted, preserved, left }) =
-        removal
+    let (Removal::Removed { branch_deleted, preserved, would_save, left }
+    | Removal::Missing { branch_deleted, preserved, would_save, left }) = removal
     else {
         return None;
     };
-    Some(match (preserved, left) {
-        (Some(saved), _) => format!("its uncommitted work is saved in {}", saved.reference),
+    let saved_in = preserved.as_ref().map(|saved| &saved.reference).or(would_save.as_ref());
+    Some(match (saved_in, left) {
+        (Some(reference), _) => format!("its uncommitted work is saved in {reference}"),
         (None, Some(Head::Branch(branch))) => format!("what it committed is on branch {branch}"),
         (None, Some(Head::Commit(commit))) => format!("it was on no branch, at {commit}"),
         (None, None) if *branch_deleted => format!("nothing new was in it, and its branch {branch} went with it"),
@@ -162,7 +163,8 @@ pub(super) fn removal_note(session: &Session, removal: &Removal) -> Option<Strin
 
 /// Whether a removal tells of saved work that is not on record: news, other than what one that is repeated finds again.
 pub(super) fn saves_more(session: &Session, removal: &Removal) -> bool {
-    saved(removal).is_some_and(|saved| session.facts.preserved.as_ref() != Some(saved))
+    matches!(removal, Removal::Missing { would_save: Some(_), .. } | Removal::Removed { would_save: Some(_), .. })
+        || saved(removal).is_some_and(|saved| session.facts.preserved.as_ref() != Some(saved))
 }
 
 /// Whether the record allows for a terminal: from the step that makes it on.

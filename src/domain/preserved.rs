@@ -9,7 +9,7 @@ use super::id::SessionId;
 pub struct PreservedWork {
     /// The reference that holds it, for example `refs/ao/preserved/app-1`.
     pub reference: String,
-    /// The commit it is; empty where it was only asked what would be saved.
+    /// The commit it is.
     pub commit: String,
 }
 

@@ -137,7 +137,8 @@ pub enum OnWork {
     /// whole keeps the workspace all the same.
     Preserve,
     /// As `Preserve`, and saved work that was put back into the workspace goes on being held, whatever became of it there:
-    /// for a restore that is taken back.
+    /// for a restore that is taken back. Nobody outside may ask for it.
+    #[serde(skip)]
     PreserveAll,
 }
 
@@ -163,6 +164,9 @@ pub enum Removal {
         /// nobody put back since.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         preserved: Option<PreservedWork>,
+        /// In an answer of [`Workspace::assess`] alone: the reference that would hold work which is in no commit yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        would_save: Option<String>,
         /// What it was on, where that was not the branch that was made for it: there is what was committed last.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         left: Option<Head>,
@@ -179,6 +183,9 @@ pub enum Removal {
         /// As in `Removed`: a removal that was cut off tells of it when it is repeated.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         preserved: Option<PreservedWork>,
+        /// As in `Removed`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        would_save: Option<String>,
         /// As in `Removed`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         left: Option<Head>,
@@ -288,7 +295,7 @@ pub trait Workspace: Send + Sync {
     async fn remove(&self, workspace: &WorkspaceRef, on_work: OnWork) -> Result<Removal, WorkspaceError>;
 
     /// What [`remove`](Workspace::remove) would answer now. Changes nothing at all; work that would be saved has no
-    /// commit yet, so that field is empty.
+    /// commit yet, so it only tells the reference that would hold it.
     ///
     /// # Errors
     /// What [`remove`](Workspace::remove) would say.
@@ -339,9 +346,9 @@ mod tests {
     fn i17_removals_recorded_before_work_could_be_saved_are_read() {
         let old = r#"{"outcome":"removed","branch_deleted":true}"#;
         let read: Removal = serde_json::from_str(old).unwrap();
-        assert_eq!(read, Removal::Removed { branch_deleted: true, preserved: None, left: None });
+        assert_eq!(read, Removal::Removed { branch_deleted: true, preserved: None, would_save: None, left: None });
         assert_eq!(serde_json::to_string(&read).unwrap(), old);
         let read: Removal = serde_json::from_str(r#"{"outcome":"missing","branch_deleted":false}"#).unwrap();
-        assert_eq!(read, Removal::Missing { branch_deleted: false, preserved: None, left: None });
+        assert_eq!(read, Removal::Missing { branch_deleted: false, preserved: None, would_save: None, left: None });
     }
 }

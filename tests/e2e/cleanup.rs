@@ -79,6 +79,8 @@ async fn i05_force_saves_the_work_before_the_workspace_goes() {
     let sandbox = Sandbox::new();
     spawn(&sandbox, "echo y > y").await;
     sandbox.wait_for("app-1", "status", "terminated").await;
+    let run = sandbox.ao(&["cleanup", "--json", "--force", "--dry-run"]).await;
+    assert_eq!(run.json()["items"][0]["preserved"], Value::Null, "nothing is saved yet");
     let planned = clean_up(&sandbox, &["--force", "--dry-run"]).await;
     assert!(planned[0].1 == "remove" && planned[0].2.contains("refs/ao/preserved/app-1"), "{planned:#?}");
     assert!(sandbox.worktree("app-1").join("y").exists());

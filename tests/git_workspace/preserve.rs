@@ -298,7 +298,7 @@ async fn i05_what_a_directory_deleted_by_hand_leaves_is_saved_in_any_case() {
         place.git(&workspace.path, &["add", "staged.txt"]).await;
         std::fs::remove_dir_all(&workspace.path).unwrap();
         let assessed = place.fixture.workspace().assess(&workspace, on_work).await.unwrap();
-        assert!(matches!(&assessed, Removal::Missing { preserved: Some(_), .. }), "{assessed:?}");
+        assert!(matches!(&assessed, Removal::Missing { preserved: None, would_save: Some(_), .. }), "{assessed:?}");
         let removal = place.fixture.workspace().remove(&workspace, on_work).await.unwrap();
         assert!(matches!(&removal, Removal::Missing { preserved: Some(_), .. }), "{removal:?}");
         place.git(&path, &["gc", "-q", "--prune=now"]).await;

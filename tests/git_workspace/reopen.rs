@@ -259,7 +259,8 @@ async fn i05_a_branch_the_agent_went_to_is_told_and_gone_to_again() {
         assert_eq!(adapter.assess(&workspace, OnWork::Keep).await.unwrap(), expected);
         assert_eq!(place.remove(&workspace).await, expected);
         // As a removal that was cut off finds it.
-        let repeated = Removal::Missing { branch_deleted: false, preserved: None, left: left.clone() };
+        let repeated =
+            Removal::Missing { branch_deleted: false, preserved: None, would_save: None, left: left.clone() };
         assert_eq!(adapter.assess(&workspace, OnWork::Keep).await.unwrap(), repeated);
         assert_eq!(place.remove(&workspace).await, repeated);
         let reopened = place.reopen(&workspace).await;

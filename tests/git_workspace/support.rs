@@ -98,7 +98,7 @@ impl Place {
 
 /// The directory went, and it was not on the branch that was made for it.
 pub(crate) fn removed_on(head: Head, branch_deleted: bool) -> Removal {
-    Removal::Removed { branch_deleted, preserved: None, left: Some(head) }
+    Removal::Removed { branch_deleted, preserved: None, would_save: None, left: Some(head) }
 }
 
 pub(crate) fn script(path: &Path, content: &str) {

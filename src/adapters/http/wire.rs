@@ -196,3 +196,18 @@ pub struct ErrorDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<u64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::cleanup::CleanupRequest;
+
+    #[test]
+    fn nobody_outside_may_ask_for_what_only_a_restore_does() {
+        for (on_work, is_taken) in [("keep", true), ("preserve", true), ("preserve_all", false)] {
+            let body = format!(r#"{{"on_work":"{on_work}"}}"#);
+            assert_eq!(serde_json::from_str::<KillRequest>(&body).is_ok(), is_taken, "{body}");
+            assert_eq!(serde_json::from_str::<CleanupRequest>(&body).is_ok(), is_taken, "{body}");
+        }
+    }
+}

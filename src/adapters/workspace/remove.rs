@@ -90,7 +90,7 @@ pub(super) async fn remove(
     fault::reach(Point::WorkspaceBranchSettled).map_err(|injected| fault(injected.into()))?;
     let preserved = store.held().await.map_err(|error| failed("remove", &error))?;
     let left = store.left().await.map_err(|error| failed("remove", &error))?;
-    Ok(gone(found.there, branch_deleted, preserved, left))
+    Ok(Gone { branch_deleted, preserved, would_save: None, left }.answer(found.there))
 }
 
 /// Sees to the work of a workspace that is to go. Gives why it is kept instead, if it is.
@@ -142,33 +142,46 @@ pub(super) async fn assess(
     let owner = Owner::new(session, path);
     let goes = branch::goes(&git.git, repository, &workspace.branch, &owner, base, Some(path)).await;
     let store = Store { git: &git.git, repository, session, path };
+    let reference = store.reference().await.map_err(failed)?;
+    let saves = verdict == Verdict::Save;
     let commit = match &found.entry {
-        // There is none yet.
-        _ if verdict == Verdict::Save => Some(String::new()),
+        // What is held already goes on being held by what would be saved.
+        _ if saves => None,
         Some(entry) if found.is_complete(session) && on_work != OnWork::PreserveAll => {
             store.not_put_back(entry).await.map_err(failed)?
         }
         _ => store.held().await.map_err(failed)?.map(|held| held.commit),
     };
-    let preserved = match commit {
-        Some(commit) => Some(PreservedWork { reference: store.reference().await.map_err(failed)?, commit }),
-        None => None,
-    };
+    let would_save = saves.then(|| reference.clone());
+    let preserved = commit.map(|commit| PreservedWork { reference, commit });
     let left = match &found.entry {
         Some(entry) if entry.ownership(session) == Ownership::Complete => {
             store.elsewhere(entry, &workspace.branch).await.map_err(failed)?
         }
         _ => store.left().await.map_err(failed)?,
     };
-    Ok(gone(found.there, goes.map_err(failed)?.is_some(), preserved, left))
+    let gone = Gone { branch_deleted: goes.map_err(failed)?.is_some(), preserved, would_save, left };
+    Ok(gone.answer(found.there))
 }
 
-fn gone(was_there: bool, branch_deleted: bool, preserved: Option<PreservedWork>, left: Option<Left>) -> Removal {
-    let left = left.map(|left| left.head);
-    if was_there {
-        Removal::Removed { branch_deleted, preserved, left }
-    } else {
-        Removal::Missing { branch_deleted, preserved, left }
+/// What is told of a workspace that is gone, or would be.
+#[derive(Default)]
+struct Gone {
+    branch_deleted: bool,
+    preserved: Option<PreservedWork>,
+    would_save: Option<String>,
+    left: Option<Left>,
+}
+
+impl Gone {
+    fn answer(self, was_there: bool) -> Removal {
+        let Self { branch_deleted, preserved, would_save, left } = self;
+        let left = left.map(|left| left.head);
+        if was_there {
+            Removal::Removed { branch_deleted, preserved, would_save, left }
+        } else {
+            Removal::Missing { branch_deleted, preserved, would_save, left }
+        }
     }
 }
 
@@ -176,7 +189,7 @@ fn without_repository(workspace: &WorkspaceRef) -> Result<Removal, WorkspaceErro
     if is_there(&workspace.path)? {
         Ok(kept("its repository is gone, so what the directory holds cannot be found out"))
     } else {
-        Ok(gone(false, false, None, None))
+        Ok(Gone::default().answer(false))
     }
 }
 

@@ -128,13 +128,13 @@ pub fn recorded(request: &WorkspaceRequest, base_commit: Option<String>) -> Work
 /// The directory went, and there was no work to save.
 #[must_use]
 pub fn removed(branch_deleted: bool) -> Removal {
-    Removal::Removed { branch_deleted, preserved: None, left: None }
+    Removal::Removed { branch_deleted, preserved: None, would_save: None, left: None }
 }
 
 /// There was no directory, and there is no saved work.
 #[must_use]
 pub fn missing(branch_deleted: bool) -> Removal {
-    Removal::Missing { branch_deleted, preserved: None, left: None }
+    Removal::Missing { branch_deleted, preserved: None, would_save: None, left: None }
 }
 
 async fn create(fixture: &impl WorkspaceFixture, request: &WorkspaceRequest) -> WorkspaceRef {

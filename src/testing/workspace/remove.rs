@@ -140,14 +140,16 @@ pub async fn i05_saved_work_comes_back_as_it_was(fixture: &impl WorkspaceFixture
     std::fs::write(request.path.join("sub/new.txt"), [0, 159, 146, 150]).expect("a file");
     let before = fixture.status(&request.path).await;
 
-    let Removal::Removed { branch_deleted: false, preserved: Some(work), left: None } = save(fixture, &workspace).await
+    let Removal::Removed { branch_deleted: false, preserved: Some(work), would_save: None, left: None } =
+        save(fixture, &workspace).await
     else {
         panic!("it is saved, and the commit stays")
     };
     assert_eq!(work.reference, "refs/ao/preserved/app-1");
     assert!(!request.path.exists());
     // A daemon that was killed before it could record the answer gets it again.
-    let repeated = Removal::Missing { branch_deleted: false, preserved: Some(work.clone()), left: None };
+    let repeated =
+        Removal::Missing { branch_deleted: false, preserved: Some(work.clone()), would_save: None, left: None };
     assert_eq!(remove(fixture, &workspace).await, repeated);
 
     let reopened = reopen(fixture, &workspace).await;
@@ -190,7 +192,7 @@ pub async fn i05_work_that_was_saved_before_is_never_dropped(fixture: &impl Work
     fixture.commit(&request.path, "file.txt").await;
     let said = fixture.workspace().assess(&workspace, OnWork::Keep).await.expect("it can be known");
     let done = remove(fixture, &workspace).await;
-    assert_eq!(done, Removal::Removed { branch_deleted: false, preserved: Some(first), left: None });
+    assert_eq!(done, Removal::Removed { branch_deleted: false, preserved: Some(first), would_save: None, left: None });
     assert_eq!(said, done);
 }
 
@@ -224,16 +226,18 @@ pub async fn assess_says_what_remove_would_do_and_changes_nothing(fixture: &impl
         }
         for on_work in [OnWork::Keep, OnWork::Preserve] {
             let before = fixture.fingerprint().await;
-            let mut said = fixture.workspace().assess(&workspace, on_work).await.expect("it can be known");
+            let said = fixture.workspace().assess(&workspace, on_work).await.expect("it can be known");
             assert_eq!(fixture.fingerprint().await, before, "assessing changed something");
             let done = fixture.workspace().remove(&workspace, on_work).await.expect("it can be done");
-            if let (Removal::Removed { preserved: Some(said), .. }, Removal::Removed { preserved: Some(done), .. }) =
-                (&mut said, &done)
-            {
-                assert_eq!(said.commit, "", "there is none yet");
-                said.commit.clone_from(&done.commit);
-            }
-            assert_eq!(said, done, "{on_work:?}, work: {work}");
+            // There is no commit yet.
+            let expected = match done {
+                Removal::Removed { preserved: Some(work), branch_deleted, left, .. } => {
+                    let would_save = Some(work.reference);
+                    Removal::Removed { preserved: None, would_save, branch_deleted, left }
+                }
+                done => done,
+            };
+            assert_eq!(said, expected, "{on_work:?}, work: {work}");
             reopen(fixture, &workspace).await;
         }
         let _ = std::fs::remove_file(&file);
