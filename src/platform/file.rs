@@ -20,6 +20,19 @@ pub fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Result<()
     stage(path, content, mode)?.move_to(path)
 }
 
+/// Like [`write_atomically`], but never in the place of a file that is there, whoever made it: that is success too.
+///
+/// # Errors
+/// The cause; no temporary file is left.
+pub fn make_atomically(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let staged = stage(path, content, mode)?;
+    // A link, other than a rename, fails where another process was first.
+    match std::fs::hard_link(&staged.0, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync_directory_of(path),
+    }
+}
+
 /// Like [`write_atomically`], but into the room of a longer file in the same directory, which becomes the new one: this needs no room of
 /// its own, so it succeeds on a full disk, where the file system writes over what is there.
 ///
@@ -139,8 +152,12 @@ impl Staged {
 
     fn move_to(self, path: &Path) -> io::Result<()> {
         std::fs::rename(&self.0, path)?;
-        path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+        sync_directory_of(path)
     }
+}
+
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
 impl Drop for Staged {
@@ -267,6 +284,17 @@ mod tests {
         write_into(&room, &path, b"one").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"one");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_made_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        for content in [b"one", b"two"] {
+            make_atomically(&path, content, 0o600).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]

@@ -14,14 +14,13 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::git::Git;
 use super::{blocking, failed, tree};
+use crate::platform::file;
 use crate::ports::repo::Repository;
 use crate::ports::workspace::WorkspaceError;
-
-static NEXT: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
@@ -162,7 +161,11 @@ fn place(source: &Path, workspace: &Path, name: &Path, how: How, stop: &AtomicBo
 
 const NO_REPLACE: rustix::fs::RenameFlags = rustix::fs::RenameFlags::NOREPLACE;
 
-/// A new directory in the workspace's `.ao`, which the repository may not have as a link.
+/// What staged copies are named after.
+const STAGED: &str = "bring";
+
+/// A new directory in the workspace's `.ao`, which the repository may not have as a link. Those that a killed daemon left go:
+/// they may be as large as what was to be copied.
 fn stage(workspace: &Path) -> io::Result<PathBuf> {
     let own = workspace.join(".ao");
     let mut make = std::fs::DirBuilder::new();
@@ -173,8 +176,10 @@ fn stage(workspace: &Path) -> io::Result<PathBuf> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => make.create(&own)?,
         Err(error) => return Err(error),
     }
-    let unique = format!("bring.{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let staged = own.join(unique);
+    for left in file::abandoned(&own, STAGED) {
+        tree::delete(&left)?;
+    }
+    let staged = own.join(file::staging_name(STAGED));
     tree::delete(&staged)?;
     make.create(&staged)?;
     Ok(staged)
@@ -244,6 +249,19 @@ fn fault(path: &Path, cause: &str) -> WorkspaceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_daemon_had_copied_so_far_goes() {
+        let workspace = tempfile::tempdir().unwrap();
+        let name = format!(".{STAGED}.{}.0.tmp", u32::MAX);
+        let left = workspace.path().join(".ao").join(name).join("item");
+        std::fs::create_dir_all(left.join("node_modules")).unwrap();
+        // As a copied directory may be.
+        std::fs::set_permissions(&left, std::fs::Permissions::from_mode(0o500)).unwrap();
+        let staged = stage(workspace.path()).unwrap();
+        let others = std::fs::read_dir(workspace.path().join(".ao")).unwrap().map(|item| item.unwrap().path());
+        assert_eq!(others.collect::<Vec<_>>(), [staged]);
+    }
 
     #[test]
     fn paths_that_lead_out_or_into_the_own_directories_are_told() {

@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 use super::entry::Entry;
-use crate::platform::file::{read_if_there, remove_if_there, write_atomically};
+use crate::platform::file::{make_atomically, read_if_there, sweep};
 
 /// In the directory that holds workspaces.
 const SIGN: &str = ".ao-place";
@@ -18,19 +18,13 @@ const SIGN: &str = ".ao-place";
 pub(super) fn name_of(checkout: &Path) -> io::Result<Vec<u8>> {
     let holder = checkout.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let sign = holder.join(SIGN);
+    sweep(holder, SIGN);
     if let Some(name) = read_if_there(&sign)? {
         return Ok(name);
     }
     let unique = uuid::Uuid::new_v4().simple().to_string();
-    let draft = holder.join(format!("{SIGN}.{unique}.tmp"));
-    write_atomically(&draft, format!("{unique}\n").as_bytes(), 0o600)?;
-    // A link, other than a rename, fails where another process was first.
-    let linked = std::fs::hard_link(&draft, &sign);
-    remove_if_there(&draft)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => std::fs::read(&sign),
-    }
+    make_atomically(&sign, format!("{unique}\n").as_bytes(), 0o600)?;
+    std::fs::read(&sign)
 }
 
 /// Why it cannot be told whether a checkout that is not there was deleted; `None` where it was. Of one that was made before
@@ -47,4 +41,22 @@ pub(super) fn out_of_reach(entry: &Entry, checkout: &Path) -> Option<String> {
          `git worktree remove {}` in the repository gives it up",
         checkout.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_keeps_its_name_and_nothing_of_a_killed_daemon() {
+        let dir = tempfile::tempdir().unwrap();
+        // No process ever has that number.
+        let left = dir.path().join(format!(".{SIGN}.{}.0.tmp", u32::MAX));
+        std::fs::write(&left, "half a na").unwrap();
+        let name = name_of(&dir.path().join("app-1")).unwrap();
+        std::fs::write(&left, "half a na").unwrap();
+        assert_eq!(name_of(&dir.path().join("app-2")).unwrap(), name);
+        let items = std::fs::read_dir(dir.path()).unwrap().map(|item| item.unwrap().file_name());
+        assert_eq!(items.collect::<Vec<_>>(), [SIGN]);
+    }
 }
