@@ -1,6 +1,7 @@
 //! The many forms of work: none of them is ever destroyed.
 
 use std::path::Path;
+use std::time::Duration;
 
 use ao::ports::workspace::{Head, OnWork, Removal, WorkspaceError, WorkspaceRef, WorkspaceRequest};
 use ao::testing::workspace::{WorkspaceFixture, again, recorded, removed};
@@ -78,6 +79,30 @@ async fn an_empty_branch_goes_with_its_configuration() {
     assert_ne!(place.git(&clone, &["config", "--get-regexp", "^branch.ao/"]).await, "");
     assert_eq!(place.remove(&workspace).await, removed(true));
     assert_eq!(place.scratch().try_git(&clone, &["config", "--get-regexp", "^branch.ao/"]).await.text(), "");
+}
+
+#[tokio::test]
+async fn a_configuration_that_somebody_else_changes_just_then_is_waited_for() {
+    let place = Place::new();
+    let (_, clone) = place.clone().await;
+    let (workspace, _) = place.create(&clone).await;
+    place.git(&workspace.path, &["push", "-q", "-u", "origin", "ao/app-1"]).await;
+    // One whose name goes on where the other's ends.
+    place.git(&clone, &["config", "branch.ao/app-1.2.remote", "origin"]).await;
+    let lock = clone.join(".git/config.lock");
+    std::fs::write(&lock, "").unwrap();
+    let release = async {
+        while place.scratch().try_git(&clone, &["rev-parse", "-q", "--verify", "ao/app-1"]).await.status.success() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // Time enough to meet the lock; whoever comes later finds none, and that is as well.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        std::fs::remove_file(&lock).unwrap();
+    };
+    let (removal, ()) = tokio::join!(place.remove(&workspace), release);
+    assert_eq!(removal, removed(true));
+    let left = place.git(&clone, &["config", "--name-only", "--get-regexp", "^branch.ao/"]).await;
+    assert_eq!(left, "branch.ao/app-1.2.remote");
 }
 
 /// A second session, `app-2`, started from what is named.

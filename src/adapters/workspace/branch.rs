@@ -8,6 +8,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Turn;
 use super::entry::resolved;
@@ -238,9 +239,23 @@ async fn is_held_elsewhere(git: &Git, repository: &Repository, branch: &str, com
 async fn delete(git: &Git, repository: &Repository, branch: &str, tip: &str, turn: Turn) -> Result<bool, GitError> {
     let at = |args: &[&str]| git.at(&repository.path).args(args.iter().copied());
     // With the old value: a commit made meanwhile makes this fail.
-    at(&["update-ref", "-d", &reference(branch), tip]).change_to_the_end(turn).await?;
-    // What `git push -u` configured. Mostly there is no such section, which is no failure.
-    at(&["config", "--local", "--remove-section", &format!("branch.{branch}")]).output().await?;
+    at(&["update-ref", "-d", &reference(branch), tip]).change_to_the_end(Arc::clone(&turn)).await?;
+    // What `git push -u` configured. Mostly there is none, and then nobody's lock is waited for.
+    let section = format!("branch.{branch}");
+    let names = at(&["config", "--local", "--null", "--name-only", "--list"]).max_output_bytes(MAX_LISTING_BYTES);
+    let is_of_section = |name: &str| {
+        let key = name.strip_prefix(&section).and_then(|rest| rest.strip_prefix('.'));
+        key.is_some_and(|key| !key.contains('.'))
+    };
+    if names.text().await?.split('\0').any(is_of_section) {
+        match at(&["config", "--local", "--remove-section", &section]).change_to_the_end(turn).await {
+            // Without its branch it means nothing.
+            Err(error @ GitError::Refused { .. }) => {
+                tracing::warn!(%error, "the section {section} stays in git's configuration")
+            }
+            done => drop(done?),
+        }
+    }
     Ok(true)
 }
 

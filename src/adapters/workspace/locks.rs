@@ -30,9 +30,12 @@ pub(super) fn conflict(complaint: &str) -> Option<Conflict> {
     {
         return Some(Conflict::Held(PathBuf::from(format!("{path}.lock"))));
     }
+    // `git config --remove-section` does not say why (git 2.47), nor where the file is from here.
+    let file = complaint.lines().find_map(|line| Some(line.split_once("could not lock config file ")?.1));
+    let is_config = file.is_some_and(|file| !file.contains(": "));
     // Another `worktree add` has made its administrative directory and not yet filled it.
     let half_made = complaint.contains("failed to read") && complaint.contains("/commondir");
-    half_made.then_some(Conflict::Passing)
+    (is_config || half_made).then_some(Conflict::Passing)
 }
 
 /// Waits until the lock is gone; `false` when the deadline comes first.
@@ -75,6 +78,8 @@ mod tests {
             "fatal: cannot lock ref 'refs/heads/a': Unable to create '/r/.git/refs/heads/a.lock': File exists.";
         assert_eq!(conflict(reference), held("/r/.git/refs/heads/a.lock"));
         assert_eq!(conflict("error: could not lock config file .git/config: File exists"), held(".git/config.lock"));
+        assert_eq!(conflict("error: could not lock config file .git/config: Permission denied"), None);
+        assert_eq!(conflict("error: could not lock config file .git/config"), Some(Conflict::Passing));
         assert_eq!(conflict("fatal: failed to read .git/worktrees/x/commondir: Success"), Some(Conflict::Passing));
         assert_eq!(conflict("fatal: cannot lock ref 'refs/heads/a': reference already exists"), None);
         assert_eq!(conflict("fatal: Unable to create '/r/.git/x.lock': Permission denied"), None);
