@@ -130,6 +130,39 @@ async fn i06_a_removal_that_was_cut_off_is_finished() {
 }
 
 #[tokio::test]
+async fn i06_what_bears_the_mark_is_listed_also_where_git_overlooks_it() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let admin = path.join(".git/worktrees/app-1");
+    let root = place.fixture.place("app-1").parent().unwrap().to_owned();
+    for when in ["its removal was cut off", "its making was cut off"] {
+        let (workspace, _) = place.create(&path).await;
+        std::fs::remove_dir_all(&workspace.path).unwrap();
+        std::fs::remove_file(admin.join("gitdir")).unwrap();
+        if when == "its removal was cut off" {
+            std::fs::write(admin.join("ao-removing"), "").unwrap();
+        } else {
+            let mark = std::fs::read_to_string(admin.join("ao-session")).unwrap();
+            for entry in std::fs::read_dir(&admin).unwrap() {
+                let entry = entry.unwrap().path();
+                if entry.is_dir() { std::fs::remove_dir_all(entry) } else { std::fs::remove_file(entry) }.unwrap();
+            }
+            std::fs::write(admin.join("locked"), format!("ao: {mark}")).unwrap();
+        }
+        assert_eq!(place.git(&path, &["worktree", "list"]).await.lines().count(), 1, "{when}");
+        let adapter = place.fixture.workspace();
+        let listed = adapter.owned(workspace.repository.as_ref().unwrap(), &root).await.unwrap();
+        let [owned] = &listed[..] else { panic!("{when}: {listed:?}") };
+        assert_eq!((&owned.session, &owned.path), (&workspace.session, &workspace.path), "{when}");
+        let stray =
+            WorkspaceRef { path: owned.path.clone(), branch: String::new(), base_commit: None, ..workspace.clone() };
+        assert_eq!(place.remove(&stray).await, missing(false), "{when}");
+        assert!(!admin.exists(), "{when}");
+        assert_eq!(place.remove(&workspace).await, missing(true), "its branch goes with its record");
+    }
+}
+
+#[tokio::test]
 async fn i06_a_directory_deleted_by_hand_takes_only_its_own_entry() {
     let place = Place::new();
     let path = place.scratch().init("app").await;

@@ -7,8 +7,8 @@ use super::{GitWorkspace, blocking, failed};
 use crate::ports::repo::Repository;
 use crate::ports::workspace::{OwnedWorkspace, WorkspaceError};
 
-/// Every worktree that bears ao's mark and whose directory is, or was, below `root`. One that a killed git had not yet
-/// given a directory is in none; [`remove`](super::remove) finds it by its session.
+/// Every worktree that bears ao's mark and whose directory is, or was, below `root`. One whose entry names no directory, not
+/// yet or not any more, for it was being made or removed when somebody was killed, is where its mark says.
 pub(super) async fn owned(
     git: &GitWorkspace,
     repository: &Repository,
@@ -22,11 +22,11 @@ pub(super) async fn owned(
     let root = resolved(root);
     let mut owned = Vec::new();
     for entry in entries {
-        if let (Some(owner), Some(path)) = (entry.owner(), &entry.checkout)
-            && path.starts_with(&root)
+        let Some(owner) = entry.owner() else { continue };
+        if let Some(path) = entry.checkout.clone().or_else(|| owner.workspace()).filter(|path| path.starts_with(&root))
         {
             let branch = entry.branch(&git.git).await.map_err(|error| failed("list", &error))?;
-            owned.push(OwnedWorkspace { session: owner.session().clone(), path: path.clone(), branch });
+            owned.push(OwnedWorkspace { session: owner.session().clone(), path, branch });
         }
     }
     Ok(owned)

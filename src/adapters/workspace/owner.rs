@@ -4,9 +4,10 @@
 //! the session and the place of its workspace, which is in one data directory. A mark that an older ao wrote names
 //! the session alone, and counts for any of that name.
 
+use std::ffi::OsString;
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 use super::entry::resolved;
 use crate::domain::id::SessionId;
@@ -51,6 +52,21 @@ impl Owner {
         self.place.as_deref().unwrap_or_default()
     }
 
+    /// Where the workspace is, or was; `None` where an older ao's mark does not say, or what it says is no path.
+    pub(super) fn workspace(&self) -> Option<PathBuf> {
+        let mut path = Vec::new();
+        let mut rest = self.place.as_deref()?.bytes();
+        while let Some(byte) = rest.next() {
+            if byte == b'%' {
+                let digits = [rest.next()?, rest.next()?];
+                path.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+            } else {
+                path.push(byte);
+            }
+        }
+        Some(PathBuf::from(OsString::from_vec(path))).filter(|path| path.is_absolute())
+    }
+
     /// Whether this one may have left the mark.
     pub(super) fn made(&self, mark: &Self) -> bool {
         self.session == mark.session && (mark.place.is_none() || self.place == mark.place)
@@ -84,5 +100,9 @@ mod tests {
             assert_eq!(me.made(&Owner::parse(mark).unwrap()), expected, "{mark}");
         }
         assert_eq!(Owner::parse("on a stick"), None);
+        assert_eq!(me.workspace().unwrap(), Path::new("/nowhere/a .b/app-1"));
+        for no_path in ["app-1", "app-1 at ", "app-1 at a/b", "app-1 at /a%2", "app-1 at /a%zz"] {
+            assert_eq!(Owner::parse(no_path).unwrap().workspace(), None, "{no_path}");
+        }
     }
 }
