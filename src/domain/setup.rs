@@ -1,7 +1,7 @@
 //! What a project wants done in each new workspace, as its `ao.toml` said when the session was spawned.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,5 +46,53 @@ impl ProjectSetup {
     pub fn is_empty(&self) -> bool {
         let Self { setup, teardown, copy, link, env, timeout_s: _, teardown_timeout_s: _ } = self;
         setup.is_empty() && teardown.is_empty() && copy.is_empty() && link.is_empty() && env.is_empty()
+    }
+}
+
+/// A file or directory of the main checkout that may be brought into a workspace: relative to both, without `.`, inside,
+/// and neither git's nor ao's own, in whatever case a file system may take these for the same.
+///
+/// # Errors
+/// What is wrong with the path, to be said after it.
+pub fn inner_path(path: &Path) -> Result<PathBuf, &'static str> {
+    let mut inner = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => {
+                let is = |own: &str| name.eq_ignore_ascii_case(own);
+                let is_first = inner.as_os_str().is_empty();
+                if is(".git") || is_first && is(".ao") || name.as_encoded_bytes().contains(&0) {
+                    return Err("cannot be brought into a workspace");
+                }
+                inner.push(name);
+            }
+            Component::CurDir => {}
+            _ => return Err("leads out of the repository: give a path relative to its root, without .."),
+        }
+    }
+    if inner.as_os_str().is_empty() { Err("names no file") } else { Ok(inner) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_inside_and_nobodys_own_is_brought() {
+        for (path, inner) in
+            [(".env", ".env"), ("./a//b/.", "a/b"), ("a/.env", "a/.env"), ("a/.ao", "a/.ao"), (".gitx", ".gitx")]
+        {
+            assert_eq!(inner_path(Path::new(path)), Ok(PathBuf::from(inner)), "{path}");
+        }
+        let own = [".git/config", ".GIT", "a/.git", "a/.Git/hooks", ".ao/inbox", "./.AO", "a\0b"];
+        let outside = ["/etc/passwd", "..", "a/../..", "../a", "a/../b"];
+        for (paths, why) in
+            [(&own[..], "cannot be brought"), (&outside, "leads out"), (&["", ".", "./."], "names no file")]
+        {
+            for path in paths {
+                let refused = inner_path(Path::new(path)).unwrap_err();
+                assert!(refused.contains(why), "{path:?} {refused}");
+            }
+        }
     }
 }

@@ -83,6 +83,7 @@ fn a_mistake_is_told_with_its_line_and_key() {
         ("link = ['']\n", "line 1: link[0]: \"\" names no file"),
         ("link = ['.git/hooks']\n", "line 1: link[0]: \".git/hooks\" cannot be brought into a workspace"),
         ("copy = ['./.AO/inbox']\n", "line 1: copy[0]: \"./.AO/inbox\" cannot be brought into a workspace"),
+        ("copy = ['vendor/.git']\n", "line 1: copy[0]: \"vendor/.git\" cannot be brought into a workspace"),
         ("setup_timeout_s = 0\n", "line 1: setup_timeout_s: 0 is not a number of seconds from 1 to 86400"),
         ("teardown_timeout_s = 121\n", "line 1: teardown_timeout_s: 121 is not a number of seconds from 1 to 120"),
         ("[env]\n'A B' = 'x'\n", "line 2: env.A B: \"A B\" is not the name of a variable"),

@@ -1,8 +1,10 @@
 //! Values that have rules of their own. Each is checked while the file is read, so that a mistake has its line.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use crate::domain::setup::inner_path;
 
 /// Makes a type of a string that a rule checks when it is read.
 macro_rules! checked_text {
@@ -59,24 +61,7 @@ checked_text!(
 checked_text!(
     /// A file or directory in a checkout.
     InnerPath(PathBuf),
-    |text| {
-        let refuse = |why: &str| Err(format!("{text:?} {why}"));
-        let path = Path::new(&text);
-        let mut inner = PathBuf::new();
-        for component in path.components() {
-            match component {
-                Component::Normal(name) => inner.push(name),
-                Component::CurDir => {}
-                _ => return refuse("leads out of the repository: give a path relative to its root, without .."),
-            }
-        }
-        let Some(first) = inner.components().next() else { return refuse("names no file") };
-        let first = first.as_os_str().to_string_lossy().to_lowercase();
-        if text.contains('\0') || [".git", ".ao"].contains(&first.as_str()) {
-            return refuse("cannot be brought into a workspace");
-        }
-        Ok(inner)
-    }
+    |text| inner_path(Path::new(&text)).map_err(|why| format!("{text:?} {why}"))
 );
 
 /// Whether git would not allow this in the name of a reference, wherever it stands.
