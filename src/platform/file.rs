@@ -145,7 +145,7 @@ impl Staged {
             match make(&staged.0) {
                 // A killed process of the same number left it, as in a container that is started again. Dropping it removes it.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                made => return made.map(|()| staged),
+                outcome => return outcome.map(|()| staged),
             }
         }
     }

@@ -251,7 +251,7 @@ async fn delete(git: &Git, repository: &Repository, branch: &str, tip: &str, tur
         match at(&["config", "--local", "--remove-section", &section]).change_to_the_end(turn).await {
             // Without its branch it means nothing.
             Err(error @ GitError::Refused { .. }) => {
-                tracing::warn!(%error, "the section {section} stays in git's configuration")
+                tracing::warn!(%error, section, "a branch is gone, and its section stays in git's configuration");
             }
             done => drop(done?),
         }

@@ -22,11 +22,10 @@ pub(super) async fn owned(
     let root = resolved(root);
     let mut owned = Vec::new();
     for entry in entries {
-        let Some(owner) = entry.owner() else { continue };
-        if let Some(path) = entry.checkout.clone().or_else(|| owner.workspace()).filter(|path| path.starts_with(&root))
-        {
+        let Some(mark) = entry.owner() else { continue };
+        if let Some(path) = entry.checkout.clone().or_else(|| mark.workspace()).filter(|path| path.starts_with(&root)) {
             let branch = entry.branch(&git.git).await.map_err(|error| failed("list", &error))?;
-            owned.push(OwnedWorkspace { session: owner.session().clone(), path, branch });
+            owned.push(OwnedWorkspace { session: mark.session().clone(), path, branch });
         }
     }
     Ok(owned)
