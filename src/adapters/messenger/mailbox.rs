@@ -229,3 +229,7 @@ impl Watch for DirectoryWatch {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "mailbox_tests.rs"]
+mod tests;

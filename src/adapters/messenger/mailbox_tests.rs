@@ -1,0 +1,255 @@
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+
+use super::*;
+use crate::adapters::messenger::InboxMessenger;
+use crate::domain::message::{Message, Progress, Route};
+use crate::platform::process;
+use crate::ports::clock::Clock;
+use crate::ports::messenger::AgentMessenger;
+
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+}
+
+/// A workspace with its messenger, and a directory beside it in which nothing may ever appear.
+struct Lab {
+    root: tempfile::TempDir,
+    messenger: InboxMessenger,
+}
+
+impl Lab {
+    async fn new() -> Self {
+        let lab = Self { root: tempfile::tempdir().unwrap(), messenger: InboxMessenger::new(Arc::new(Fixed)) };
+        std::fs::create_dir(lab.workspace()).unwrap();
+        std::fs::create_dir(lab.root.path().join("outside")).unwrap();
+        lab.messenger.open(&lab.workspace()).await.unwrap();
+        lab
+    }
+
+    fn workspace(&self) -> PathBuf {
+        self.root.path().join("workspace")
+    }
+
+    fn mailbox(&self) -> FileMailbox {
+        FileMailbox::new(self.workspace(), process::identity(std::process::id()).unwrap())
+    }
+
+    async fn post(&self, name: &str) -> MessageId {
+        let id = MessageId::hash_of(name);
+        let message = Message {
+            id: id.clone(),
+            session: "app-1".parse().unwrap(),
+            from: None,
+            body: format!("text {name}"),
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        self.messenger.post(&self.workspace(), &message).await.unwrap();
+        id
+    }
+
+    async fn progress(&self) -> Vec<(MessageId, Progress)> {
+        self.messenger.progress(&self.workspace()).await.unwrap()
+    }
+}
+
+fn handover() -> Handover {
+    Handover { via: Route::BetweenTools, at: Timestamp::UNIX_EPOCH, trace: serde_json::json!({ "a": 1 }) }
+}
+
+#[tokio::test]
+async fn a_message_is_followed_from_the_inbox_to_its_end() {
+    let lab = Lab::new().await;
+    let mailbox = lab.mailbox();
+    assert!(mailbox.is_quiet().unwrap());
+    let (a, b) = (lab.post("a").await, lab.post("b").await);
+    assert!(!mailbox.is_quiet().unwrap());
+    let mut open = mailbox.open().unwrap();
+    assert_eq!(open.waiting().unwrap(), [a.clone(), b.clone()]);
+    let letter = open.take(&a, &handover()).unwrap().unwrap();
+    assert_eq!(letter, Letter { id: a.clone(), text: "text a".into() });
+    open.handed_over(&a).unwrap();
+    drop(open);
+    let injected = Progress::Injected { via: Route::BetweenTools, at: Timestamp::UNIX_EPOCH };
+    assert_eq!(lab.progress().await, [(a.clone(), injected), (b.clone(), Progress::Waiting)]);
+    lab.messenger.forget(&lab.workspace(), std::slice::from_ref(&a)).await.unwrap();
+    assert_eq!(lab.progress().await.len(), 2, "what was not taken is not forgotten");
+    // Posting it again changes nothing, however far it has come.
+    lab.post("a").await;
+    assert_eq!(lab.progress().await.len(), 2);
+
+    let mut open = mailbox.open().unwrap();
+    assert_eq!(
+        open.unconfirmed().unwrap(),
+        [Unconfirmed { id: a.clone(), handover: handover(), was_handed_over: true }]
+    );
+    let later = Timestamp::from_second(9).unwrap();
+    open.confirm(&a, later).unwrap();
+    drop(open);
+    let (via, injected_at) = (Route::BetweenTools, Timestamp::UNIX_EPOCH);
+    assert_eq!(lab.progress().await[0], (a.clone(), Progress::Acknowledged { via, injected_at, at: later }));
+    lab.messenger.forget(&lab.workspace(), std::slice::from_ref(&a)).await.unwrap();
+    assert_eq!(lab.progress().await, [(b, Progress::Waiting)]);
+    assert_eq!(std::fs::read_dir(lab.workspace().join(".ao/taken")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_a_hook_took_and_did_not_hand_over_is_the_next_ones_in_its_old_place() {
+    let lab = Lab::new().await;
+    let mailbox = lab.mailbox();
+    let (a, b, c) = (lab.post("a").await, lab.post("b").await, lab.post("c").await);
+    let mut open = mailbox.open().unwrap();
+    for id in [&a, &b] {
+        open.take(id, &handover()).unwrap().unwrap();
+    }
+    // As when its process is killed.
+    drop(open);
+    assert!(lab.progress().await.iter().all(|(_, progress)| *progress == Progress::Waiting));
+    let mut open = mailbox.open().unwrap();
+    let left: Vec<_> = open.unconfirmed().unwrap().into_iter().map(|left| (left.id, left.was_handed_over)).collect();
+    assert_eq!(left, [(a.clone(), false), (b.clone(), false)]);
+    open.give_back(&b).unwrap();
+    open.give_back(&a).unwrap();
+    open.give_back(&a).unwrap();
+    assert_eq!(open.waiting().unwrap(), [a, b, c]);
+}
+
+#[tokio::test]
+async fn what_an_ended_agent_had_not_taken_waits_again_and_the_rest_does_not() {
+    let lab = Lab::new().await;
+    let mailbox = lab.mailbox();
+    let ids = [lab.post("a").await, lab.post("b").await, lab.post("c").await];
+    let mut open = mailbox.open().unwrap();
+    for id in &ids {
+        open.take(id, &handover()).unwrap().unwrap();
+    }
+    open.handed_over(&ids[0]).unwrap();
+    open.handed_over(&ids[1]).unwrap();
+    open.confirm(&ids[0], Timestamp::UNIX_EPOCH).unwrap();
+    drop(open);
+    mailbox.note_turn(true).unwrap();
+    assert!(mailbox.in_turn_for().unwrap().is_some());
+    lab.messenger.take_back(&lab.workspace()).await.unwrap();
+    assert_eq!(mailbox.in_turn_for().unwrap(), None, "an agent that ended is in no turn");
+    assert_eq!(mailbox.open().unwrap().waiting().unwrap(), ids[1..]);
+    assert!(matches!(lab.progress().await[0].1, Progress::Acknowledged { .. }));
+}
+
+#[tokio::test]
+async fn i12_what_is_no_message_of_aos_is_passed_over() {
+    let lab = Lab::new().await;
+    let inbox = lab.workspace().join(".ao/inbox");
+    let secret = lab.root.path().join("outside/secret");
+    std::fs::write(&secret, "secret").unwrap();
+    let name = |number: u64, id: &str| inbox.join(format!("{number:020}_{}.md", MessageId::hash_of(id)));
+    symlink(&secret, name(1, "link")).unwrap();
+    std::fs::create_dir(name(2, "directory")).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, name(3, "pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    std::fs::write(name(4, "bytes"), b"\xff\xfe").unwrap();
+    std::fs::write(name(5, "huge"), vec![b'x'; MAX_BODY_BYTES + 2048]).unwrap();
+    let good = lab.post("good").await;
+    let mailbox = lab.mailbox();
+    let mut open = mailbox.open().unwrap();
+    let taken: Vec<_> = open
+        .waiting()
+        .unwrap()
+        .iter()
+        .filter_map(|id| open.take(id, &handover()).unwrap())
+        .map(|letter| letter.id)
+        .collect();
+    assert_eq!(taken, [good]);
+}
+
+#[tokio::test]
+async fn i12_links_in_the_place_of_directories_and_locks_are_refused() {
+    let lab = Lab::new().await;
+    let id = lab.post("a").await;
+    let (ao, outside) = (lab.workspace().join(".ao"), lab.root.path().join("outside"));
+    for place in ["taken", "inbox", "lock"] {
+        let (path, aside) = (ao.join(place), lab.root.path().join("aside"));
+        std::fs::rename(&path, &aside).unwrap();
+        let target = if place == "lock" { outside.join("lock") } else { outside.clone() };
+        symlink(&target, &path).unwrap();
+        let mailbox = lab.mailbox();
+        let opened = mailbox.open();
+        assert!(matches!(opened.map(drop), Err(MessengerError::Planted { .. })), "{place}");
+        assert!(
+            matches!(lab.messenger.progress(&lab.workspace()).await, Err(MessengerError::Planted { .. })),
+            "{place}"
+        );
+        assert!(
+            matches!(lab.messenger.take_back(&lab.workspace()).await, Err(MessengerError::Planted { .. })),
+            "{place}"
+        );
+        std::fs::remove_file(&path).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
+    }
+    // A link in the place of where long texts go, and of the mark of a turn.
+    symlink(&outside, ao.join("messages")).unwrap();
+    symlink(outside.join("turn"), ao.join("turn")).unwrap();
+    let mailbox = lab.mailbox();
+    let mut open = mailbox.open().unwrap();
+    open.take(&id, &handover()).unwrap().unwrap();
+    assert!(matches!(open.keep(&id), Err(MessengerError::Planted { .. })));
+    mailbox.note_turn(true).unwrap();
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0, "written outside the workspace");
+}
+
+#[tokio::test]
+async fn a_long_text_is_kept_where_the_agent_can_read_it() {
+    let lab = Lab::new().await;
+    let id = lab.post("a").await;
+    let mailbox = lab.mailbox();
+    let mut open = mailbox.open().unwrap();
+    open.take(&id, &handover()).unwrap().unwrap();
+    let kept = open.keep(&id).unwrap();
+    assert_eq!(kept, lab.workspace().join(format!(".ao/messages/{id}.md")));
+    // Taken again after its hook was killed, it is there already.
+    assert_eq!(open.keep(&id).unwrap(), kept);
+    open.handed_over(&id).unwrap();
+    open.confirm(&id, Timestamp::UNIX_EPOCH).unwrap();
+    drop(open);
+    lab.messenger.forget(&lab.workspace(), &[id]).await.unwrap();
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "text a");
+}
+
+#[tokio::test]
+async fn one_waits_at_a_time_and_is_told_of_what_comes() {
+    let lab = Lab::new().await;
+    let mailbox = lab.mailbox();
+    let mut watch = mailbox.watch().unwrap().expect("nobody waits yet");
+    assert!(mailbox.watch().unwrap().is_none(), "two wait for one agent");
+    assert_eq!(watch.wait(Some(Duration::from_millis(1))).await.unwrap(), Awaited::TimeIsUp);
+    lab.post("a").await;
+    let told = tokio::time::timeout(Duration::from_secs(30), watch.wait(None)).await.expect("it was told");
+    assert_eq!(told.unwrap(), Awaited::Changed);
+    drop(watch);
+    assert!(mailbox.watch().unwrap().is_some());
+}
+
+#[tokio::test]
+async fn who_waits_is_told_that_its_agent_ended() {
+    let lab = Lab::new().await;
+    let gone = ProcessIdentity { pid: std::process::id(), start_ticks: 1 };
+    let mailbox = FileMailbox::new(lab.workspace(), Some(gone));
+    let mut watch = mailbox.watch().unwrap().unwrap();
+    assert_eq!(watch.wait(None).await.unwrap(), Awaited::AgentEnded);
+}
+
+#[tokio::test]
+async fn nothing_waits_in_a_workspace_that_is_gone_or_was_never_opened() {
+    let root = tempfile::tempdir().unwrap();
+    for path in [root.path().to_owned(), root.path().join("gone")] {
+        let mailbox = FileMailbox::new(path.clone(), None);
+        assert!(mailbox.is_quiet().unwrap());
+        assert!(matches!(mailbox.open().map(drop), Err(MessengerError::File { .. })));
+        let messenger = InboxMessenger::new(Arc::new(Fixed));
+        assert!(messenger.progress(&path).await.unwrap().is_empty());
+        messenger.take_back(&path).await.unwrap();
+    }
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0, "looking makes nothing");
+}
