@@ -140,3 +140,31 @@ async fn several_agents_work_side_by_side_each_on_its_own() {
         assert_eq!(sandbox.git(&sandbox.repo(), &["show", &format!("{branch}:result")]), n.to_string(), "{session:#}");
     }
 }
+
+#[cfg(feature = "fault-points")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_asks_something_at_its_start_is_no_signal_with_its_question() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let mut sandbox = claude_sandbox(&server, &program);
+    // It asks whether to use a key that was not approved, and no hook of it has run.
+    let config = sandbox.path("home/.claude.json");
+    let mut settings: Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
+    settings.as_object_mut().unwrap().remove("customApiKeyResponses");
+    std::fs::write(&config, settings.to_string()).unwrap();
+    let faults = sandbox.path("faults");
+    std::fs::create_dir(&faults).unwrap();
+    sandbox.env.insert("AO_FAULT_DIR".into(), faults.to_str().unwrap().into());
+    let spawn = sandbox.ao(&["spawn", "--runtime", "pty", "--timeout", "12s", "do it"]).await;
+    spawn.fails(6, &["app-1 runs, but was not ready in time", "API key"]);
+    assert_eq!(sandbox.show("app-1").await["status"], "starting");
+    // Ninety seconds later.
+    std::fs::write(faults.join("clock"), "100000").unwrap();
+    assert_eq!(sandbox.show("app-1").await["status"], "no_signal");
+    let shown = sandbox.ao(&["show", "app-1"]).await.ok();
+    assert!(shown.contains("API key") && shown.contains("ao kill app-1"), "{shown}");
+    let listed = sandbox.ao(&["ls"]).await.ok();
+    assert!(listed.contains("no_signal") && listed.contains("ao show app-1"), "{listed}");
+    let waited = sandbox.ao(&["wait", "app-1", "--for", "idle", "--timeout", "2s"]).await;
+    waited.fails(6, &["never reported", "ao show app-1"]);
+}

@@ -72,6 +72,7 @@ impl PatientClient {
     pub(super) async fn wait(&self, id: &SessionId, wait: Wait) -> Result<WaitAnswer, ClientError> {
         let mut deadline = wait.bound.deadline();
         let mut known = None;
+        let mut was_silent = false;
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let left_ms = left.map_or(MAX_WAIT_MS, |left| u64::try_from(left.as_millis()).unwrap_or(MAX_WAIT_MS));
@@ -84,6 +85,11 @@ impl PatientClient {
                 return Ok(answer);
             }
             let session = &answer.session;
+            if session.status == Status::NoSignal && !std::mem::replace(&mut was_silent, true) {
+                ui::talk(&format!(
+                    "{id} runs, but never reported: a question may stand on its screen; see: ao show {id}"
+                ));
+            }
             let is_held = session.status == Status::Queued || session.step == Some(Step::Setup);
             // Also when it went on meanwhile: nobody knows how long ago.
             let was_held = known.replace(is_held).unwrap_or(false) || is_held;

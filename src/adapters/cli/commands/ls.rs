@@ -142,6 +142,9 @@ fn about(session: &SessionView, width: usize) -> String {
     if let Some(pending) = &session.pending_request {
         return ui::first_line(&format!("wants {}", pending.tool_use.tool), width);
     }
+    if session.status == Status::NoSignal {
+        return ui::first_line(&format!("never reported; see: ao show {}", session.id), width);
+    }
     if let Some(exit) = &session.exit
         && session.status == Status::Failed
     {

@@ -20,9 +20,12 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
     if session.status == Status::NoSignal
         && let Ok(screen) = client.get::<TerminalText>(&format!("/sessions/{}/screen", session.id)).await
     {
+        let id = &session.id;
         text.push_str("\nThe agent runs, but never reported. Its screen:\n\n");
-        text.push_str(&ui::printable(&screen.text));
-        text.push('\n');
+        text.push_str(&ui::printable(screen.text.trim_end()));
+        text.push_str(&format!(
+            "\n\nA question on it (whether to trust, to log in, to update) has to be answered in its terminal; or end it: ao kill {id}\n"
+        ));
     }
     ui::data(&text)
 }
