@@ -11,8 +11,12 @@ CREATE TABLE messages (
     via                 TEXT,                       -- how its agent was handed it: between_tools, end_of_turn, …
     injected_at_ms      INTEGER,
     acknowledged_at_ms  INTEGER,
-    error               TEXT
+    error               TEXT,
+    depth               INTEGER NOT NULL            -- how many messages between sessions led to it, itself included; 0: a person's or ao's
 ) STRICT;
+
+-- What the project's orchestrator was told of a worker last.
+ALTER TABLE sessions ADD COLUMN announced TEXT;
 
 CREATE INDEX messages_of_session ON messages (session_id, number);
 CREATE INDEX messages_unsettled ON messages (session_id, number) WHERE state NOT IN ('acknowledged', 'failed');

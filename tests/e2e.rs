@@ -48,6 +48,8 @@ mod live_table;
 mod message_storm;
 #[path = "e2e/messages.rs"]
 mod messages;
+#[path = "e2e/orchestrator.rs"]
+mod orchestrator;
 #[path = "e2e/project_file.rs"]
 mod project_file;
 #[path = "e2e/project_setup.rs"]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::Application;
 use super::error::{AppError, ErrorKind};
+use crate::domain::Timestamp;
 use crate::domain::change::{ChangeKind, NewChange};
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, MessageRecord, MessageState, Progress};
@@ -24,6 +25,25 @@ pub struct Caller {
     /// The processes.
     pub ancestry: Vec<ProcessIdentity>,
 }
+
+/// Who sends a message.
+#[derive(Debug, Clone)]
+pub(super) enum Sender {
+    /// A person, or a program of theirs.
+    Person,
+    /// The agent of a session.
+    Session(SessionId),
+    /// This program.
+    Ao,
+}
+
+/// How many messages between sessions may follow from one another.
+const MAX_DEPTH: u32 = 30;
+/// How many messages a session may send another one within [`RATE_PERIOD`].
+const MAX_RATE: usize = 30;
+const RATE_PERIOD: Duration = Duration::from_secs(10 * 60);
+/// How many of a session's newest messages are looked at for that. More than one pair may send so many.
+const LOOK_BACK: u32 = 200;
 
 /// Who works on which session's messages: one at a time, so that rows and files keep their order.
 #[derive(Default)]
@@ -68,30 +88,50 @@ impl Application {
         caller: &Caller,
     ) -> Result<MessageRecord, AppError> {
         let session = self.session(id).await?;
+        let sender = match self.session_of(caller).await? {
+            Some(from) => Sender::Session(from),
+            None => Sender::Person,
+        };
+        self.accept(&session, given, body, sender).await
+    }
+
+    /// Accepts a message from whoever is known to send it.
+    pub(super) async fn accept(
+        &self,
+        session: &Session,
+        given: Option<MessageId>,
+        body: String,
+        sender: Sender,
+    ) -> Result<MessageRecord, AppError> {
         // Before anything is refused: it may be answered a second time when the session is over.
-        if let Some(known) = match &given {
-            Some(given) => self.shared.messages.message(given).await?,
-            None => None,
-        } {
-            return again(known, id, &body);
+        if let Some(given) = &given
+            && let Some(known) = self.shared.messages.message(given).await?
+        {
+            return again(known, &session.id, &body);
         }
         if session.phase.is_terminated() {
-            let message = format!("{id} is over, so nobody reads its messages");
+            let message = format!("{} is over, so nobody reads its messages", session.id);
             return Err(AppError::new(ErrorKind::Refused, "session_over", message)
-                .hint(format!("bring it back with: ao restore {id}")));
+                .hint(format!("bring it back with: ao restore {}", session.id)));
         }
         if self.agent(&session.spec.agent)?.text_hooks().is_none() {
-            let message = format!("agent {} of {id} has no hooks that could hand it a message", session.spec.agent);
+            let message =
+                format!("agent {} of {} has no hooks that could hand it a message", session.spec.agent, session.id);
             return Err(AppError::new(ErrorKind::Refused, "no_text_hooks", message));
         }
-        let from = self.session_of(caller).await?;
-        let created_at = self.shared.clock.now();
-        let id = given.unwrap_or_else(|| MessageId::hash_of(&uuid::Uuid::new_v4().to_string()));
-        let message = Message { id, session: session.id.clone(), from, body, created_at };
-        self.shared.messenger.check(&message)?;
-        let record = MessageRecord::queued(message);
-
         let lock = self.shared.messages_of.of(&session.id).await;
+        let now = self.shared.clock.now();
+        let (from, depth) = match sender {
+            Sender::Session(from) => {
+                let depth = self.depth_from(&from, &session.id, now).await?;
+                (Some(from), depth)
+            }
+            Sender::Person | Sender::Ao => (None, 0),
+        };
+        let id = given.unwrap_or_else(|| MessageId::hash_of(&uuid::Uuid::new_v4().to_string()));
+        let message = Message { id, session: session.id.clone(), from, body, created_at: now };
+        self.shared.messenger.check(&message)?;
+        let record = MessageRecord { depth, ..MessageRecord::queued(message) };
         match self.shared.messages.insert_message(&record, &[record.change(ChangeKind::MessageQueued)]).await {
             // Asked for twice at once.
             Err(StoreError::Exists { .. }) => {
@@ -110,6 +150,33 @@ impl Application {
             }
             _ => Ok(record),
         }
+    }
+
+    /// How deep a message between these sessions would be: one deeper than what its sender was told last, or the first of its kind where
+    /// that was not another session's.
+    async fn depth_from(&self, from: &SessionId, to: &SessionId, now: Timestamp) -> Result<u32, AppError> {
+        let told = self.shared.messages.newest_messages(from, LOOK_BACK).await?;
+        let last = told.iter().find(|record| record.injected_at.is_some());
+        let depth = last.filter(|record| record.message.from.is_some()).map_or(0, |record| record.depth) + 1;
+        if depth > MAX_DEPTH {
+            let message = format!(
+                "{from} and others have answered each other {MAX_DEPTH} times without a word of a person, so {to} is not sent another answer"
+            );
+            return Err(AppError::new(ErrorKind::Refused, "messages_loop", message)
+                .hint(format!("a person's message ends that: ao send {from} …")));
+        }
+        let newest = self.shared.messages.newest_messages(to, LOOK_BACK).await?;
+        let is_recent = |record: &&MessageRecord| {
+            record.message.from.as_ref() == Some(from)
+                && record.message.created_at.saturating_add(RATE_PERIOD).is_ok_and(|until| until > now)
+        };
+        if newest.iter().filter(is_recent).count() >= MAX_RATE {
+            let message =
+                format!("{from} has sent {to} {MAX_RATE} messages within {} minutes", RATE_PERIOD.as_secs() / 60);
+            return Err(AppError::new(ErrorKind::Refused, "too_many_messages", message)
+                .hint("say more in one message, or wait"));
+        }
+        Ok(depth)
     }
 
     /// The live session whose agent is, or started, the caller.

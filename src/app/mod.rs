@@ -8,7 +8,9 @@
 //! | [`restore`] | build an ended session again |
 //! | [`cleanup`] | take away what ended sessions left and nobody needs |
 //! | [`messages`] | accept text for an agent, and learn what became of it |
+//! | `announce` | tell a project's orchestrator what became of its workers |
 //! | [`deliver`] | hand an agent what waits for it, in its hook's process |
+//! | `guide` | what an agent is told of the sessions around it |
 //! | [`observe`] | take in what hooks report |
 //! | [`reap`] | notice agents that ended |
 //! | [`reconcile`] | after a start: finish, adopt or undo what an earlier daemon left |
@@ -23,10 +25,12 @@
 //! | [`writer`] | the one place that changes a session's record |
 
 mod admission;
+mod announce;
 pub mod cleanup;
 pub mod deliver;
 pub mod doctor;
 pub mod error;
+mod guide;
 pub mod kill;
 pub mod messages;
 pub mod observe;
@@ -50,6 +54,7 @@ pub mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -136,6 +141,8 @@ struct Shared {
     admission: Admission,
     watches: Watches,
     messages_of: MessageLocks,
+    /// Up to which change the orchestrators were told everything.
+    announced_up_to: AtomicU64,
     /// Held by the one task that follows all messages.
     following: Arc<tokio::sync::Mutex<()>>,
     tasks: TaskTracker,
@@ -169,6 +176,7 @@ impl Application {
             admission: Admission::default(),
             watches: Watches::default(),
             messages_of: MessageLocks::default(),
+            announced_up_to: AtomicU64::new(u64::MAX),
             following: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

@@ -123,7 +123,7 @@ impl Application {
             workspace: session.spec.workspace.clone(),
             repository: repository.path.clone(),
             prompt: session.spec.prompt.clone(),
-            system_prompt: None,
+            system_prompt: self.system_prompt(session).await?,
             permission_mode: session.spec.permission_mode,
             args: session.spec.agent_args.clone(),
             ao_program: self.shared.settings.ao_program.clone(),

@@ -70,6 +70,7 @@ impl Application {
         let sessions = self.look().await?;
         self.start_settling(&sessions);
         self.begin_to_follow_messages();
+        self.announce(&sessions).await?;
         if sessions.iter().any(|session| session.facts.queue_ticket.is_some()) {
             self.admit_from_line().await?;
         }

@@ -45,6 +45,8 @@ pub struct Settings {
     pub data_dir: DataDir,
     /// The absolute path of an `ao` for agents and their hooks: one that leads to the `ao` of the day as long as the agents live.
     pub ao_program: PathBuf,
+    /// What the agent of an orchestrator is taught: the commands there are.
+    pub orchestrator_guide: String,
     /// The environment agents get, before what ao and the agent's adapter add.
     pub agent_env: BTreeMap<String, String>,
     /// The agent, when a spawn names none.

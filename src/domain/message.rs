@@ -150,13 +150,24 @@ pub struct MessageRecord {
     pub acknowledged_at: Option<Timestamp>,
     /// Why it cannot reach the agent, or did not reach the one before.
     pub error: Option<String>,
+    /// How many messages between sessions led to this one, itself included; 0 when a person sent it, or ao.
+    #[serde(skip)]
+    pub depth: u32,
 }
 
 impl MessageRecord {
     /// The record of a message that was accepted just now.
     #[must_use]
     pub fn queued(message: Message) -> Self {
-        Self { message, state: MessageState::Queued, via: None, injected_at: None, acknowledged_at: None, error: None }
+        Self {
+            message,
+            state: MessageState::Queued,
+            via: None,
+            injected_at: None,
+            acknowledged_at: None,
+            error: None,
+            depth: 0,
+        }
     }
 
     /// Takes in how far it has come; gives the changes worth logging. What is settled stays as it is.

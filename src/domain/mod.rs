@@ -14,6 +14,7 @@
 //! | [`permission`] | how much an agent may do unasked |
 //! | [`change`] | what the change log records |
 //! | [`message`] | text on its way to an agent |
+//! | [`news`] | what the coordinator of a project should hear of a worker |
 //! | [`exit`] | how a process ended |
 //! | [`layout`] | where things live below the data directory |
 //! | [`report`] | what an agent's hook told |
@@ -24,6 +25,7 @@ pub mod exit;
 pub mod id;
 pub mod layout;
 pub mod message;
+pub mod news;
 pub mod observation;
 pub mod permission;
 pub mod phase;

@@ -176,6 +176,9 @@ pub struct Facts {
     pub output_tail: Option<String>,
     /// What a person should know of how it was built or torn down, oldest first.
     pub notes: Vec<String>,
+    /// Which news of it the project's orchestrator was told last.
+    #[serde(default)]
+    pub announced: Option<String>,
 }
 
 impl Facts {
@@ -203,6 +206,7 @@ impl Facts {
             exit: None,
             output_tail: None,
             notes: Vec::new(),
+            announced: None,
         }
     }
 }
@@ -229,6 +233,7 @@ impl Facts {
             base_commit: self.base_commit.clone(),
             preserved: self.preserved.clone(),
             notes: self.notes.clone(),
+            announced: self.announced.clone(),
             restoring: Some(Box::new(restoring)),
             ..Self::none_yet(now)
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ao::adapters::agent::claude_code::{ClaudeCode, ClaudeCodeSettings, NESTED_SESSION_VARIABLES};
 use ao::adapters::agent::command::{CommandAgent, CommandAgentSettings, CommandLine};
+use ao::adapters::cli;
 use ao::adapters::cli::config::AgentConfig;
 use ao::adapters::cli::error::CliError;
 use ao::adapters::messenger::{FileMailbox, InboxMessenger};
@@ -72,6 +73,7 @@ pub(crate) fn application(
     let settings = Settings {
         data_dir: edge.data_dir.clone(),
         ao_program: edge.data_dir.program(),
+        orchestrator_guide: cli::guide::commands(),
         agent_env: agent_env(edge),
         default_agent: config.agent.clone(),
         default_runtime: config.runtime.clone(),

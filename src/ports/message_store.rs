@@ -29,6 +29,12 @@ pub trait MessageStore: Send + Sync {
     /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
     async fn messages(&self, session: &SessionId, unsettled: bool) -> Result<Vec<MessageRecord>, StoreError>;
 
+    /// A session's newest messages, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
+    async fn newest_messages(&self, session: &SessionId, limit: u32) -> Result<Vec<MessageRecord>, StoreError>;
+
     /// The sessions that have messages of which more may become.
     ///
     /// # Errors

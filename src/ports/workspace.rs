@@ -315,6 +315,12 @@ pub trait Workspace: Send + Sync {
     /// [`WorkspaceError`], after what was built was undone: directory, branch and saved work are as before.
     async fn reopen(&self, request: &ReopenRequest) -> Result<Reopened, WorkspaceError>;
 
+    /// How many commits the checkout in this directory is ahead of one that it started from.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Failed`] when that cannot be found out.
+    async fn commits_since(&self, workspace: &Path, base_commit: &str) -> Result<usize, WorkspaceError>;
+
     /// Every workspace of the repository that bears ao's mark and is, or was, below `root`.
     ///
     /// # Errors

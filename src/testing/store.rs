@@ -351,6 +351,7 @@ fn full_session() -> Session {
         exit: Some(Exit::Signal(9)),
         output_tail: Some(awkward.to_owned()),
         notes: vec![awkward.to_owned(), String::new()],
+        announced: Some("idle 5".into()),
     };
     let before =
         Restoring { reason: EndReason::Exited(Exit::Signal(9)), facts: full.facts.clone(), had_workspace: true };

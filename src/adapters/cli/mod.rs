@@ -8,6 +8,7 @@ mod commands;
 pub mod config;
 pub mod context;
 pub mod error;
+pub mod guide;
 pub mod hook;
 pub mod live;
 mod ui;

@@ -48,6 +48,16 @@ impl MessageStore for SqliteStore {
         rows.iter().map(|row| read(Columns(row))).collect()
     }
 
+    async fn newest_messages(&self, session: &SessionId, limit: u32) -> Result<Vec<MessageRecord>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM messages WHERE session_id = ? ORDER BY number DESC LIMIT ?")
+            .bind(session.as_str())
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed(READ))?;
+        rows.iter().map(|row| read(Columns(row))).collect()
+    }
+
     async fn sessions_with_unsettled(&self) -> Result<Vec<SessionId>, StoreError> {
         let mut query = QueryBuilder::new("SELECT DISTINCT session_id FROM messages WHERE ");
         query.push(UNSETTLED);
@@ -86,7 +96,7 @@ impl Writing {
         }
         sqlx::query(
             "INSERT INTO messages (id, session_id, from_session, body, created_at_ms, state, via, injected_at_ms,
-                acknowledged_at_ms, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                acknowledged_at_ms, error, depth) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(message.id.as_str())
         .bind(message.session.as_str())
@@ -98,6 +108,7 @@ impl Writing {
         .bind(record.injected_at.map(Timestamp::as_millisecond))
         .bind(record.acknowledged_at.map(Timestamp::as_millisecond))
         .bind(record.error.as_deref())
+        .bind(record.depth)
         .execute(&mut *self.transaction)
         .await
         .map_err(failed(self.action))?;
@@ -146,6 +157,7 @@ fn read(row: Columns<'_>) -> Result<MessageRecord, StoreError> {
             injected_at: row.optional_time("injected_at_ms")?,
             acknowledged_at: row.optional_time("acknowledged_at_ms")?,
             error: row.get("error")?,
+            depth: row.number("depth")?,
         })
     };
     record().map_err(|cause| StoreError::Corrupt { id: format!("message {id}"), cause })

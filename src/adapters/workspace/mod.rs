@@ -118,6 +118,17 @@ impl Workspace for GitWorkspace {
         reopen::reopen(self, request).await
     }
 
+    async fn commits_since(&self, workspace: &Path, base_commit: &str) -> Result<usize, WorkspaceError> {
+        const ACTION: &str = "count the commits of a workspace";
+        let range = format!("{base_commit}..HEAD");
+        let count = self.git.at(workspace).args(["rev-list", "--count", range.as_str(), "--"]).text().await;
+        let count = count.map_err(|error| failed(ACTION, &error))?;
+        count
+            .trim()
+            .parse()
+            .map_err(|error| WorkspaceError::Failed { action: ACTION, cause: format!("{error}: {count:?}") })
+    }
+
     async fn owned(&self, repository: &Repository, root: &Path) -> Result<Vec<OwnedWorkspace>, WorkspaceError> {
         owned::owned(self, repository, root).await
     }

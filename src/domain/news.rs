@@ -1,0 +1,143 @@
+//! What the coordinator of a project should hear of a worker.
+
+use super::Timestamp;
+use super::phase::{EndReason, Phase};
+use super::session::{Activity, Session};
+use super::text::printable;
+
+/// How much of a tool's input is told, in characters.
+const MAX_INPUT: usize = 200;
+
+/// Something a worker's coordinator should hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Its turn is over.
+    Idle {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It waits for a permission decision.
+    Blocked {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It asked something.
+    Asks {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It is over.
+    Over {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+impl News {
+    /// What there is to hear of a session now; `None` while it is built or at work.
+    #[must_use]
+    pub fn of(session: &Session) -> Option<Self> {
+        let since = session.facts.activity_at;
+        match (&session.phase, session.facts.activity) {
+            (Phase::Terminated { .. }, _) => Some(Self::Over { since }),
+            (Phase::Live, Activity::Idle) => Some(Self::Idle { since }),
+            (Phase::Live, Activity::Blocked) => Some(Self::Blocked { since }),
+            (Phase::Live, Activity::WaitingInput) => Some(Self::Asks { since }),
+            _ => None,
+        }
+    }
+
+    /// Tells it from any other news of the session.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let (what, since) = match self {
+            Self::Idle { since } => ("idle", since),
+            Self::Blocked { since } => ("blocked", since),
+            Self::Asks { since } => ("asks", since),
+            Self::Over { since } => ("over", since),
+        };
+        format!("{what} {}", since.as_millisecond())
+    }
+
+    /// The news in a line. `commits` is how many it made, where that is known.
+    #[must_use]
+    pub fn line(&self, session: &Session, commits: Option<usize>) -> String {
+        let id = &session.id;
+        let name = session.spec.name.as_deref().map(|name| format!(" ({})", printable(name))).unwrap_or_default();
+        match self {
+            Self::Idle { .. } => {
+                let branch = &session.spec.branch;
+                match commits {
+                    Some(0) => format!("{id}{name} is idle, and has committed nothing"),
+                    Some(1) => format!("{id}{name} is idle, with 1 commit on {branch}"),
+                    Some(count) => format!("{id}{name} is idle, with {count} commits on {branch}"),
+                    None => format!("{id}{name} is idle"),
+                }
+            }
+            Self::Blocked { .. } => match &session.facts.pending_request {
+                Some(pending) => {
+                    let input: String = pending.tool_use.input.to_string().chars().take(MAX_INPUT).collect();
+                    format!("{id}{name} waits for a permission: {} {}", pending.tool_use.tool, printable(&input))
+                }
+                None => format!("{id}{name} waits for a permission"),
+            },
+            Self::Asks { .. } => format!("{id}{name} asks something, and waits for the answer"),
+            Self::Over { .. } => match &session.phase {
+                Phase::Terminated { reason: EndReason::Killed } => format!("{id}{name} was killed"),
+                Phase::Terminated { reason } if reason.is_failure() => format!("{id}{name} failed: {reason}"),
+                Phase::Terminated { reason } => format!("{id}{name} is over: {reason}"),
+                _ => format!("{id}{name} is over"),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::exit::Exit;
+    use crate::domain::observation::Signal;
+    use crate::domain::phase::Step;
+    use crate::domain::session::ToolUse;
+    use crate::domain::session::tests::{at, session};
+
+    #[test]
+    fn a_worker_at_work_is_no_news_and_each_turns_end_is_new() {
+        let mut session = session();
+        session.observe(&Signal::Working(None), at(1), at(1));
+        assert_eq!(News::of(&session), None);
+        session.observe(&Signal::Idle, at(2), at(2));
+        let first = News::of(&session).unwrap();
+        assert_eq!(first.line(&session, Some(2)), "app-1 is idle, with 2 commits on ao/app-1");
+        assert_eq!(News::of(&session).unwrap().key(), first.key());
+        session.observe(&Signal::Working(None), at(3), at(3));
+        session.observe(&Signal::Idle, at(4), at(4));
+        assert_ne!(News::of(&session).unwrap().key(), first.key());
+    }
+
+    #[test]
+    fn what_it_waits_for_is_told_in_one_bounded_line() {
+        let mut session = session();
+        let input = serde_json::json!({ "command": format!("echo '\u{1b}[2J\n{}'", "x".repeat(1000)) });
+        session.observe(&Signal::Blocked(ToolUse { tool: "Bash".into(), input }), at(1), at(1));
+        let line = News::of(&session).unwrap().line(&session, None);
+        assert!(line.starts_with("app-1 waits for a permission: Bash {"), "{line}");
+        assert!(line.len() < 300 && !line.contains(['\n', '\u{1b}']), "{line}");
+    }
+
+    #[test]
+    fn an_end_is_told_with_its_reason() {
+        let cases = [
+            (EndReason::Killed, "app-1 was killed"),
+            (EndReason::Exited(Exit::Code(0)), "app-1 is over: exited"),
+            (EndReason::SpawnFailed { step: Step::Launched, cause: "no such program".into() }, "app-1 failed: "),
+        ];
+        for (reason, told) in cases {
+            let mut session = session();
+            session.spec.name = None;
+            session.phase = Phase::Terminated { reason };
+            let line = News::of(&session).unwrap().line(&session, None);
+            assert!(line.starts_with(told), "{line}");
+        }
+    }
+}
