@@ -150,57 +150,9 @@ async fn storm(count: usize, with_kills: bool) -> Option<Storm> {
     let mut total = 0;
     for number in 1..=SESSIONS {
         let session = format!("app-{number}");
-        let messages = loop {
-            let run = sandbox.ao(&["messages", &session, "--json"]).await;
-            run.ok();
-            let messages = run.json().as_array().unwrap().clone();
-            let open: Vec<&Value> = messages.iter().filter(|message| message["state"] != "acknowledged").collect();
-            if open.is_empty() {
-                break messages;
-            }
-            let listing = std::process::Command::new("ls")
-                .arg("-lR")
-                .arg(sandbox.worktree(&session).join(".ao"))
-                .output()
-                .unwrap();
-            assert!(
-                started.elapsed() < BOUND,
-                "seed {seed}: {session} has not taken {}: {:#}\n{}\n{:#?}",
-                open.len(),
-                open[0],
-                String::from_utf8_lossy(&listing.stdout),
-                sandbox.processes()
-            );
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        };
+        let messages = all_taken(&sandbox, &session, started, seed).await;
         total += messages.len();
-        let ids: Vec<String> = messages.iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect();
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let arrivals = loop {
-            let arrivals = arrivals(&server.requests(), &format!("Begin as session{number}."), &ids);
-            if arrivals.len() == ids.len() {
-                break arrivals;
-            }
-            let missing: Vec<&String> = ids.iter().filter(|id| !arrivals.contains_key(*id)).collect();
-            assert!(
-                Instant::now() < deadline,
-                "seed {seed}: {session} was said to have taken {missing:?}, which no request holds"
-            );
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        };
-        repeats += arrivals.values().map(|places| places.len() - 1).sum::<usize>();
-        let mut last: BTreeMap<&str, (usize, (usize, usize))> = BTreeMap::new();
-        for message in &messages {
-            let body = message["body"].as_str().unwrap();
-            let (sender, count) = body.trim_matches(['<', '>']).split_once(':').unwrap();
-            let (count, place) = (count.parse::<usize>().unwrap(), arrivals[message["id"].as_str().unwrap()][0]);
-            if let Some((before, earlier)) = last.insert(sender, (count, place)) {
-                assert!(
-                    before <= count && earlier < place,
-                    "seed {seed}: {session} was told {body} before {sender}:{before}"
-                );
-            }
-        }
+        repeats += all_arrived(&server, number, &messages, seed).await;
     }
     assert_eq!(total, count / SENDERS * SENDERS, "a message that was sent once is one message");
     eprintln!(
@@ -208,4 +160,58 @@ async fn storm(count: usize, with_kills: bool) -> Option<Storm> {
         started.elapsed().saturating_sub(sent_in)
     );
     Some(Storm { hooks, daemons, repeats })
+}
+
+/// A session's messages, once each was taken.
+async fn all_taken(sandbox: &Sandbox, session: &str, started: Instant, seed: u64) -> Vec<Value> {
+    loop {
+        let run = sandbox.ao(&["messages", session, "--json"]).await;
+        run.ok();
+        let messages = run.json().as_array().unwrap().clone();
+        let open: Vec<&Value> = messages.iter().filter(|message| message["state"] != "acknowledged").collect();
+        if open.is_empty() {
+            return messages;
+        }
+        let listing = std::process::Command::new("ls").arg("-lR").arg(sandbox.worktree(session).join(".ao")).output();
+        assert!(
+            started.elapsed() < BOUND,
+            "seed {seed}: {session} has not taken {}: {:#}\n{}\n{:#?}",
+            open.len(),
+            open[0],
+            String::from_utf8_lossy(&listing.unwrap().stdout),
+            sandbox.processes()
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Sees that each of a session's messages came to the model, those of a sender in order; gives how many came again.
+async fn all_arrived(server: &ModelServer, number: usize, messages: &[Value], seed: u64) -> usize {
+    let ids: Vec<String> = messages.iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let arrivals = loop {
+        let arrivals = arrivals(&server.requests(), &format!("Begin as session{number}."), &ids);
+        if arrivals.len() == ids.len() {
+            break arrivals;
+        }
+        let missing: Vec<&String> = ids.iter().filter(|id| !arrivals.contains_key(*id)).collect();
+        assert!(
+            Instant::now() < deadline,
+            "seed {seed}: app-{number} was said to have taken {missing:?}, which no request holds"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    let mut last: BTreeMap<&str, (usize, (usize, usize))> = BTreeMap::new();
+    for message in messages {
+        let body = message["body"].as_str().unwrap();
+        let (sender, count) = body.trim_matches(['<', '>']).split_once(':').unwrap();
+        let (count, place) = (count.parse::<usize>().unwrap(), arrivals[message["id"].as_str().unwrap()][0]);
+        if let Some((before, earlier)) = last.insert(sender, (count, place)) {
+            assert!(
+                before < count && earlier < place,
+                "seed {seed}: app-{number} was told {body} before {sender}:{before}"
+            );
+        }
+    }
+    arrivals.values().map(|places| places.len() - 1).sum()
 }
