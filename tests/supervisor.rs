@@ -190,7 +190,11 @@ async fn i02_whoever_finds_an_abandoned_launch_removes_its_environment() {
             let mut spec = bench.script(&key, "read line");
             spec.command.env.insert("TOKEN".to_owned(), "top-secret".to_owned());
             LaunchSpec::new(&spec).unwrap().write(&key.session_dir).unwrap();
-            assert_eq!(records_with(&key, "top-secret").len(), 1, "who takes it needs it");
+            // Who takes it needs it. And a daemon that was killed while it wrote it has left a part of it.
+            let environment = records_with(&key, "top-secret");
+            assert_eq!(environment.len(), 1);
+            let half_written = format!(".{}.77.0.tmp", environment[0]);
+            std::fs::write(launch::directory(&key.session_dir).join(half_written), "top-secret").unwrap();
             key
         };
         let taken = with_secret();

@@ -88,6 +88,7 @@ async fn lock(edge: &Edge) -> Result<Lock, CliError> {
 /// Leads agents and their hooks to this `ao`, also those that one in another place started.
 fn link_program(edge: &Edge) -> std::io::Result<()> {
     let link = edge.data_dir.program();
+    file::remove_staged_of(&link)?;
     // Not by the link itself, where the system tells a program's path as it was called.
     let program = edge.ao_program.canonicalize()?;
     if std::fs::read_link(&link).is_ok_and(|target| target == program) {
@@ -204,9 +205,11 @@ fn start_log(edge: &Edge, background: bool) -> Arc<LogFile> {
 }
 
 fn write_run_file(edge: &Edge, info: &DaemonInfo) -> Result<(), CliError> {
+    let path = edge.data_dir.run_file();
     let content = serde_json::to_vec_pretty(info).map_err(|error| failed("write the run file", error))?;
-    file::write_atomically(&edge.data_dir.run_file(), &content, 0o600)
-        .map_err(|error| failed("write the run file", error))
+    // Nobody else writes it: what an earlier daemon left there was killed with it.
+    let written = file::remove_staged_of(&path).and_then(|()| file::write_atomically(&path, &content, 0o600));
+    written.map_err(|error| failed("write the run file", error))
 }
 
 fn refused(edge: &Edge, error: &LockError) -> CliError {

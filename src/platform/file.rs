@@ -80,14 +80,17 @@ pub fn staging_name(name: &str) -> String {
 /// that counts, so only those are to ask who share the directory with no other machine or container.
 #[must_use]
 pub fn abandoned(directory: &Path, name: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let abandoned = entries.filter(|entry| {
-        let staged = entry.file_name();
-        let staged = staged.to_string_lossy();
-        let is_of_name = staged.strip_prefix('.').is_some_and(|rest| rest.starts_with(name)) && is_staged(&staged);
-        is_of_name && (writer_is_gone(&staged) || is_old(entry))
-    });
+    let staged = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let staged = staged.filter(|entry| is_staged_for(entry, name));
+    let abandoned = staged.filter(|entry| writer_is_gone(&entry.file_name().to_string_lossy()) || is_old(entry));
     abandoned.map(|entry| entry.path()).collect()
+}
+
+/// Whether an entry was to become a file whose name begins with `name`.
+fn is_staged_for(entry: &std::fs::DirEntry, name: &str) -> bool {
+    let staged = entry.file_name();
+    let staged = staged.to_string_lossy();
+    staged.strip_prefix('.').is_some_and(|rest| rest.starts_with(name)) && is_staged(&staged)
 }
 
 /// Removes the files among what is [`abandoned`], as far as that is possible.
@@ -95,6 +98,27 @@ pub fn sweep(directory: &Path, name: &str) {
     for file in abandoned(directory, name) {
         let _ = std::fs::remove_file(file);
     }
+}
+
+/// Removes whatever was to become this one file, however young and whoever is at it: the caller knows that nobody is. So nothing is
+/// left where a process of the writer's number runs, as in a container that is started again. Success when there is none.
+///
+/// # Errors
+/// The cause.
+pub fn remove_staged_of(path: &Path) -> io::Result<()> {
+    let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if is_staged_for(&entry, &format!("{name}.")) {
+            remove_if_there(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the process whose number the name bears does not run. One that cannot be looked at does.
@@ -364,6 +388,23 @@ mod tests {
         }
         write_atomically(&path, b"one", 0o600).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"one");
+    }
+
+    #[test]
+    fn one_files_temporary_files_are_removed_however_young_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f.json");
+        remove_staged_of(&dir.path().join("none/f.json")).unwrap();
+        let own = staging_name("f.json");
+        let names = ["f.json", ".f.json", &own, ".f.json.8.31.tmp", ".f.jsonl.7.0.tmp", ".g.json.7.0.tmp"];
+        for name in names {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        remove_staged_of(&path).unwrap();
+        let entries = std::fs::read_dir(dir.path()).unwrap();
+        let mut left: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, [".f.json", ".f.jsonl.7.0.tmp", ".g.json.7.0.tmp", "f.json"]);
     }
 
     #[test]

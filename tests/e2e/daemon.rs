@@ -57,6 +57,21 @@ async fn i02_a_daemon_that_is_killed_in_a_spawn_settles_it_at_its_next_start() {
     }
 }
 
+#[tokio::test]
+async fn what_a_killed_daemon_had_half_written_goes_with_the_next_start() {
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["start"]).await.ok();
+    sandbox.ao(&["stop"]).await.ok();
+    let half_written = ["data/.run.json.7.0.tmp", "data/bin/.ao.7.0.tmp"].map(|name| sandbox.path(name));
+    for path in &half_written {
+        std::fs::write(path, "").unwrap();
+    }
+    sandbox.ao(&["start"]).await.ok();
+    for path in &half_written {
+        assert!(!path.exists(), "{}", path.display());
+    }
+}
+
 /// Either the session is live with exactly one agent, or nothing of it is left.
 async fn assert_settled(sandbox: &Sandbox, pause_ms: u64) {
     let mut sessions = sandbox.ao(&["ls", "-a", "--json"]).await.json();

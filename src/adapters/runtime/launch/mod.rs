@@ -189,9 +189,12 @@ impl LaunchSpec {
         Ok(environment.map(|environment| environment.env))
     }
 
-    /// Removes the environment from the disk, once nobody will start this launch any more.
+    /// Removes the environment from the disk, once nobody will start this launch any more: also what a daemon that was killed
+    /// while it wrote it left.
     pub(super) fn forget_environment(&self, session_dir: &Path) -> io::Result<()> {
-        file::remove_if_there(&directory(session_dir).join(self.environment_file()))
+        let path = directory(session_dir).join(self.environment_file());
+        file::remove_staged_of(&path)?;
+        file::remove_if_there(&path)
     }
 
     fn environment_file(&self) -> String {
