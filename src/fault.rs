@@ -87,6 +87,8 @@ points! {
     SetupFinished = "setup.finished",
     /// The teardown is marked as finished; the workspace is there.
     TeardownFinished = "teardown.finished",
+    /// What an earlier teardown left running has ended; the workspace was not looked at.
+    TeardownStraysEnded = "teardown.strays-ended",
 
     /// The restore is on record, and nothing else was done.
     RestoreBegun = "restore.begun",

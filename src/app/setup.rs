@@ -50,11 +50,11 @@ impl Application {
     }
 
     /// Runs the teardown of a session's project, if its workspace is to be removed and really would be; the caller holds the
-    /// session. It runs once for a workspace, unless it is cut off. That it fails is said, and nothing more: the workspace goes all the
-    /// same.
+    /// session. It runs once for a workspace, unless it is cut off: what that left running ends first, whether the workspace
+    /// goes or stays. That it fails is said, and nothing more: the workspace goes all the same.
     ///
     /// # Errors
-    /// When it cannot be found out whether the workspace would go, or the store fails.
+    /// When something may still be writing in the workspace, when it cannot be found out whether it would go, or the store fails.
     pub(super) async fn tear_down(
         &self,
         session: &Session,
@@ -66,6 +66,8 @@ impl Application {
         if not_begun && session.facts.restoring.is_none() {
             return Ok(());
         }
+        self.shared.setup.end(&self.shared.session_dirs.path(&session.id)).await?;
+        fault::reach(Point::TeardownStraysEnded)?;
         if !matches!(self.shared.workspace.assess(workspace, on_work).await?, Removal::Removed { .. }) {
             return Ok(());
         }

@@ -50,6 +50,8 @@ pub(crate) enum Scenario {
     SetUp,
     /// A session is killed whose project has commands for that.
     TearDown,
+    /// The daemon died while such a command ran, which goes on writing in the worktree.
+    FinishTearDown,
     /// A session stands in line, and its turn comes when another one is killed.
     Line,
     /// A hook's report waits in the spool.
@@ -57,7 +59,7 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Spawn,
         Self::FailingSpawn,
         Self::Kill,
@@ -76,6 +78,7 @@ impl Scenario {
         Self::Cleanup,
         Self::SetUp,
         Self::TearDown,
+        Self::FinishTearDown,
         Self::Line,
         Self::Spool,
     ];
@@ -91,7 +94,7 @@ impl Scenario {
         let own: &[&str] = match self {
             Self::Line => &["line.", "kill.", "spawn."],
             Self::SetUp => &["setup.", "spawn.setup-recorded", "spawn.prepared-recorded"],
-            Self::TearDown => &["setup.", "teardown."],
+            Self::TearDown | Self::FinishTearDown => &["setup.", "teardown."],
             _ => &[""],
         };
         own.iter().any(|prefix| point.starts_with(prefix))
@@ -120,7 +123,7 @@ impl Scenario {
 
     /// Whether all that is left of it to do is done before a daemon is ready.
     pub(crate) fn ends_by_the_start(self) -> bool {
-        matches!(self, Self::Kill | Self::KillForce | Self::FinishKill | Self::FinishKillForce)
+        matches!(self, Self::Kill | Self::KillForce | Self::FinishKill | Self::FinishKillForce | Self::FinishTearDown)
     }
 
     /// Brings about what is there before. A daemon runs afterwards, unless its start is the use case.
@@ -130,10 +133,19 @@ impl Scenario {
         bench.ao(&["project", "add", "."]).await.ok();
         match self {
             Self::Spawn | Self::FailingSpawn => {}
-            Self::SetUp => has_project_file(bench).await,
+            Self::SetUp => has_project_file(bench, TORN).await,
             Self::TearDown => {
-                has_project_file(bench).await;
+                has_project_file(bench, TORN).await;
                 live(bench, runtime, SLEEP).await;
+            }
+            Self::FinishTearDown => {
+                has_project_file(bench, TEARS).await;
+                live(bench, runtime, SLEEP).await;
+                let dies = async {
+                    bench.until("the teardown writes", || bench.path("home/tears").exists()).await;
+                    bench.kill_daemon().await;
+                };
+                tokio::join!(bench.ao(&["kill", "app-1"]), dies);
             }
             Self::Kill | Self::Line => live(bench, runtime, SLEEP).await,
             Self::KillWithWork | Self::KillForce => works(bench, runtime, SLEEP).await,
@@ -208,6 +220,7 @@ impl Scenario {
             | Self::UndoLaunch
             | Self::FinishKill
             | Self::FinishKillForce
+            | Self::FinishTearDown
             | Self::Spool => drop(bench.start().await),
         }
     }
@@ -260,7 +273,7 @@ impl Scenario {
             Self::FailingSpawn => row.is_none_or(|row| row.ended_as("spawn_failed")),
             Self::UndoWorkspace | Self::UndoLaunch => is(&|row| row.ended_as("spawn_failed")),
             Self::TearDown => is(&|row| row.ended_as("killed") && gone(row)) && bench.path("home/torn").exists(),
-            Self::Kill | Self::FinishKill => is(&|row| row.ended_as("killed") && gone(row)),
+            Self::Kill | Self::FinishKill | Self::FinishTearDown => is(&|row| row.ended_as("killed") && gone(row)),
             Self::KillWithWork => {
                 is(&|row| row.ended_as("killed") && row.workspace.join("loose").exists() && work::is_there(bench, row))
             }
@@ -295,10 +308,10 @@ fn spooled(bench: &Bench) -> usize {
     entries.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|ending| ending == "json")).count()
 }
 
-/// A project whose files and commands somebody has accepted.
-async fn has_project_file(bench: &Bench) {
-    let file = "copy = ['.env']\nsetup = ['cat .env > built', 'sleep 0.1']\nteardown = ['touch \"$HOME/torn\"']\n";
-    for (name, content) in [("ao.toml", file), (".gitignore", "built\n.env\n"), (".env", "secret\n")] {
+/// A project whose files and commands, of which one tears down, somebody has accepted.
+async fn has_project_file(bench: &Bench, teardown: &str) {
+    let file = format!("copy = ['.env']\nsetup = ['cat .env > built', 'sleep 0.1']\nteardown = ['''{teardown}''']\n");
+    for (name, content) in [("ao.toml", file.as_str()), (".gitignore", "built\n.env\n"), (".env", "secret\n")] {
         fs::write(bench.repo().join(name), content).unwrap();
     }
     bench.git(&bench.repo(), &["add", "."]);
@@ -355,3 +368,10 @@ async fn forget(bench: &Bench, session: &str) {
 pub(crate) const SLEEP: &str = "exec sleep 600";
 /// Ends when it is told to.
 const ENDS: &str = "while ! test -e \"$HOME/go\"; do sleep 0.02; done; exit 5";
+/// A teardown.
+const TORN: &str = "touch \"$HOME/torn\"";
+/// One that when it runs first writes in the worktree without end, and takes that away when it is asked to end. It prints nothing: of what
+/// nobody reads any more it would die.
+const TEARS: &str = "test -e \"$HOME/tears\" && exit 0; exec 2> /dev/null; \
+                     trap 'trap \"\" TERM; rm -f loose; exit' TERM; touch loose \"$HOME/tears\"; \
+                     while :; do echo more >> loose; sleep 0.02; done";
