@@ -54,6 +54,8 @@ points! {
     SpawnProcessRecorded = "spawn.process-recorded",
     /// The agent was watched for as long as it is; the session is not live.
     SpawnWatched = "spawn.watched",
+    /// The session is on record as live; what a restore had set aside is there.
+    SpawnLiveRecorded = "spawn.live-recorded",
     /// The session is live.
     SpawnLive = "spawn.live",
 
@@ -85,17 +87,21 @@ points! {
     SetupCommandEnded = "setup.command-ended",
     /// The setup is marked as finished.
     SetupFinished = "setup.finished",
-    /// The teardown is marked as finished; the workspace is there.
-    TeardownFinished = "teardown.finished",
     /// What an earlier teardown left running has ended; the workspace was not looked at.
     TeardownStraysEnded = "teardown.strays-ended",
+    /// The teardown is marked as finished; the workspace is there.
+    TeardownFinished = "teardown.finished",
 
     /// The restore is on record, and nothing else was done.
     RestoreBegun = "restore.begun",
     /// The workspace is there again.
     RestoreWorkspaceReopened = "restore.workspace-reopened",
+    /// What the last agent's terminal left is set aside; no other was launched.
+    RestoreTerminalSetAside = "restore.terminal-set-aside",
     /// A failed restore's workspace is as it was before.
     RestoreWorkspaceUndone = "restore.workspace-undone",
+    /// What the last agent's terminal left is back in its place.
+    RestoreTerminalPutBack = "restore.terminal-put-back",
     /// The session is on record as it was before the restore.
     RestoreUndone = "restore.undone",
     /// The workspace is gone, or kept; what became of it is not on record.
@@ -168,6 +174,8 @@ points! {
     LaunchEndRecorded = "launch.end-recorded",
     /// A launch that nobody took was called off; its environment is on the disk.
     LaunchCalledOff = "launch.called-off",
+    /// What a failed restore's launch left is gone; what was there before it is set aside.
+    LaunchLaterDiscarded = "launch.later-discarded",
     /// The agent was ended; its supervisor may still run.
     LaunchAgentStopped = "launch.agent-stopped",
 

@@ -80,6 +80,7 @@ impl Application {
         let session = self.shared.writer.advance(id, Step::Prepared).await?;
         fault::reach(Point::SpawnPreparedRecorded)?;
         let plan = self.prepare_agent(&session, repository).await?;
+        self.set_terminal_aside(&session).await?;
         self.shared.writer.advance(id, Step::Launched).await?;
         fault::reach(Point::SpawnLaunchedRecorded)?;
         self.launch(&session, plan.command).await
@@ -253,8 +254,8 @@ impl Application {
         Ok(())
     }
 
-    /// Takes back what a restore built: the workspace, if it had been gone. What was put back into it is held as before, whatever
-    /// the agent did to it, and what the agent wrote is saved on top. Killed in
+    /// Takes back what a restore built: the workspace, if it had been gone, and the terminal. What was put back into the workspace is held
+    /// as before, whatever the agent did to it, and what the agent wrote is saved on top. Killed in
     /// the middle of it, the session is over as it was, and its workspace goes as with the kill of any that is over.
     async fn undo_restore(&self, session: &Session, before: &Restoring) -> Result<(), AppError> {
         let left = if !before.had_workspace {
@@ -265,6 +266,7 @@ impl Application {
             None
         };
         fault::reach(Point::RestoreWorkspaceUndone)?;
+        self.put_terminal_back(session).await?;
         if matches!(before.reason, EndReason::SpawnFailed { .. }) {
             // Of a failed spawn no more is left.
             self.shared.session_dirs.remove_but(&session.id, &self.shared.setup.logs()).await?;

@@ -30,6 +30,10 @@ impl Application {
         }
         match self.look().await {
             Ok(sessions) => {
+                // A daemon that was killed when a restore went well could not do this itself.
+                for session in sessions.iter().filter(|session| session.phase == Phase::Live) {
+                    self.forget_terminal_of_live(session).await;
+                }
                 for task in self.start_settling(&sessions) {
                     // A task that broke off has said so, and its session is looked at again.
                     let _ = task.await;

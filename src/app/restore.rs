@@ -80,6 +80,8 @@ impl Application {
         let there = self.shared.workspace.assess(&self.workspace_ref(&session).await?, OnWork::Keep).await?;
         // What its last agent reported late must not pass for a report of the next one.
         self.drain_spool().await?;
+        // Of a restore that went well, and whose daemon was killed then: older than what this one is to put back if it fails.
+        self.forget_terminal_before(&session).await?;
         let had_workspace = !matches!(there, Removal::Missing { .. });
         let session = self
             .admit(may_wait, async move |admitted| self.shared.writer.begin_restore(id, had_workspace, admitted).await)
@@ -109,6 +111,26 @@ impl Application {
             attempts.push(RestoreAttempt { session: session.id.clone(), refusal });
         }
         Ok(attempts)
+    }
+
+    /// Keeps what the last agent's terminal left of a session that is built again, for the case that it fails.
+    pub(super) async fn set_terminal_aside(&self, session: &Session) -> Result<(), AppError> {
+        if session.facts.restoring.is_none() {
+            return Ok(());
+        }
+        self.runtime(&session.spec.runtime)?.set_aside(&self.terminal_key(session)).await?;
+        Ok(fault::reach(Point::RestoreTerminalSetAside)?)
+    }
+
+    /// Gives a session whose restore failed its last agent's terminal back; the new one was stopped.
+    pub(super) async fn put_terminal_back(&self, session: &Session) -> Result<(), AppError> {
+        self.runtime(&session.spec.runtime)?.put_back(&self.terminal_key(session)).await?;
+        Ok(fault::reach(Point::RestoreTerminalPutBack)?)
+    }
+
+    /// Lets go of what a restore had set aside: the session is live, or its next restore begins.
+    pub(super) async fn forget_terminal_before(&self, session: &Session) -> Result<(), AppError> {
+        Ok(self.runtime(&session.spec.runtime)?.forget_aside(&self.terminal_key(session)).await?)
     }
 
     /// Makes an ended session's workspace usable again. Where it has to be made anew, that is on record before it is begun:

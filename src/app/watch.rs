@@ -53,9 +53,19 @@ impl Application {
     /// Records that the agent was seen running, and watches it from now on.
     pub(super) async fn go_live(&self, id: &SessionId) -> Result<(), AppError> {
         let session = self.shared.writer.go_live(id).await?;
+        // Here it can only die: the agent lives.
+        let _ = fault::reach(Point::SpawnLiveRecorded);
+        self.forget_terminal_of_live(&session).await;
         fault::reach(Point::SpawnLive)?;
         self.watch(&session);
         Ok(())
+    }
+
+    /// Lets go of what a restore had set aside that went well. What cannot be removed is in nobody's way until the next restore.
+    pub(super) async fn forget_terminal_of_live(&self, session: &Session) {
+        if let Err(error) = self.forget_terminal_before(session).await {
+            tracing::warn!(session = %session.id, %error, "what an earlier agent's terminal left is still there");
+        }
     }
 
     /// The sessions that are watched now, for [`watch_only`](Self::watch_only).

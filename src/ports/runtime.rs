@@ -146,6 +146,8 @@ pub enum Liveness {
 /// - [`probe`](Runtime::probe) is one batched look, answers for every key it was given, and never blocks for longer than
 ///   two seconds.
 /// - An agent that the key names and that runs is not dead because the records of its terminal are gone; [`stop`](Runtime::stop) ends it.
+/// - What an ended terminal left is lost with the next [`create`](Runtime::create), unless it was [set aside](Runtime::set_aside):
+///   then it is there, whoever dies, until it is [put back](Runtime::put_back) or [forgotten](Runtime::forget_aside).
 /// - [`stop`](Runtime::stop) is idempotent; a terminal that is not there is success.
 /// - Neither the prompt nor an environment value shows in any process's command line, and no environment value is on disk once
 ///   the agent runs, has ended, was stopped, or could not be started.
@@ -202,6 +204,26 @@ pub trait Runtime: Send + Sync {
     /// What a person should know of how the agent of the last launch ran, beside its exit: that it ran out of memory, or
     /// without the bounds it should have had.
     async fn remarks(&self, key: &TerminalKey) -> Vec<String>;
+
+    /// Sets aside what an ended terminal left, its exit and what it showed: until the next [`create`](Runtime::create) the session has no
+    /// terminal. Of a session that has none, that is what is set aside. The caller sees to it that nothing else is set aside already.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Failed`] when the agent may still run, or it cannot be moved; everything is where it was then.
+    async fn set_aside(&self, key: &TerminalKey) -> Result<(), RuntimeError>;
+
+    /// Makes what was set aside the session's terminal again, in place of what a later one left. Idempotent: when nothing is set aside,
+    /// nothing changes.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Failed`] when the later terminal's agent may still run, or it cannot be moved; to try again is to go on.
+    async fn put_back(&self, key: &TerminalKey) -> Result<(), RuntimeError>;
+
+    /// Removes what was set aside; success when nothing is.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Failed`] when something of it is left.
+    async fn forget_aside(&self, key: &TerminalKey) -> Result<(), RuntimeError>;
 
     /// Ends the agent's process tree and its terminal: asks, waits for `grace`, then insists. Gives how the agent ended, when
     /// that is known; `None` when there was nothing to stop.

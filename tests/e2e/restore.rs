@@ -137,6 +137,45 @@ async fn a_restore_that_fails_leaves_the_session_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_restore_that_fails_leaves_the_last_agents_output() {
+    for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
+        let mut sandbox = Sandbox::new();
+        sandbox.install("agent", "#!/bin/sh\necho first words; exec sleep 600\n");
+        let args = ["spawn", "--agent", "command", "--runtime", runtime, "--json", "--", "agent"];
+        let session = sandbox.ao(&args).await;
+        session.ok();
+        sandbox.until_output("app-1", "first words").await;
+        let before = end_agent(&sandbox, &session.json()).await;
+        for (script, cause) in [
+            // It starts and ends, it cannot even be started, and it is not there any more.
+            ("#!/bin/sh\necho second words; exit 3\n", "code 3"),
+            ("#!/no/such/interpreter\n", "cannot start the agent"),
+            ("", "agent"),
+        ] {
+            let program = sandbox.path("bin/agent");
+            std::fs::remove_file(&program).unwrap();
+            if !script.is_empty() {
+                sandbox.install("agent", script);
+            }
+            sandbox.ao(&["restore", "app-1"]).await.fails(1, &[cause]);
+            let output = sandbox.ao(&["output", "app-1"]).await.ok();
+            assert!(output.contains("first words") && !output.contains("second"), "{runtime}: {cause}: {output}");
+            assert_eq!(as_it_was(sandbox.show("app-1").await), as_it_was(before.clone()), "{runtime}: {cause}");
+            // Also with the next daemon.
+            sandbox.ao(&["stop"]).await.ok();
+            sandbox.ao(&["start"]).await.ok();
+            assert!(sandbox.ao(&["output", "app-1"]).await.ok().contains("first words"), "{runtime}: {cause}");
+        }
+        sandbox.install("agent", "#!/bin/sh\necho third words; exec sleep 600\n");
+        sandbox.ao(&["restore", "app-1"]).await.ok();
+        sandbox.until_output("app-1", "third words").await;
+        assert!(!sandbox.ao(&["output", "app-1"]).await.ok().contains("first words"), "{runtime}");
+        assert!(!sandbox.session_dir("app-1").join("terminal.before").exists(), "{runtime}");
+        sandbox.ao(&["kill", "app-1"]).await.ok();
+    }
+}
+
+#[tokio::test]
 async fn i05_a_failed_restore_leaves_saved_work_held_whatever_its_agent_did_to_it() {
     let sandbox = Sandbox::new();
     let again = sandbox.path("again");

@@ -176,7 +176,7 @@ impl Scenario {
                 bench.ao(&["kill", "--force", "app-1"]).await.ok();
             }
             Self::FailingRestore => {
-                works(bench, runtime, &format!("test -e \"$HOME/again\" && exit 3; {SLEEP}")).await;
+                works(bench, runtime, &format!("test -e \"$HOME/again\" && exit 3; echo first words; {SLEEP}")).await;
                 bench.ao(&["kill", "--force", "app-1"]).await.ok();
                 fs::write(bench.path("home/again"), "").unwrap();
             }
@@ -285,7 +285,9 @@ impl Scenario {
                 is_same && is(&|row| row.is_live() && work::is_there(bench, row))
             }
             Self::FailingRestore => {
+                let output = bench.command(&["output", "app-1"]).output().unwrap().stdout;
                 is(&|row| row.ended_as("killed") && !row.workspace.exists() && work::is_there(bench, row))
+                    && String::from_utf8_lossy(&output).contains("first words")
             }
             Self::Cleanup => is(&gone),
             Self::Line => {
@@ -366,8 +368,6 @@ async fn forget(bench: &Bench, session: &str) {
 }
 
 pub(crate) const SLEEP: &str = "exec sleep 600";
-/// Ends when it is told to.
-const ENDS: &str = "while ! test -e \"$HOME/go\"; do sleep 0.02; done; exit 5";
 /// A teardown.
 const TORN: &str = "touch \"$HOME/torn\"";
 /// One that when it runs first writes in the worktree without end, and takes that away when it is asked to end. It prints nothing: of what
@@ -375,3 +375,5 @@ const TORN: &str = "touch \"$HOME/torn\"";
 const TEARS: &str = "test -e \"$HOME/tears\" && exit 0; exec 2> /dev/null; \
                      trap 'trap \"\" TERM; rm -f loose; exit' TERM; touch loose \"$HOME/tears\"; \
                      while :; do echo more >> loose; sleep 0.02; done";
+/// Ends when it is told to.
+const ENDS: &str = "while ! test -e \"$HOME/go\"; do sleep 0.02; done; exit 5";

@@ -136,6 +136,9 @@ pub(crate) fn look(bench: &Bench, rows: &[Row]) -> Findings {
                 findings.leaked.push(format!("{}: {} in a failed spawn's directory", row.id, name.display()));
             }
         }
+        if row.is_settled() && directory.join("terminal.before").exists() {
+            findings.leaked.push(format!("{}: what its last restore had set aside", row.id));
+        }
         findings.expect(!row.is_live() || directory.exists(), || format!("{}: its directory", row.id));
     }
     for process in everything.iter().filter(|process| !owned.contains(&process.pid) && !is_passing(process)) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bench::{Bench, runs};
 use crate::domain::exit::Exit;
 use crate::platform::process;
-use crate::ports::runtime::Liveness;
+use crate::ports::runtime::{Liveness, RuntimeError};
 
 /// A script that starts children of every kind, writes their numbers to `pids`, and goes on with `rest`.
 fn with_children(rest: &str) -> String {
@@ -140,4 +140,46 @@ pub async fn a_new_adapter_finds_and_stops_a_terminal(bench: Bench) {
     assert!(other.screen(&key).await.unwrap().contains("hello"));
     assert!(other.stop(&key, Duration::from_secs(5)).await.unwrap().is_some());
     assert!(matches!(bench.probe(&key).await, Liveness::Dead(_)));
+}
+
+/// A terminal that was set aside is as if it had never been, and once put back as if it had never been away.
+pub async fn what_was_set_aside_comes_back_or_is_forgotten(bench: Bench) {
+    let runtime = bench.runtime();
+    let (key, _) = bench.run("echo first words; exit 5").await;
+    assert_eq!(bench.until_dead(&key).await, Exit::Code(5));
+    runtime.put_back(&key).await.expect("nothing is set aside, and nothing changes");
+    runtime.set_aside(&key).await.unwrap();
+    bench.assert_nothing_left(&key).await;
+    bench.create(&bench.script(&key, "echo second words; exit 6")).await;
+    assert_eq!(bench.until_dead(&key).await, Exit::Code(6));
+    for _ in 0..2 {
+        // By whoever comes later, and as often as one likes.
+        bench.another_runtime().put_back(&key).await.unwrap();
+        assert_eq!(bench.probe(&key).await, Liveness::Dead(Exit::Code(5)));
+        let output = runtime.output(&key, 100).await.unwrap();
+        assert!(output.contains("first words") && !output.contains("second words"), "{output}");
+    }
+    runtime.set_aside(&key).await.unwrap();
+    for _ in 0..2 {
+        runtime.forget_aside(&key).await.unwrap();
+    }
+    runtime.put_back(&key).await.unwrap();
+    bench.assert_nothing_left(&key).await;
+    // That there was none is put back too.
+    runtime.set_aside(&key).await.unwrap();
+    bench.create(&bench.script(&key, "exit 6")).await;
+    bench.until_dead(&key).await;
+    runtime.put_back(&key).await.unwrap();
+    bench.assert_nothing_left(&key).await;
+}
+
+/// Records of an agent that runs stay where they are: they are all that it is known by.
+pub async fn what_runs_is_neither_set_aside_nor_replaced(bench: Bench) {
+    let runtime = bench.runtime();
+    let key = bench.key();
+    runtime.set_aside(&key).await.unwrap();
+    let agent = bench.create(&bench.script(&key, "read line")).await;
+    assert!(matches!(runtime.set_aside(&key).await, Err(RuntimeError::Failed { .. })));
+    assert!(matches!(runtime.put_back(&key).await, Err(RuntimeError::Failed { .. })));
+    assert_eq!(bench.probe(&key).await, Liveness::Alive(agent));
 }

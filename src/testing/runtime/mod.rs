@@ -52,6 +52,8 @@ macro_rules! runtime_contract_tests {
             a_new_adapter_finds_and_stops_a_terminal
             screen_and_output_show_what_was_printed
             screen_and_output_stay_after_the_end
+            what_was_set_aside_comes_back_or_is_forgotten
+            what_runs_is_neither_set_aside_nor_replaced
             what_is_typed_reaches_the_agent
             nothing_is_typed_for_nobody
             an_unknown_session_has_no_terminal

@@ -17,9 +17,12 @@
 //! `pty` runtime. It takes a launch by making `claim.json`; because that can be done once, no launch ever runs twice, and a
 //! launch that was called off can never start late.
 //!
+//! While it is not known whether a restored agent lives, the whole directory of the launch before is `terminal.before/` beside it.
+//!
 //! An environment holds secrets. Only who takes the launch needs it, so it has a file of its own, which goes when its supervisor has read it,
 //! before the agent starts. The file is named after its launch, so that whoever cleans up after a crash never removes another's.
 
+mod aside;
 mod confine;
 mod end;
 mod overdue;
@@ -35,6 +38,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::aside::{forget_aside, put_back, set_aside};
 pub use self::confine::remarks;
 pub(super) use self::confine::{add_remark, settle, start};
 pub use self::end::stop;
@@ -44,7 +48,7 @@ pub use self::record::{
 };
 pub(crate) use self::record::{record_exit, record_failure, record_start};
 pub use self::start::{StartError, await_start};
-pub(super) use self::unrecorded::{probe_terminal, stop_terminal};
+pub(super) use self::unrecorded::{probe_terminal, refuse_unless_dead, stop_terminal};
 use crate::domain::session::ProcessIdentity;
 use crate::fault::{self, Point};
 use crate::platform::cgroup::Group;

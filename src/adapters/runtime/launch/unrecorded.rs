@@ -29,6 +29,15 @@ pub(in super::super) fn probe_terminal(key: &TerminalKey) -> Liveness {
     }
 }
 
+/// Refuses, with the cause, where the terminal's agent runs or may run.
+pub(in super::super) fn refuse_unless_dead(key: &TerminalKey) -> Result<(), String> {
+    match probe_terminal(key) {
+        Liveness::Dead(_) => Ok(()),
+        Liveness::Alive(agent) => Err(format!("its agent still runs, as process {}", agent.pid)),
+        Liveness::Unknown(why) => Err(format!("whether its agent still runs is not known: {why}")),
+    }
+}
+
 /// Like [`stop`], but the agent that the key names ends also when it is on no record.
 pub(in super::super) async fn stop_terminal(key: &TerminalKey, grace: Duration) -> io::Result<Option<Exit>> {
     let stopped = stop(&key.session_dir, grace).await?;

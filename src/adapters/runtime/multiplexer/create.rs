@@ -1,5 +1,6 @@
 //! Making a terminal: each step, what is believed, and how all of it is undone.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::adapters::runtime::launch::{self, LaunchSpec, StartError};
 use crate::domain::session::ProcessIdentity;
 use crate::fault::{self, Point};
 use crate::platform::file;
-use crate::ports::runtime::{Liveness, RuntimeError, TerminalKey, TerminalSpec};
+use crate::ports::runtime::{RuntimeError, TerminalKey, TerminalSpec};
 
 /// How often a server is started when its pane does not come to run.
 const ATTEMPTS: u32 = 2;
@@ -40,11 +41,7 @@ pub(super) async fn create<M: Multiplexer>(
     let _turn = runtime.turns.of(server.directory()).lock_owned().await;
     let _permit = runtime.starts.acquire().await.map_err(|error| refused(error.to_string()))?;
     let (program, _) = runtime.installed().await?;
-    match launch::probe_terminal(key) {
-        Liveness::Dead(_) => {}
-        Liveness::Alive(agent) => return Err(refused(format!("its agent still runs (process {})", agent.pid))),
-        Liveness::Unknown(cause) => return Err(refused(format!("whether its agent still runs is not known: {cause}"))),
-    }
+    launch::refuse_unless_dead(key).map_err(refused)?;
     match make(&runtime.multiplexer, &program, &server, spec).await {
         Ok(agent) => Ok(agent),
         Err(cause) => Err(undo(runtime, &server, key, cause).await),
@@ -58,16 +55,20 @@ async fn make<M: Multiplexer>(
     spec: &TerminalSpec,
 ) -> Result<ProcessIdentity, String> {
     let session_dir = &spec.key.session_dir;
-    // What an earlier terminal of this session left: its supervisor, which may be about to end what it takes for its own
-    // server, and then the server.
-    launch::stop(session_dir, Duration::ZERO).await.map_err(|error| error.to_string())?;
-    end::end(server).await.map_err(|error| error.to_string())?;
+    end_earlier(server, session_dir).await.map_err(|error| error.to_string())?;
     let written = LaunchSpec::new(spec).and_then(|launch| launch.write(session_dir));
     written.map_err(|error| format!("{}: {error}", session_dir.display()))?;
     make_directory(server.directory())?;
     multiplexer.prepare(program, server, spec)?;
     fault::reach(Point::MultiplexerFilesWritten)?;
     start(multiplexer, program, server, spec).await
+}
+
+/// Ends what an earlier terminal of a session left: its supervisor, which may be about to end what it takes for its own server, and
+/// then the server.
+pub(super) async fn end_earlier(server: &impl Server, session_dir: &Path) -> io::Result<()> {
+    launch::stop(session_dir, Duration::ZERO).await?;
+    end::end(server).await
 }
 
 fn make_directory(directory: &Path) -> Result<(), String> {

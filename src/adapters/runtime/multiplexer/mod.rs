@@ -25,6 +25,7 @@ pub(super) mod server;
 mod shown;
 
 use std::collections::HashMap;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -105,6 +106,15 @@ impl<M: Multiplexer> Multiplexed<M> {
 
     fn no_terminal(&self, key: &TerminalKey) -> RuntimeError {
         RuntimeError::NoTerminal { runtime: self.kind.clone(), session: key.session.clone() }
+    }
+
+    /// Moves a dead agent's records once nothing is left of its terminal.
+    async fn with_nothing_left(&self, key: &TerminalKey, moves: fn(&Path) -> io::Result<()>) -> Result<(), String> {
+        let server = self.multiplexer.server(key);
+        let _turn = self.turns.of(server.directory()).lock_owned().await;
+        launch::refuse_unless_dead(key)?;
+        let ended = create::end_earlier(&server, &key.session_dir).await;
+        ended.and_then(|()| moves(&key.session_dir)).map_err(|error| error.to_string())
     }
 
     /// What the terminal shows, or showed last.
@@ -208,6 +218,21 @@ impl<M: Multiplexer> Runtime for Multiplexed<M> {
 
     async fn remarks(&self, key: &TerminalKey) -> Vec<String> {
         launch::remarks(&key.session_dir)
+    }
+
+    async fn set_aside(&self, key: &TerminalKey) -> Result<(), RuntimeError> {
+        let moved = self.with_nothing_left(key, launch::set_aside).await;
+        moved.map_err(|cause| self.failed("set the ended terminal aside", cause))
+    }
+
+    async fn put_back(&self, key: &TerminalKey) -> Result<(), RuntimeError> {
+        let moved = self.with_nothing_left(key, launch::put_back).await;
+        moved.map_err(|cause| self.failed("put the earlier terminal back", cause))
+    }
+
+    async fn forget_aside(&self, key: &TerminalKey) -> Result<(), RuntimeError> {
+        let forgotten = launch::forget_aside(&key.session_dir);
+        forgotten.map_err(|error| self.failed("forget the earlier terminal", error))
     }
 
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {

@@ -273,6 +273,12 @@ fn remove_socket(session_dir: &Path) -> io::Result<()> {
     file::remove_if_there(&socket)
 }
 
+/// Ends what an earlier holder left that was killed: its launch's records, which are about to go, are what it is found by.
+async fn end_earlier(session_dir: &Path) -> io::Result<()> {
+    launch::stop(session_dir, Duration::ZERO).await?;
+    remove_socket(session_dir)
+}
+
 /// The last screen or output; made again from the raw output when the holder could not keep it.
 fn kept_text(session_dir: &Path, name: &str) -> io::Result<String> {
     let directory = launch::directory(session_dir);
@@ -311,17 +317,9 @@ impl Runtime for PtyRuntime {
 
     async fn create(&self, spec: &TerminalSpec) -> Result<ProcessIdentity, RuntimeError> {
         let session_dir = &spec.key.session_dir;
-        match launch::probe_terminal(&spec.key) {
-            Liveness::Dead(_) => {}
-            Liveness::Alive(agent) => {
-                return Err(self.cannot_create(&format!("its agent still runs, as process {}", agent.pid)));
-            }
-            Liveness::Unknown(why) => return Err(self.cannot_create(&format!("its terminal may still be used: {why}"))),
-        }
+        launch::refuse_unless_dead(&spec.key).map_err(|cause| self.cannot_create(&cause))?;
         self.preflight().await?;
-        // What an earlier holder left that was killed: its launch's records, which are about to go, are what it is found by.
-        launch::stop(session_dir, Duration::ZERO).await.map_err(|error| self.cannot_create(&error))?;
-        remove_socket(session_dir).map_err(|error| self.cannot_create(&error))?;
+        end_earlier(session_dir).await.map_err(|error| self.cannot_create(&error))?;
         let call_off = CallOff(session_dir);
         let created = self.try_create(spec).await;
         drop(call_off);
@@ -370,6 +368,25 @@ impl Runtime for PtyRuntime {
 
     async fn remarks(&self, key: &TerminalKey) -> Vec<String> {
         launch::remarks(&key.session_dir)
+    }
+
+    async fn set_aside(&self, key: &TerminalKey) -> Result<(), RuntimeError> {
+        let failed = |cause: String| self.failed("set the ended terminal aside", &cause);
+        launch::refuse_unless_dead(key).map_err(failed)?;
+        let ended = end_earlier(&key.session_dir).await;
+        ended.and_then(|()| launch::set_aside(&key.session_dir)).map_err(|error| failed(error.to_string()))
+    }
+
+    async fn put_back(&self, key: &TerminalKey) -> Result<(), RuntimeError> {
+        let failed = |cause: String| self.failed("put the earlier terminal back", &cause);
+        launch::refuse_unless_dead(key).map_err(failed)?;
+        let ended = end_earlier(&key.session_dir).await;
+        ended.and_then(|()| launch::put_back(&key.session_dir)).map_err(|error| failed(error.to_string()))
+    }
+
+    async fn forget_aside(&self, key: &TerminalKey) -> Result<(), RuntimeError> {
+        let forgotten = launch::forget_aside(&key.session_dir);
+        forgotten.map_err(|error| self.failed("forget the earlier terminal", &error))
     }
 
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {
