@@ -1,6 +1,6 @@
 # Run `make help` for the list.
 .DEFAULT_GOAL := help
-.PHONY: help build release install dist demo lint fmt test faults tools clean
+.PHONY: help build release install dist demo lint fmt test faults bench tools clean
 
 PREFIX ?= /usr/local
 CARGO_TARGET_DIR ?= target
@@ -37,6 +37,9 @@ test: ## Everything the tests need, every test, and a check for processes left b
 
 faults: ## Only the faults: every point, the surroundings, and hundreds of actions at random
 	scripts/test --test faults
+
+bench: ## What messages and hooks cost, in figures; needs the tests' tools
+	scripts/bench
 
 clean: ## Remove what was built here (the cached tools stay)
 	cargo clean

@@ -26,6 +26,8 @@ mod tools;
 mod agents_that_fail;
 #[path = "e2e/claude.rs"]
 mod claude;
+#[path = "e2e/claude_sandbox.rs"]
+mod claude_sandbox;
 #[path = "e2e/cleanup.rs"]
 mod cleanup;
 #[path = "e2e/command_line.rs"]

@@ -1,25 +1,13 @@
 //! The main job, with the real Claude Code and a scripted model server: what a user does all day.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::model_server::{Gate, ModelServer, Turn, claude_home, marker};
+pub(crate) use crate::claude_sandbox::claude_sandbox;
+use crate::model_server::{Gate, ModelServer, Turn, marker};
 use crate::sandbox::{BOUND, Sandbox};
 use crate::tools::{RUNTIMES, claude, has_runtime};
-
-/// A sandbox in which `claude` is the real one and talks to the server.
-pub(crate) fn claude_sandbox(server: &ModelServer, program: &Path) -> Sandbox {
-    let mut sandbox = Sandbox::new();
-    let env = claude_home(&sandbox.path("home"), &server.url());
-    sandbox.env.extend(env);
-    sandbox.install("claude", "");
-    let link = sandbox.path("bin/claude");
-    std::fs::remove_file(&link).unwrap();
-    std::os::unix::fs::symlink(program, link).unwrap();
-    sandbox
-}
 
 /// A turn that makes a commit, held back by a gate, and one that ends.
 fn commit_job(gate: &Gate) -> Vec<Turn> {
