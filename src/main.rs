@@ -67,6 +67,11 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             .map(exit_code)
             .map_err(|error| CliError::failed(format!("cannot run the agent: {error}"))),
         Command::SetupShell(args) => {
+            if let Some(Err(error)) = args.group.as_deref().map(setup::enter_group) {
+                // Its stderr is the log of the setup. What cannot be bounded runs all the same.
+                let failure = CliError::failed(format!("nothing bounds the memory of this: {error}"));
+                let _ = error::report(&failure, &mut std::io::stderr().lock());
+            }
             let error = setup::become_shell(&args.command);
             Err(CliError::failed(format!("cannot run a project's command: {error}")))
         }

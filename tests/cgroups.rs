@@ -1,4 +1,4 @@
-//! Agents in control groups of their own, on the kernel's real ones.
+//! Agents, and their projects' commands, in control groups of their own, on the kernel's real ones.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -12,15 +12,17 @@ mod pty_fixture;
 mod test_group;
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ao::adapters::runtime::launch;
+use ao::adapters::setup::ShellSetup;
 use ao::domain::exit::Exit;
 use ao::domain::session::ProcessIdentity;
 use ao::platform::cgroup::place::{self, Plan};
 use ao::platform::{process, tree};
 use ao::ports::runtime::{Confinement, TerminalKey, TerminalSpec};
+use ao::ports::setup::{SetupCommand, SetupRunner, Stage};
 use ao::testing::runtime::{Bench, check};
 use rustix::process::Signal;
 use test_group::{TestGroup, group_of};
@@ -177,4 +179,106 @@ async fn an_agent_that_runs_out_of_memory_ends_as_a_whole_and_alone() {
         assert!(bench.runtime().remarks(&modest).await.is_empty());
     })
     .await;
+}
+
+/// A session's directory and workspace, for a project's commands.
+struct Setup {
+    root: tempfile::TempDir,
+    session_dir: PathBuf,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let session_dir = root.path().join("app-1");
+        std::fs::create_dir(&session_dir).unwrap();
+        Self { root, session_dir }
+    }
+
+    fn runner(parent: &Path, memory_max_bytes: Option<u64>) -> ShellSetup {
+        let confinement = Confinement { parent: parent.to_owned(), memory_max_bytes };
+        ShellSetup::new(env!("CARGO_BIN_EXE_ao").into()).within(Some(confinement))
+    }
+
+    fn command(&self, command: &str) -> SetupCommand {
+        SetupCommand {
+            stage: Stage::Setup,
+            command: command.to_owned(),
+            session_dir: self.session_dir.clone(),
+            workspace: self.root.path().to_owned(),
+            env: std::env::vars().filter(|(name, _)| name == "PATH" || name == "AO_TEST_RUN").collect(),
+            timeout: Duration::from_secs(60),
+        }
+    }
+
+    async fn escaped(&self) -> ProcessIdentity {
+        let path = self.root.path().join("escaped");
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while !path.exists() {
+            assert!(std::time::Instant::now() < deadline, "nothing escapes");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let pid = std::fs::read_to_string(path).unwrap();
+        process::identity(pid.trim().parse().unwrap()).unwrap().expect("it has just started")
+    }
+}
+
+#[tokio::test]
+async fn a_projects_command_runs_in_a_group_of_its_own_which_goes_with_all_that_is_in_it() {
+    let Some(group) = TestGroup::make() else { return };
+    let (setup, runner) = (Setup::new(), Setup::runner(group.path(), None));
+    runner.begin(&setup.session_dir, Stage::Setup).await.unwrap();
+    let script = format!("cat /proc/self/cgroup > born; {ESCAPE}; while ! test -e escaped; do sleep 0.05; done");
+    for _ in 0..2 {
+        let _ = std::fs::remove_file(setup.root.path().join("escaped"));
+        runner.run(&setup.command(&script)).await.unwrap();
+        let born = std::fs::read_to_string(setup.root.path().join("born")).unwrap();
+        let below = group.path().file_name().unwrap().to_str().unwrap();
+        assert!(born.lines().any(|line| line.contains(&format!("/{below}/ao-app-1-"))), "{born}");
+        let pid = std::fs::read_to_string(setup.root.path().join("escaped")).unwrap();
+        assert_eq!(process::identity(pid.trim().parse().unwrap()).unwrap(), None, "left behind");
+        assert!(group.agents().is_empty());
+        assert!(!setup.session_dir.join("setup.group").exists());
+    }
+}
+
+#[tokio::test]
+async fn what_left_a_projects_command_in_every_way_is_found_by_a_later_daemon() {
+    let Some(group) = TestGroup::make() else { return };
+    let setup = Setup::new();
+    let (runner, command) = (Setup::runner(group.path(), None), setup.command(&format!("{ESCAPE}; sleep 600")));
+    let escaped = tokio::select! {
+        ended = runner.run(&command) => panic!("{ended:?}"),
+        escaped = setup.escaped() => escaped,
+    };
+    assert!(process::is_running(escaped).unwrap(), "it was cut off, and what it started goes on");
+    // One that makes no groups itself.
+    ShellSetup::new(env!("CARGO_BIN_EXE_ao").into()).end(&setup.session_dir).await.unwrap();
+    assert!(!process::is_running(escaped).unwrap());
+    assert!(group.agents().is_empty());
+    assert!(!setup.session_dir.join("setup.group").exists());
+}
+
+#[tokio::test]
+async fn a_projects_command_that_cannot_be_bounded_runs_and_its_log_says_so() {
+    let setup = Setup::new();
+    let runner = Setup::runner(Path::new("/no/such/group"), None);
+    runner.begin(&setup.session_dir, Stage::Setup).await.unwrap();
+    runner.run(&setup.command("echo done")).await.unwrap();
+    let output = runner.output(&setup.session_dir, Stage::Setup, 10).await.unwrap().unwrap();
+    assert!(output.contains("nothing bounds the memory of this") && output.ends_with("done"), "{output}");
+}
+
+#[tokio::test]
+async fn a_projects_command_that_runs_out_of_memory_fails_and_says_so() {
+    let Some(group) = TestGroup::make() else { return };
+    let place = place::settle(Plan::Below(group.path().to_owned()), &std::collections::BTreeMap::new()).await.unwrap();
+    if !place.bounds_memory {
+        let _ = writeln!(std::io::stderr(), "skipped: memory cannot be bounded in control groups of version 2 here");
+        return;
+    }
+    let (setup, runner) = (Setup::new(), Setup::runner(group.path(), Some(64 << 20)));
+    let failed = runner.run(&setup.command("tail /dev/zero; sleep 600")).await.unwrap_err().to_string();
+    assert!(failed.contains("ran out of memory of the 0.1 GiB"), "{failed}");
+    assert!(group.agents().is_empty());
 }

@@ -4,7 +4,7 @@
 use ao::adapters::http::wire::{AgentBounds, AgentGroups};
 use ao::app::doctor::{Check, Verdict};
 use ao::platform::cgroup::place::{self, Absent, Place};
-use ao::platform::machine;
+use ao::platform::machine::{self, gibibytes};
 use ao::ports::runtime::Confinement;
 
 use crate::edge::Edge;
@@ -102,9 +102,4 @@ fn differ(one: &AgentGroups, other: &AgentGroups) -> bool {
         AgentGroups::Absent { .. } => None,
     };
     bounds(one) != bounds(other)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "one decimal of it is shown")]
-fn gibibytes(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }

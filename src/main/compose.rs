@@ -63,7 +63,7 @@ pub(crate) fn application(
         messenger: Arc::new(InboxMessenger::new(clock.clone())),
         repos: Arc::new(GixRepoResolver::new(store)),
         project_files: Arc::new(AoToml),
-        setup: Arc::new(ShellSetup::new(edge.ao_program.clone())),
+        setup: Arc::new(ShellSetup::new(edge.ao_program.clone()).within(confinement.clone())),
         session_dirs: Arc::new(FileSessionDirs::new(edge.data_dir.sessions())),
         spool: Arc::new(spool(edge)),
         clock,

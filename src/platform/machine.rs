@@ -15,6 +15,13 @@ pub fn memory_bytes() -> io::Result<u64> {
     Ok(cgroup::memory::limit_bytes()?.map_or(total, |limit| limit.min(total)))
 }
 
+/// An amount of memory for a person.
+#[expect(clippy::cast_precision_loss, reason = "one decimal of it is shown")]
+#[must_use]
+pub fn gibibytes(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
 fn total(meminfo: &str) -> Option<u64> {
     let kibibytes: u64 =
         meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok())?;
@@ -30,6 +37,12 @@ pub fn cores() -> NonZeroUsize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_told_in_gibibytes() {
+        assert_eq!(gibibytes(4 << 30), "4.0 GiB");
+        assert_eq!(gibibytes(512 << 20), "0.5 GiB");
+    }
 
     #[test]
     fn the_memory_is_read_in_bytes() {

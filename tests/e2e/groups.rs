@@ -81,6 +81,28 @@ async fn i03_a_daemon_without_groups_or_with_others_leaves_the_agent_that_starte
 }
 
 #[tokio::test]
+async fn a_projects_commands_run_beside_the_agents_and_are_bounded_as_they_are() {
+    let Some(group) = TestGroup::make() else { return };
+    let mut sandbox = Sandbox::new();
+    sandbox.env.insert("AO_CGROUP".into(), group.path().to_str().unwrap().into());
+    let file = "setup = ['cat /proc/self/cgroup > \"$HOME/setup\"']\n\
+                teardown = ['cat /proc/self/cgroup > \"$HOME/teardown\"']\n";
+    std::fs::write(sandbox.repo().join("ao.toml"), file).unwrap();
+    sandbox.git(&sandbox.repo(), &["add", "."]);
+    sandbox.git(&sandbox.repo(), &["commit", "--quiet", "--message=setup"]);
+    sandbox.ao(&["project", "add", "."]).await.ok();
+    sandbox.ao(&["project", "trust", "--yes"]).await.ok();
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sleep", "600"]).await.ok();
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    let below = group.path().file_name().unwrap().to_str().unwrap();
+    for stage in ["setup", "teardown"] {
+        let groups = std::fs::read_to_string(sandbox.path("home").join(stage)).unwrap();
+        assert!(groups.contains(&format!("/{below}/ao-app-1-")), "{stage}: {groups}");
+    }
+    assert!(group.agents().is_empty());
+}
+
+#[tokio::test]
 async fn doctor_says_how_agents_are_bounded_or_why_not() {
     let sandbox = Sandbox::new();
     let run = sandbox.ao(&["doctor", "--json"]).await;

@@ -494,6 +494,9 @@ pub struct SuperviseArgs {
 /// `ao setup-shell`.
 #[derive(Debug, Args)]
 pub struct SetupShellArgs {
+    /// The control group to run it in.
+    #[arg(long)]
+    pub group: Option<PathBuf>,
     /// What the shell is to run.
     #[arg(allow_hyphen_values = true)]
     pub command: String,

@@ -7,6 +7,10 @@
 //! starts inherits a variable that names the session's directory. By that and by the kernel session all of it is found and ended: in the
 //! background when the command has ended, as a whole when its time is up, and by a later process when this one was killed.
 //!
+//! Where there are control groups, the child enters one made for the session's commands before it becomes the shell: it bounds their memory
+//! as it bounds the agent's, and what clears its environment and takes a kernel session is found all the same. A command that cannot
+//! be bounded runs all the same, and its log says so.
+//!
 //! Files in the session's directory, 0600:
 //!
 //! | File | Says |
@@ -14,7 +18,11 @@
 //! | `setup.log`, `setup.old.log` | what the setup's commands printed, at most 4 MiB together: the end |
 //! | `teardown.log`, `teardown.old.log` | the same of the teardown's |
 //! | `setup.finished` | the stage that was finished last |
+//! | `setup.group` | the control group of what runs, or could not be ended |
 
+mod confine;
+
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -23,10 +31,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::fault::{self, Point};
-use crate::platform::bounded_log::BoundedLog;
+use crate::platform::bounded_log::{BoundedLog, LogWriter};
+use crate::platform::cgroup::Group;
 use crate::platform::child::{ChildError, Program, Running};
 use crate::platform::tree::{self, Family};
 use crate::platform::{detached, file, process};
+use crate::ports::runtime::Confinement;
 use crate::ports::setup::{SetupCommand, SetupError, SetupRunner, Stage};
 
 /// The variable that every process of a session's commands bears; its value is the session's directory.
@@ -41,14 +51,38 @@ const MAX_LOG_BYTES: u64 = 4 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct ShellSetup {
     ao_program: PathBuf,
+    confinement: Option<Confinement>,
 }
 
 impl ShellSetup {
     /// Runs them by way of this `ao`.
     #[must_use]
     pub fn new(ao_program: PathBuf) -> Self {
-        Self { ao_program }
+        Self { ao_program, confinement: None }
     }
+
+    /// Bounds commands as agents are.
+    #[must_use]
+    pub fn within(self, confinement: Option<Confinement>) -> Self {
+        Self { confinement, ..self }
+    }
+
+    /// The group for a command; `None`, told in its log, where none can be made.
+    fn group(&self, session_dir: &Path, log: &mut LogWriter) -> Option<Group> {
+        let made = confine::make(session_dir, self.confinement.as_ref()?);
+        made.inspect_err(|error| {
+            let _ = log.append(format!("ao: nothing bounds the memory of this: {error}\n").as_bytes());
+        })
+        .ok()
+    }
+}
+
+/// Takes this process into the control group of a project's commands.
+///
+/// # Errors
+/// The cause; it is where it was.
+pub fn enter_group(group: &Path) -> io::Result<()> {
+    Group::at(group).enter()
 }
 
 /// Becomes the shell that runs a project's command, in a kernel session of its own. Comes back only with the cause why not.
@@ -65,8 +99,9 @@ fn broken(action: impl Into<String>) -> impl FnOnce(io::Error) -> SetupError {
 }
 
 /// All processes of a session's commands.
-fn family(session_dir: &Path) -> Family {
-    Family { marker: Some(format!("{SETUP_VARIABLE}={}", session_dir.display())), ..Family::default() }
+fn family(session_dir: &Path) -> io::Result<Family> {
+    let marker = Some(format!("{SETUP_VARIABLE}={}", session_dir.display()));
+    Ok(Family { marker, group: confine::on_record(session_dir)?, ..Family::default() })
 }
 
 #[async_trait]
@@ -82,14 +117,18 @@ impl SetupRunner for ShellSetup {
 
     async fn run(&self, command: &SetupCommand) -> Result<(), SetupError> {
         let SetupCommand { stage, command: line, session_dir, .. } = command;
-        let program = Program::new(&self.ao_program, command.env.clone(), command.timeout)
-            .args(["setup-shell", "--", line])
-            .takes_session()
-            .env(SETUP_VARIABLE, session_dir.display().to_string())
-            .cwd(&command.workspace);
         let cannot_run = |cause: String| SetupError::Broken { action: format!("run {stage} command `{line}`"), cause };
         let mut log = log(*stage).go_on(session_dir).map_err(|error| cannot_run(error.to_string()))?;
         let _ = log.append(format!("$ {line}\n").as_bytes());
+        let group = self.group(session_dir, &mut log);
+        let enters = group.iter().flat_map(|group| [OsString::from("--group"), group.path().into()]);
+        let program = Program::new(&self.ao_program, command.env.clone(), command.timeout)
+            .arg("setup-shell")
+            .args(enters)
+            .args(["--", line])
+            .takes_session()
+            .env(SETUP_VARIABLE, session_dir.display().to_string())
+            .cwd(&command.workspace);
         let mut running = program.start().map_err(|error: ChildError| cannot_run(error.to_string()))?;
         // Here it can only die: what runs already does not fail for want of room.
         let _ = fault::reach(Point::SetupCommandStarted);
@@ -97,13 +136,19 @@ impl SetupRunner for ShellSetup {
         // Output that cannot be kept (a full disk) is no reason to stop what works.
         let outcome =
             tokio::time::timeout(command.timeout, running.to_its_end(|output| drop(log.append(output)))).await;
-        let mut family = family(session_dir);
+        let cannot_end = || broken(format!("end what {stage} command `{line}` left running"));
+        let mut family = family(session_dir).map_err(cannot_end())?;
         family.roots.extend(leader);
         // Led by the shell, which this process collects or has just collected: what bears its number is of it.
         family.sessions.extend(leader.map(|leader| leader.pid));
-        let ended = family.end(leader, GRACE).await;
-        ended.map_err(broken(format!("end what {stage} command `{line}` left running")))?;
+        family.end(leader, GRACE).await.map_err(cannot_end())?;
+        let memory_max_bytes = self.confinement.as_ref().and_then(|confinement| confinement.memory_max_bytes);
+        let starved = group.and_then(|group| group.ran_out_of_memory(memory_max_bytes));
+        confine::settle(session_dir).await;
         fault::reach(Point::SetupCommandEnded).map_err(|injected| cannot_run(injected.into()))?;
+        if let Some(ended) = starved {
+            return Err(SetupError::Failed { stage: *stage, command: line.clone(), ended });
+        }
         settled(command, outcome, running).await
     }
 
@@ -119,7 +164,10 @@ impl SetupRunner for ShellSetup {
     }
 
     async fn end(&self, session_dir: &Path) -> Result<(), SetupError> {
-        family(session_dir).end(None, GRACE).await.map_err(broken("end a project's commands"))
+        let cannot_end = || broken("end a project's commands");
+        family(session_dir).map_err(cannot_end())?.end(None, GRACE).await.map_err(cannot_end())?;
+        confine::settle(session_dir).await;
+        Ok(())
     }
 
     async fn running(&self) -> Result<Vec<PathBuf>, SetupError> {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::machine::gibibytes;
 use super::tree::Pause;
 
 /// How the name of every agent's group begins.
@@ -120,6 +121,17 @@ impl Group {
         Ok(events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0))
     }
 
+    /// What a person is to be told when it ran out of memory: `None` when it did not, or that cannot be seen. `memory_max_bytes` is what it
+    /// was created with.
+    #[must_use]
+    pub fn ran_out_of_memory(&self, memory_max_bytes: Option<u64>) -> Option<String> {
+        if !self.out_of_memory_kills().is_ok_and(|kills| kills > 0) {
+            return None;
+        }
+        let limit = memory_max_bytes.map(|bytes| format!(" of the {} it may use", gibibytes(bytes)));
+        Some(format!("ran out of memory{}, and was killed as a whole", limit.unwrap_or_default()))
+    }
+
     /// Removes it and those below it, once it is empty. Success when it does not exist.
     ///
     /// # Errors
@@ -213,6 +225,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let events = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 1\n";
         std::fs::write(dir.path().join("memory.events"), events).unwrap();
-        assert_eq!(Group::at(dir.path()).out_of_memory_kills().unwrap(), 2);
+        let group = Group::at(dir.path());
+        assert_eq!(group.out_of_memory_kills().unwrap(), 2);
+        let told = group.ran_out_of_memory(Some(512 << 20)).unwrap();
+        assert_eq!(told, "ran out of memory of the 0.5 GiB it may use, and was killed as a whole");
+        std::fs::write(dir.path().join("memory.events"), "oom_kill 0\n").unwrap();
+        assert_eq!(group.ran_out_of_memory(None), None);
     }
 }

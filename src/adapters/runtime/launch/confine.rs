@@ -62,10 +62,8 @@ fn step_in(bounds: &Bounds) -> io::Result<Group> {
 /// After the agent's end: puts on record when it ran out of memory, and removes its group.
 pub(in super::super) async fn settle(session_dir: &Path, spec: &LaunchSpec) {
     let Some((bounds, group)) = spec.bounds.as_ref().zip(spec.group()) else { return };
-    if group.out_of_memory_kills().is_ok_and(|kills| kills > 0) {
-        let limit = bounds.memory_max_bytes.map(|bytes| format!(" of the {} it may use", gibibytes(bytes)));
-        let limit = limit.unwrap_or_default();
-        add_remark(session_dir, format!("its agent ran out of memory{limit}, and was killed as a whole"));
+    if let Some(ended) = group.ran_out_of_memory(bounds.memory_max_bytes) {
+        add_remark(session_dir, format!("its agent {ended}"));
     }
     if let Err(error) = group.remove().await {
         tracing::warn!(%error, "an ended agent's control group stays");
@@ -90,11 +88,6 @@ pub(in super::super) fn add_remark(session_dir: &Path, remark: String) {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "one decimal of it is shown")]
-fn gibibytes(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,11 +101,5 @@ mod tests {
             add_remark(dir.path(), remark.to_owned());
         }
         assert_eq!(remarks(dir.path()), ["one", "two"]);
-    }
-
-    #[test]
-    fn memory_is_told_in_gibibytes() {
-        assert_eq!(gibibytes(4 << 30), "4.0 GiB");
-        assert_eq!(gibibytes(512 << 20), "0.5 GiB");
     }
 }
