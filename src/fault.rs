@@ -85,10 +85,18 @@ points! {
     SetupCommandStarted = "setup.command-started",
     /// A command of the project has ended, and what it left running was ended.
     SetupCommandEnded = "setup.command-ended",
+    /// A command is on record as the next one; it does not run.
+    SetupCommandAnnounced = "setup.command-announced",
+    /// What is to be the shell of a command was started; the command does not run.
+    SetupShellBegun = "setup.shell-begun",
+    /// How a command ended is known; the next one does not run.
+    SetupCommandSettled = "setup.command-settled",
     /// The setup is marked as finished.
     SetupFinished = "setup.finished",
     /// What an earlier teardown left running has ended; the workspace was not looked at.
     TeardownStraysEnded = "teardown.strays-ended",
+    /// The workspace is to go, and no command of the teardown ran.
+    TeardownBegun = "teardown.begun",
     /// The teardown is marked as finished; the workspace is there.
     TeardownFinished = "teardown.finished",
 

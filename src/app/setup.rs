@@ -89,6 +89,7 @@ impl Application {
             return Ok(Vec::new());
         }
         runner.begin(&directory, Stage::Teardown).await?;
+        fault::reach(Point::TeardownBegun)?;
         let deadline = Instant::now() + Duration::from_secs(setup.teardown_timeout_s);
         let mut problems = Vec::new();
         for command in &setup.teardown {
@@ -115,6 +116,7 @@ impl Application {
         tracing::info!(session = %session.id, %stage, command, "runs a project's command");
         let begins = NewChange::new(ChangeKind::SessionSetup, json!({ "stage": stage, "command": command }));
         self.shared.writer.tell(&session.id, &begins).await?;
+        fault::reach(Point::SetupCommandAnnounced)?;
         let command = SetupCommand {
             stage,
             command: command.to_owned(),
@@ -123,7 +125,8 @@ impl Application {
             env: self.agent_env(session),
             timeout: deadline.saturating_duration_since(Instant::now()),
         };
-        Ok(self.shared.setup.run(&command).await?)
+        self.shared.setup.run(&command).await?;
+        Ok(fault::reach(Point::SetupCommandSettled)?)
     }
 
     /// Ends what a setup that was cut off left running. Success when the record allows for none.

@@ -87,6 +87,9 @@ pub fn enter_group(group: &Path) -> io::Result<()> {
 
 /// Becomes the shell that runs a project's command, in a kernel session of its own. Comes back only with the cause why not.
 pub fn become_shell(command: &str) -> io::Error {
+    if let Err(injected) = fault::reach(Point::SetupShellBegun) {
+        return injected.into();
+    }
     detached::become_in_session(Path::new("/bin/sh"), &["-c", command])
 }
 
