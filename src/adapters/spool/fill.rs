@@ -20,6 +20,8 @@ const BLOCK_BYTES: u64 = 4096;
 
 const TALLY: &str = ".fill";
 const DROPPED: &str = ".dropped";
+/// The same out of the reach of those who drop reports, while it is added up.
+const TAKEN: &str = ".dropped.taken";
 /// Ends the name of a routine report, before its session.
 const ROUTINE: &str = "routine-";
 
@@ -56,12 +58,19 @@ pub(super) fn forget(directory: &Path) {
 
 /// How many reports were dropped since this was last asked.
 pub(super) fn take_dropped(directory: &Path) -> u64 {
-    let (lines, taken) = (directory.join(DROPPED), directory.join(".dropped.taken"));
-    if std::fs::rename(&lines, &taken).is_err() {
-        return 0;
+    let taken = directory.join(TAKEN);
+    // Before others are taken in its place: a daemon that was killed had not told of these.
+    let mut dropped = consume(&taken);
+    if std::fs::rename(directory.join(DROPPED), &taken).is_ok() {
+        dropped += consume(&taken);
     }
-    let text = std::fs::read_to_string(&taken).unwrap_or_default();
-    let _ = file::remove_if_there(&taken);
+    dropped
+}
+
+/// Adds up the lines of a file that nobody writes any more, and removes it.
+fn consume(path: &Path) -> u64 {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let _ = file::remove_if_there(path);
     text.lines().filter_map(|line| line.parse::<u64>().ok()).sum()
 }
 
@@ -140,6 +149,20 @@ mod tests {
         assert_eq!(dir.path().join(TALLY).metadata().unwrap().len(), 3);
         assert!(dir.path().join("1.json").exists());
         assert_eq!(take_dropped(dir.path()), 0);
+    }
+
+    #[test]
+    fn what_a_killed_daemon_had_taken_and_not_told_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        for waiting in ["", "4\n"] {
+            std::fs::write(dir.path().join(TAKEN), "2\n1\n").unwrap();
+            if !waiting.is_empty() {
+                std::fs::write(dir.path().join(DROPPED), waiting).unwrap();
+            }
+            assert_eq!(take_dropped(dir.path()), 3 + waiting.trim().parse().unwrap_or(0));
+            assert_eq!(take_dropped(dir.path()), 0);
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        }
     }
 
     #[test]
