@@ -64,5 +64,7 @@ pub trait SessionDirs: Send + Sync {
     ///
     /// # Errors
     /// [`SessionDirError`].
-    async fn remove(&self, session: &SessionId) -> Result<(), SessionDirError>;
+    async fn remove(&self, session: &SessionId) -> Result<(), SessionDirError> {
+        self.remove_but(session, &[]).await
+    }
 }

@@ -50,26 +50,20 @@ impl SessionDirs for FileSessionDirs {
     async fn remove_but(&self, session: &SessionId, files: &[String]) -> Result<(), SessionDirError> {
         let (path, files) = (self.path(session), files.to_vec());
         let cleared = tokio::task::spawn_blocking(move || clear_but(&path, &files)).await.map_err(io::Error::other);
-        let failed = |source| SessionDirError { action: "clear", path: self.path(session), source };
+        let failed = |source| SessionDirError { action: "remove", path: self.path(session), source };
         cleared.and_then(|cleared| cleared).map_err(failed)
-    }
-
-    async fn remove(&self, session: &SessionId) -> Result<(), SessionDirError> {
-        let path = self.path(session);
-        match tokio::fs::remove_dir_all(&path).await {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(SessionDirError { action: "remove", path, source })
-            }
-            _ => Ok(()),
-        }
     }
 }
 
 fn clear_but(directory: &Path, files: &[String]) -> io::Result<()> {
-    let entries = match std::fs::read_dir(directory) {
+    match std::fs::symlink_metadata(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
+        // Also one that leads to a directory: that is another's.
+        Ok(found) if found.is_symlink() => return file::remove_if_there(directory),
+        Ok(_) => {}
+        Err(error) => return Err(error),
+    }
+    let entries = std::fs::read_dir(directory)?;
     let mut is_empty = true;
     for entry in entries {
         let entry = entry?;
