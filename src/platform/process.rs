@@ -61,6 +61,12 @@ pub fn is_running(process: ProcessIdentity) -> io::Result<bool> {
     Ok(identity(process.pid)? == Some(process))
 }
 
+/// Whether a process leads a kernel session. False when that cannot be seen.
+#[must_use]
+pub fn leads_session(pid: u32) -> bool {
+    matches!(stat(pid), Ok(Some(stat)) if stat.session == pid)
+}
+
 /// The id of the running boot: process numbers and start times of another one mean nothing.
 ///
 /// # Errors

@@ -221,8 +221,7 @@ pub(super) async fn end_rest(session_dir: &Path, spec: &LaunchSpec, agent: Agent
 
 /// The agent and all it started, without the supervisor.
 fn family(spec: &LaunchSpec, agent: Agent, me: ProcessIdentity) -> Family {
-    let leads = |pid: u32| matches!(process::stat(pid), Ok(Some(stat)) if stat.session == pid);
-    let sessions = agent.session().into_iter().chain(leads(me.pid).then_some(me.pid)).collect();
+    let sessions = agent.session().into_iter().chain(process::leads_session(me.pid).then_some(me.pid)).collect();
     // After its end the agent itself only counts where it could not be waited for.
     Family { roots: vec![agent.process], sessions, except: Some(me), ..spec.family() }
 }

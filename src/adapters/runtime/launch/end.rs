@@ -39,7 +39,7 @@ pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit
         if process::is_running(process)? {
             ran |= started.is_some() && !has_ended;
             // Only a session that one of them leads is theirs: the agent leads its own, or shares the supervisor's.
-            family.sessions.extend(leads_session(process.pid).then_some(process.pid));
+            family.sessions.extend(process::leads_session(process.pid).then_some(process.pid));
         }
     }
     family.roots.extend(agent);
@@ -66,14 +66,10 @@ pub async fn stop(session_dir: &Path, grace: Duration) -> io::Result<Option<Exit
 }
 
 fn supervisor(session_dir: &Path) -> io::Result<Option<ProcessIdentity>> {
-    Ok(match record::read(session_dir, "claim.json")? {
+    Ok(match record::claimed(session_dir)? {
         Some(Claim::Supervisor(supervisor)) => Some(supervisor),
         Some(Claim::CalledOff) | None => None,
     })
-}
-
-pub(super) fn leads_session(pid: u32) -> bool {
-    matches!(process::stat(pid), Ok(Some(stat)) if stat.session == pid)
 }
 
 /// Waits until the supervisor has recorded a start, failed, or is gone.

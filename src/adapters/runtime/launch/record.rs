@@ -111,7 +111,8 @@ pub fn call_off(session_dir: &Path) -> io::Result<bool> {
     Ok(is_called_off)
 }
 
-fn claimed(session_dir: &Path) -> io::Result<Option<Claim>> {
+/// Who decided about the launch; `None` when nobody has.
+pub(super) fn claimed(session_dir: &Path) -> io::Result<Option<Claim>> {
     read(session_dir, CLAIM)
 }
 

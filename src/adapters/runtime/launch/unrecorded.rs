@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::end::{dismiss, leads_session, stop};
+use super::end::{dismiss, stop};
 use super::{LAUNCH_ID_VARIABLE, LaunchSpec, record};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
@@ -64,7 +64,7 @@ async fn end(session_dir: &Path, agent: ProcessIdentity, grace: Duration) -> io:
             .into_iter()
             .flatten()
             .map(|known| known.pid)
-            .filter(|pid| leads_session(*pid))
+            .filter(|pid| process::leads_session(*pid))
             .collect(),
         marker: tree::entry_of(agent.pid, LAUNCH_ID_VARIABLE),
         except: supervisor,
