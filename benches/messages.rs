@@ -8,7 +8,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::cast_precision_loss,
     dead_code,
     unreachable_pub,
     reason = "a benchmark prints, starts its own programs, may panic, and uses a part of what tests share"
@@ -140,7 +139,7 @@ async fn sends(sandbox: &Sandbox, server: &ModelServer) {
         let args = ["send", "app-1", text.as_str()];
         let send = sandbox.ao(&args);
         let arrived = server.wait_for_request(|request| request.is_turn() && request.mentions(&text), BOUND);
-        let (run, _) = tokio::join!(send, async {
+        let (run, ()) = tokio::join!(send, async {
             arrived.await;
             times.push(begun.elapsed());
         });
@@ -164,6 +163,6 @@ fn resident_kib(sandbox: &Sandbox) -> u64 {
 
 fn show(what: &str, times: &mut [Duration]) {
     times.sort();
-    let at = |part: f64| times[((times.len() as f64 * part) as usize).min(times.len() - 1)].as_secs_f64() * 1000.0;
-    println!("{what:17} p50 {:7.2} ms   p99 {:7.2} ms   ({} times)", at(0.5), at(0.99), times.len());
+    let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)].as_secs_f64() * 1000.0;
+    println!("{what:17} p50 {:7.2} ms   p99 {:7.2} ms   ({} times)", at(50), at(99), times.len());
 }

@@ -119,6 +119,21 @@ points! {
     /// The workspace of a session that is on no record is gone, or kept.
     CleanupStrayRemoved = "cleanup.stray-removed",
 
+    /// A message is on record; its file is not in the inbox.
+    MessageRecorded = "message.recorded",
+    /// A message's file is in the inbox; who sent it was not told.
+    MessagePosted = "message.posted",
+    /// In a hook: messages were taken out for the agent, and nothing was printed.
+    MessageTaken = "message.taken",
+    /// In a hook: messages were printed, and it is not on record that they were.
+    MessagePrinted = "message.printed",
+    /// In a hook: it is on record that messages were handed over, and the hook has not ended.
+    MessageHandedOver = "message.handed-over",
+    /// In a hook: it is on record that the agent took a message, and the daemon was not told.
+    MessageConfirmed = "message.confirmed",
+    /// It is on record that the agent took a message; its file is still there.
+    MessageSettled = "message.settled",
+
     /// A session waits in line, and who asked for it was not told.
     LineJoined = "line.joined",
     /// A session's turn has come, and what it needs is there; it still has its ticket.

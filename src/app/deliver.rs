@@ -3,6 +3,7 @@
 //! What is handed over is recorded before and after: a hook that is killed in between leaves a message that the next one hands
 //! over again, with the same id. Whether the agent has taken it is told by the agent's own record.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,6 +13,7 @@ use crate::domain::id::MessageId;
 use crate::domain::message::Route;
 use crate::domain::observation::Signal;
 use crate::domain::text::printable;
+use crate::fault::{self, Point};
 use crate::ports::agent::Agent;
 use crate::ports::clock::Clock;
 use crate::ports::mailbox::{Awaited, Handover, Letter, Mailbox, OpenMailbox, Watch};
@@ -55,10 +57,11 @@ impl Delivery<'_> {
     /// # Errors
     /// [`MessengerError`]: then it is handed over again.
     pub fn handed_over(mut self) -> Result<(), MessengerError> {
+        pass(Point::MessagePrinted)?;
         for id in &self.messages {
             self.mailbox.handed_over(id)?;
         }
-        Ok(())
+        pass(Point::MessageHandedOver)
     }
 }
 
@@ -170,7 +173,10 @@ fn settle(
         }
         let handover = &message.handover;
         match hooks.seen(call.event, call.payload, &message.id, handover) {
-            Seen::Taken => open.confirm(&message.id, now)?,
+            Seen::Taken => {
+                open.confirm(&message.id, now)?;
+                pass(Point::MessageConfirmed)?;
+            }
             // What an agent answers after it was handed text is all there is to tell.
             Seen::Unknown if follows && handover.via != Route::Wake => open.confirm(&message.id, now)?,
             Seen::Missing if since(handover.at, now) >= RECORD_BOUND => open.give_back(&message.id)?,
@@ -210,8 +216,17 @@ fn take<'mailbox>(
     if messages.is_empty() {
         return Ok(None);
     }
+    pass(Point::MessageTaken)?;
     let answer = hooks.hand_over(call.event, route, &text);
     Ok(Some(Delivery { answer, messages, mailbox: open }))
+}
+
+fn pass(point: Point) -> Result<(), MessengerError> {
+    fault::reach(point).map_err(|injected| MessengerError::File {
+        action: "go on after",
+        path: PathBuf::from(format!("{point:?}")),
+        source: injected.into(),
+    })
 }
 
 /// A message as the agent reads it, and shows it on its terminal.

@@ -16,6 +16,7 @@ use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, MessageRecord, MessageState, Progress};
 use crate::domain::phase::Phase;
 use crate::domain::session::{ProcessIdentity, Session};
+use crate::fault::{self, Point};
 use crate::ports::messenger::MessengerError;
 use crate::ports::store::{SessionFilter, StoreError};
 
@@ -139,6 +140,7 @@ impl Application {
             }
             inserted => inserted?,
         }
+        fault::reach(Point::MessageRecorded)?;
         tracing::info!(session = %session.id, message = %record.message.id, from = ?record.message.from, "message accepted");
         self.follow(&session.id).await?;
         drop(lock);
@@ -294,7 +296,10 @@ impl Application {
             let changes = match known.get(&record.message.id) {
                 Some(progress) => record.observe(progress),
                 None => match self.shared.messenger.post(workspace, &record.message).await {
-                    Ok(()) => record.observe(&Progress::Waiting),
+                    Ok(()) => {
+                        fault::reach(Point::MessagePosted)?;
+                        record.observe(&Progress::Waiting)
+                    }
                     // What stands in the way now may be gone at the next try; a link was put there by somebody.
                     Err(error @ MessengerError::File { .. }) => {
                         tracing::warn!(session = %session.id, %error, "a message could not be posted; it is tried again");
@@ -307,6 +312,9 @@ impl Application {
             if record.state == MessageState::Acknowledged {
                 taken.push(record.message.id);
             }
+        }
+        if !taken.is_empty() {
+            fault::reach(Point::MessageSettled)?;
         }
         // Only now: until it is on record, the file is what knows.
         if !taken.is_empty()

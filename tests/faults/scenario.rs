@@ -56,10 +56,12 @@ pub(crate) enum Scenario {
     Line,
     /// A hook's report waits in the spool.
     Spool,
+    /// An agent is sent a message, which its hooks hand it.
+    Send,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Spawn,
         Self::FailingSpawn,
         Self::Kill,
@@ -81,6 +83,7 @@ impl Scenario {
         Self::FinishTearDown,
         Self::Line,
         Self::Spool,
+        Self::Send,
     ];
 
     /// Whether it depends on the runtime. What is about worktrees, the line and the spool is gone through on one.
@@ -95,6 +98,7 @@ impl Scenario {
             Self::Line => &["line.", "kill.", "spawn."],
             Self::SetUp => &["setup.", "spawn.setup-recorded", "spawn.prepared-recorded"],
             Self::TearDown | Self::FinishTearDown => &["setup.", "teardown."],
+            Self::Send => &["message."],
             _ => &[""],
         };
         own.iter().any(|prefix| point.starts_with(prefix))
@@ -128,6 +132,14 @@ impl Scenario {
 
     /// Brings about what is there before. A daemon runs afterwards, unless its start is the use case.
     pub(crate) async fn prepare(self, bench: &Bench, runtime: &str) {
+        if self == Self::Send {
+            // It reads its configuration when it starts.
+            let (config, agent) = (bench.path("home/.config/ao/config.toml"), bench.path("home/agent"));
+            fs::create_dir_all(config.parent().unwrap()).unwrap();
+            fs::write(config, format!("[agents.hooked]\nkind = 'claude-code'\nprogram = '{}'\n", agent.display()))
+                .unwrap();
+            crate::executable::write(&agent, HOOKED);
+        }
         bench.start().await.ok();
         // So that the first spawn does nothing that later ones do not.
         bench.ao(&["project", "add", "."]).await.ok();
@@ -189,6 +201,10 @@ impl Scenario {
                 bench.wait_for("app-1", "status", "failed").await;
                 forget(bench, "app-2").await;
             }
+            Self::Send => {
+                let spawn = ["spawn", "--agent", "hooked", "--runtime", runtime, "--no-start", "work"];
+                bench.ao(&spawn).await.ok();
+            }
             Self::Spool => {
                 live(bench, runtime, SLEEP).await;
                 bench.kill_daemon().await;
@@ -214,6 +230,7 @@ impl Scenario {
                 bench.ao(&["kill", "app-1"]).await;
             }
             Self::Exit => fs::write(bench.path("home/go"), "").unwrap(),
+            Self::Send => drop(bench.ao(&["send", "app-1", "hello"]).await.ok()),
             Self::ExitUnseen
             | Self::Adopt
             | Self::UndoWorkspace
@@ -231,6 +248,7 @@ impl Scenario {
             Self::Exit => "reap.end-recorded",
             Self::Line => "spawn.live",
             Self::Spool => "spool.taken",
+            Self::Send => "message.settled",
             _ => return,
         };
         let count = if self == Self::Line { 2 } else { 1 };
@@ -243,6 +261,10 @@ impl Scenario {
     pub(crate) async fn repeat(self, bench: &Bench) {
         match self {
             Self::Cleanup => drop(bench.ao(&["cleanup"]).await.ok()),
+            Self::Send => {
+                let is_taken = || messages(bench).iter().all(|message| message["state"] == "acknowledged");
+                bench.comes_true(SETTLED_WITHIN, is_taken).await;
+            }
             // Killing twice is success.
             Self::Line => drop(bench.ao(&["kill", "app-1"]).await.ok()),
             Self::Restore | Self::RestoreGone if !world::at_rest(bench).await[0].is_live() => {
@@ -303,9 +325,24 @@ impl Scenario {
                 is(&|row| (row.ended_as("exited") || row.ended_as("lost")) && row.workspace.exists())
             }
             Self::Spool => is(&Row::is_live) && spooled(bench) == 0,
+            Self::Send => {
+                // Sent once, it is one message, which the agent was told; again only with the same id.
+                let (messages, told) =
+                    (messages(bench), fs::read_to_string(bench.path("home/told")).unwrap_or_default());
+                let id = messages.first().and_then(|message| message["id"].as_str()).unwrap_or_default();
+                let is_told =
+                    told.lines().count() >= 1 && told.lines().all(|line| line.contains(id) && line.contains("hello"));
+                is(&Row::is_live) && messages.len() == 1 && messages[0]["state"] == "acknowledged" && is_told
+            }
         };
         findings.expect(holds, || format!("{self:?} ended otherwise: {row:?}, agents {agents:?}"));
     }
+}
+
+/// The messages of the session.
+fn messages(bench: &Bench) -> Vec<serde_json::Value> {
+    let run = bench.command(&["messages", "app-1", "--json"]).output().unwrap();
+    serde_json::from_slice(&run.stdout).unwrap_or_default()
 }
 
 /// How many reports wait in the spool.
@@ -381,3 +418,20 @@ const TEARS: &str = "test -e \"$HOME/tears\" && exit 0; exec 2> /dev/null; \
                      while :; do echo more >> loose; sleep 0.02; done";
 /// Ends when it is told to.
 const ENDS: &str = "while ! test -e \"$HOME/go\"; do sleep 0.02; done; exit 5";
+/// An agent that calls its hooks all the time, and is told what those answer that end well.
+const HOOKED: &str = r#"#!/bin/sh
+[ "$1" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }
+hook() {
+  printf '{"transcript_path":"%s/transcript","hook_event_name":"%s","tool_name":"Bash","tool_input":{}}' "$HOME" "$1" |
+    "$AO_PROGRAM" hook hooked "$1"
+}
+touch "$HOME/transcript"
+hook SessionStart
+while :; do
+  if answer=$(hook PostToolUse) && [ -n "$answer" ]; then
+    printf '%s\n' "$answer" >> "$HOME/told"
+    printf '{"type":"attachment","content":%s}\n' "$answer" >> "$HOME/transcript"
+  fi
+  sleep 0.1
+done
+"#;
