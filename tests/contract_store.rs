@@ -131,7 +131,7 @@ async fn closing_leaves_one_complete_file_however_soon_it_comes() {
 async fn a_row_of_unknown_words_is_told_by_its_name() {
     use ao::ports::store::{ChangeFilter, ChangeLog, ProjectStore, SessionFilter, SessionStore};
     let fixture = SqliteFixture::new();
-    std::fs::copy(v1_database(), fixture.path()).unwrap();
+    std::fs::copy(database(1), fixture.path()).unwrap();
     let cases = [
         ("activity = 'dreaming'", "activity", "dreaming"),
         ("permission_mode = 'maybe'", "permission_mode", "maybe"),
@@ -144,7 +144,7 @@ async fn a_row_of_unknown_words_is_told_by_its_name() {
         ("notes_json = '[1]'", "notes_json", ""),
     ];
     for (change, column, word) in cases {
-        std::fs::copy(v1_database(), fixture.path()).unwrap();
+        std::fs::copy(database(1), fixture.path()).unwrap();
         execute(&fixture.path(), &format!("UPDATE sessions SET {change} WHERE id = 'app-2'")).await;
         let store = fixture.open().await;
         for error in [
@@ -171,7 +171,7 @@ async fn a_row_of_unknown_words_is_told_by_its_name() {
 async fn the_schema_refuses_phases_that_make_no_sense() {
     use sqlx::Connection;
     let fixture = SqliteFixture::new();
-    std::fs::copy(v2_database(), fixture.path()).unwrap();
+    std::fs::copy(database(2), fixture.path()).unwrap();
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(fixture.path());
     let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
     for change in [
@@ -192,12 +192,8 @@ async fn the_schema_refuses_phases_that_make_no_sense() {
     }
 }
 
-fn v1_database() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/ao-v1.db")
-}
-
-fn v2_database() -> PathBuf {
-    v1_database().with_file_name("ao-v2.db")
+fn database(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/ao-v{version}.db"))
 }
 
 mod old_databases {
@@ -205,10 +201,13 @@ mod old_databases {
 
     use ao::domain::change::ChangeKind;
     use ao::domain::exit::Exit;
+    use ao::domain::id::MessageId;
+    use ao::domain::message::{Message, MessageRecord, MessageState, Route};
     use ao::domain::phase::{EndReason, Phase, Step};
     use ao::domain::preserved::PreservedWork;
     use ao::domain::session::{Activity, Facts, ProcessIdentity, Restoring, Session, SessionSpec};
     use ao::domain::setup::ProjectSetup;
+    use ao::ports::message_store::MessageStore;
     use ao::ports::store::{ChangeFilter, ChangeLog, ProjectStore, SessionFilter, SessionStore};
 
     use super::*;
@@ -261,11 +260,39 @@ mod old_databases {
 
     #[tokio::test]
     async fn i17_databases_of_every_version_still_load_and_go_on() {
-        for (database, sessions) in [(v1_database(), sessions()), (v2_database(), sessions_v2())] {
+        for (version, sessions) in [(1, sessions()), (2, sessions_v2()), (3, sessions_v3())] {
             let fixture = SqliteFixture::new();
-            std::fs::copy(database, fixture.path()).unwrap();
+            std::fs::copy(database(version), fixture.path()).unwrap();
             loads_and_goes_on(&fixture, &sessions).await;
+            if version >= 3 {
+                let store = fixture.open().await;
+                assert_eq!(store.messages(&"app-2".parse().unwrap(), false).await.unwrap(), messages_v3());
+                fixture.close(store).await;
+            }
         }
+    }
+
+    /// What version 3 added, beside what version 2 had.
+    fn sessions_v3() -> Vec<Session> {
+        let mut sessions = sessions_v2();
+        sessions[1].facts.announced = Some("idle 1790000005000".into());
+        sessions
+    }
+
+    fn messages_v3() -> Vec<MessageRecord> {
+        let message = |name: &str, from: Option<&str>| {
+            MessageRecord::queued(Message {
+                id: MessageId::hash_of(name),
+                session: "app-2".parse().unwrap(),
+                from: from.map(|from| from.parse().unwrap()),
+                body: format!("größe {name}"),
+                created_at: at(6),
+            })
+        };
+        let mut taken = message("taken", Some("app-1"));
+        (taken.state, taken.via, taken.depth) = (MessageState::Acknowledged, Some(Route::BetweenTools), 3);
+        (taken.injected_at, taken.acknowledged_at) = (Some(at(7)), Some(at(8)));
+        vec![taken, message("waiting", None)]
     }
 
     async fn loads_and_goes_on(fixture: &SqliteFixture, sessions: &[Session]) {
@@ -315,18 +342,21 @@ mod old_databases {
     }
 
     #[tokio::test]
-    #[ignore = "writes tests/data/ao-v2.db; only while schema 2 is not released"]
-    async fn regenerate_the_database_of_version_2() {
+    #[ignore = "writes tests/data/ao-v3.db; only while schema 3 is not released"]
+    async fn regenerate_the_database_of_version_3() {
         use ao::domain::change::NewChange;
-        let path = v2_database();
+        let path = database(3);
         let _ = std::fs::remove_file(&path);
         let store = SqliteStore::open(&path).await.unwrap();
         for id in ["app", "empty"] {
             store.add_project(&project(id)).await.unwrap();
         }
-        for mut session in sessions_v2() {
+        for mut session in sessions_v3() {
             let recorded = NewChange::new(ChangeKind::SessionRecorded, serde_json::json!({}));
             store.insert_session(&mut session, &[recorded]).await.unwrap();
+        }
+        for message in messages_v3() {
+            store.insert_message(&message, &[]).await.unwrap();
         }
         store.close().await;
     }

@@ -22,16 +22,19 @@ use crate::domain::session::{
     Activity, Facts, PendingRequest, ProcessIdentity, Restoring, Session, SessionKind, SessionSpec, ToolUse,
 };
 use crate::domain::setup::ProjectSetup;
+use crate::ports::message_store::MessageStore;
 use crate::ports::store::{ChangeFilter, ChangeLog, ProjectStore, SessionFilter, SessionStore, StoreError};
 
+mod messages;
 mod retention;
+pub use messages::*;
 pub use retention::*;
 
 /// What the suite needs of an adapter. One fixture is made for each test; it holds what the store is kept in.
 #[async_trait]
 pub trait StoreFixture: Send + Sync {
     /// The adapter.
-    type Store: ProjectStore + SessionStore + ChangeLog + 'static;
+    type Store: ProjectStore + SessionStore + MessageStore + ChangeLog + 'static;
 
     /// Opens the store: an empty one the first time, and afterwards the same one again.
     async fn open(&self) -> Arc<Self::Store>;
@@ -74,6 +77,10 @@ macro_rules! store_contract {
             sessions_that_are_over_are_listed_by_their_last_change
             the_record_of_a_session_that_is_over_can_be_removed
             a_record_that_is_needed_is_not_removed
+            a_message_keeps_every_field_and_its_place
+            a_message_is_recorded_once_and_for_a_session_there_is
+            what_becomes_of_a_message_is_recorded_and_logged
+            the_messages_of_a_session_go_with_its_record
         );
     };
     (@tests $fixture:expr; $($name:ident)+) => {
