@@ -46,6 +46,7 @@ async fn i07_an_agent_is_handed_messages_between_tools_and_at_the_end_of_its_tur
     first.reached(1, BOUND).await;
     let early = sandbox.ao(&["send", "app-1", "MSG-between-tools"]).await.ok();
     assert_eq!(sandbox.ao(&["messages", "app-1", "--json"]).await.json()[0]["state"], "queued");
+    assert!(sandbox.ao(&["show", "app-1"]).await.ok().contains("1 not taken yet; see: ao messages app-1"));
     first.release();
     second.reached(1, BOUND).await;
     server.wait_for_request(|request| request.mentions("MSG-between-tools"), BOUND).await;

@@ -7,6 +7,7 @@ use super::super::error::CliError;
 use super::super::ui;
 use crate::adapters::http::wire::TerminalText;
 use crate::app::view::{ExitView, SessionView};
+use crate::domain::message::MessageRecord;
 use crate::domain::session::SessionKind;
 use crate::domain::status::Status;
 
@@ -16,7 +17,8 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
     if args.json {
         return ui::json(&session);
     }
-    let mut text = describe(&session);
+    let messages: Vec<MessageRecord> = client.get(&format!("/sessions/{}/messages", args.session)).await?;
+    let mut text = describe(&session, messages.iter().filter(|message| !message.state.is_settled()).count());
     if session.status == Status::NoSignal
         && let Ok(screen) = client.get::<TerminalText>(&format!("/sessions/{}/screen", session.id)).await
     {
@@ -30,7 +32,7 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
     ui::data(&text)
 }
 
-fn describe(session: &SessionView) -> String {
+fn describe(session: &SessionView, waiting_messages: usize) -> String {
     let mut lines = vec![
         ("session", session.id.to_string()),
         ("status", format!("{} (activity {})", session.status, session.activity.as_str())),
@@ -51,6 +53,8 @@ fn describe(session: &SessionView) -> String {
     add("pid", session.pid.map(|pid| pid.to_string()));
     add("conversation", session.agent_session_id.as_ref().map(ToString::to_string));
     add("waits for", session.pending_request.as_ref().map(|p| format!("{} {}", p.tool_use.tool, p.tool_use.input)));
+    let waiting = format!("{waiting_messages} not taken yet; see: ao messages {}", session.id);
+    add("messages", (waiting_messages > 0).then_some(waiting));
     add("ended", session.exit.as_ref().map(ended));
     for note in &session.notes {
         add("note", Some(note.clone()));
