@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use ao::adapters::cli;
-use ao::adapters::cli::args::{Cli, Command, LsArgs};
+use ao::adapters::cli::args::{Cli, Command, HookArgs, LsArgs};
 use ao::adapters::cli::error::{self, CliError};
 use ao::adapters::cli::hook::{self, HookCall, HookPorts};
 use ao::adapters::runtime::{self, pty};
@@ -36,6 +36,10 @@ fn main() -> ExitCode {
     detached::keep_open_files_from_children();
     #[cfg(feature = "fault-points")]
     fault::arm();
+    // Building the grammar costs a hook a part of its time, and one that waits most of its memory.
+    if let Some(args) = plain_hook_call() {
+        return ExitCode::from(call_hook(None, args));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // For some agents a hook's exit code 2 is a veto: a grammar that changed must not stop their tools.
@@ -104,12 +108,28 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     }
 }
 
+/// The call as agents' settings have it; `None` for any other, which the grammar reads.
+fn plain_hook_call() -> Option<HookArgs> {
+    let args: Vec<String> =
+        std::env::args_os().skip(1).map(|argument| argument.into_string().ok()).collect::<Option<_>>()?;
+    let (agent, event, wait) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["hook", agent, event] => (agent, event, false),
+        ["hook", agent, event, "--wait"] => (agent, event, true),
+        _ => return None,
+    };
+    let is_option = |argument: &str| argument.starts_with('-');
+    if is_option(agent) || is_option(event) {
+        return None;
+    }
+    Some(HookArgs { agent: agent.parse().ok()?, event: event.to_owned(), wait })
+}
+
 fn is_hook_call() -> bool {
     std::env::args_os().nth(1).is_some_and(|command| command == "hook")
 }
 
 /// A hook is never an error for the agent, whatever is wrong here.
-fn call_hook(data_dir: Option<std::path::PathBuf>, args: ao::adapters::cli::args::HookArgs) -> u8 {
+fn call_hook(data_dir: Option<std::path::PathBuf>, args: HookArgs) -> u8 {
     let clock = compose::clock();
     let at = clock.now();
     let Ok(edge) = Edge::read(data_dir.clone()) else { return 0 };

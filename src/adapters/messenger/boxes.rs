@@ -166,6 +166,7 @@ impl Boxes {
             source: error.into(),
         })?;
         let temporary = format!(".{}.tmp", uuid::Uuid::new_v4());
+        // Not synced: what a power cut takes away here, it takes from an agent that it ends.
         self.taken.write_new(&temporary, &content)?;
         let renamed = self.taken.rename_over(&temporary, &name);
         if renamed.is_err() {

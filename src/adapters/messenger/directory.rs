@@ -82,8 +82,22 @@ impl Directory {
         Ok(names)
     }
 
-    /// Makes a file (0600, whatever the umask) that must not be there, with this content, and syncs it. On `Err` no file is left.
+    /// Makes a file (0600, whatever the umask) that must not be there, with this content. On `Err` no file is left.
     pub(super) fn write_new(&self, name: &str, content: &[u8]) -> Result<(), MessengerError> {
+        self.make_file(name, content, |_| Ok(()))
+    }
+
+    /// As [`write_new`](Self::write_new), and syncs it.
+    pub(super) fn write_new_synced(&self, name: &str, content: &[u8]) -> Result<(), MessengerError> {
+        self.make_file(name, content, std::fs::File::sync_all)
+    }
+
+    fn make_file(
+        &self,
+        name: &str,
+        content: &[u8],
+        finish: fn(&std::fs::File) -> io::Result<()>,
+    ) -> Result<(), MessengerError> {
         let path = self.path.join(name);
         let handle =
             fs::openat(&self.handle, name, NEW_FILE, FILE_MODE).map_err(|errno| refusal("make", &path, errno))?;
@@ -91,7 +105,7 @@ impl Directory {
         let written = fs::fchmod(&file, FILE_MODE)
             .map_err(io::Error::from)
             .and_then(|()| io::Write::write_all(&mut file, content))
-            .and_then(|()| file.sync_all());
+            .and_then(|()| finish(&file));
         written.map_err(|source| {
             self.discard(name);
             MessengerError::File { action: "write", path, source }

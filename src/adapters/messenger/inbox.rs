@@ -43,7 +43,7 @@ impl InboxMessenger {
             return Ok(());
         }
         let temporary = format!(".{}.tmp", uuid::Uuid::new_v4());
-        boxes.inbox.write_new(&temporary, message.text().as_bytes())?;
+        boxes.inbox.write_new_synced(&temporary, message.text().as_bytes())?;
         match self.place(&boxes, &temporary, &message.id) {
             Ok(Some(entry)) => confirm(workspace, &boxes, &entry),
             not_placed => {
