@@ -66,6 +66,10 @@ impl Session {
         }
         let Some(activity) = self.activity_after(signal) else { return changes };
         let facts = &mut self.facts;
+        // A turn's end is told again after a minute, and is the same end.
+        if activity == Activity::Idle && facts.activity == Activity::Idle {
+            return changes;
+        }
         facts.pending_request = match signal {
             Signal::Blocked(tool_use) => Some(PendingRequest { tool_use: tool_use.clone(), since: at }),
             _ => None,
@@ -167,6 +171,15 @@ mod tests {
         session.observe(&Signal::Working(Some(bash("rm -r build"))), at(3), at(3));
         assert_eq!(session.facts.activity, Activity::Active);
         assert_eq!(session.facts.pending_request, None);
+    }
+
+    #[test]
+    fn a_turns_end_that_is_told_again_is_the_same_end() {
+        let mut session = session();
+        session.observe(&Signal::Idle, at(5), at(5));
+        let before = session.clone();
+        assert!(session.observe(&Signal::Idle, at(65), at(65)).is_empty());
+        assert_eq!(session.facts.activity_at, before.facts.activity_at);
     }
 
     #[test]
