@@ -134,6 +134,9 @@ points! {
     /// It is on record that the agent took a message; its file is still there.
     MessageSettled = "message.settled",
 
+    /// An orchestrator was sent news; it is not on record that it was told them.
+    NewsAccepted = "news.accepted",
+
     /// A session waits in line, and who asked for it was not told.
     LineJoined = "line.joined",
     /// A session's turn has come, and what it needs is there; it still has its ticket.

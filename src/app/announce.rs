@@ -14,32 +14,44 @@ use crate::domain::message::MessageState;
 use crate::domain::news::News;
 use crate::domain::phase::Phase;
 use crate::domain::session::{Session, SessionKind};
+use crate::fault::{self, Point};
 use crate::ports::store::SessionFilter;
 
 /// What a message of news begins with.
 const FROM_AO: &str = "[from ao]";
 
 impl Application {
-    /// Tells the orchestrators of these live sessions what is new of their projects' workers.
-    ///
-    /// # Errors
-    /// The store's failure.
-    pub(super) async fn announce(&self, live: &[Session]) -> Result<(), AppError> {
-        let mut orchestrators: BTreeMap<ProjectId, &Session> = BTreeMap::new();
-        for session in live.iter().filter(|session| self.is_orchestrator(session)) {
-            // The newest of a project, by its number.
-            orchestrators.insert(session.id.project(), session);
+    /// Begins to tell the orchestrators among these sessions what is new of their projects' workers, unless that is under way.
+    pub(super) fn begin_to_announce(&self, sessions: &[Session]) {
+        let orchestrators = sessions.iter().filter(|session| self.is_orchestrator(session));
+        // The newest of a project, by its number.
+        let newest: BTreeMap<ProjectId, Session> =
+            orchestrators.map(|session| (session.id.project(), session.clone())).collect();
+        if newest.is_empty() {
+            return;
         }
-        if orchestrators.is_empty() {
-            return Ok(());
-        }
+        let Ok(alone) = self.shared.announcing.clone().try_lock_owned() else { return };
+        let application = self.clone();
+        self.shared.tasks.spawn(async move {
+            if let Err(error) = application.announce(&newest).await {
+                tracing::error!(%error, "what is new could not be told");
+            }
+            drop(alone);
+        });
+    }
+
+    async fn announce(&self, orchestrators: &BTreeMap<ProjectId, Session>) -> Result<(), AppError> {
         let seq = self.shared.changes.last_seq().await?;
         if self.shared.announced_up_to.load(Ordering::Relaxed) == seq {
             return Ok(());
         }
         let mut is_all_told = true;
         for (project, orchestrator) in orchestrators {
-            is_all_told &= self.announce_to(orchestrator, &project).await?;
+            // What one cannot be told keeps nothing from the others.
+            is_all_told &= self.announce_to(orchestrator, project).await.unwrap_or_else(|error| {
+                tracing::error!(orchestrator = %orchestrator.id, %error, "it could not be told what is new");
+                false
+            });
         }
         if is_all_told {
             self.shared.announced_up_to.store(seq, Ordering::Relaxed);
@@ -91,7 +103,12 @@ impl Application {
         let keys: Vec<String> = news.iter().map(|(worker, item)| format!("{} {}", worker.id, item.key())).collect();
         // The same news are the same message, also when the daemon died before it was on record that they were told.
         let id = MessageId::hash_of(&format!("{} {}", orchestrator.id, keys.join(" ")));
-        self.accept(orchestrator, Some(id), body, Sender::Ao).await?;
+        match self.accept(orchestrator, Some(id), body, Sender::Ao).await {
+            // Told before, in other words: a worker went on while a daemon died that had not put it on record yet.
+            Err(error) if error.code == "message_exists" => {}
+            accepted => drop(accepted?),
+        }
+        fault::reach(Point::NewsAccepted)?;
         for (worker, item) in news {
             self.shared
                 .writer

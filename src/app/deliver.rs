@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::domain::Timestamp;
-use crate::domain::id::MessageId;
+use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::Route;
 use crate::domain::observation::Signal;
 use crate::domain::text::printable;
@@ -42,6 +42,7 @@ pub struct HookCall<'a> {
 pub struct Delivery<'mailbox> {
     answer: HookAnswer,
     messages: Vec<MessageId>,
+    via: Route,
     mailbox: Box<dyn OpenMailbox + 'mailbox>,
 }
 
@@ -50,6 +51,12 @@ impl Delivery<'_> {
     #[must_use]
     pub fn answer(&self) -> &HookAnswer {
         &self.answer
+    }
+
+    /// Whether it holds up the end of a turn, which is not over then.
+    #[must_use]
+    pub fn holds_turn_up(&self) -> bool {
+        self.via == Route::EndOfTurn
     }
 
     /// Records that it was printed.
@@ -76,17 +83,21 @@ pub fn deliver<'mailbox>(
     clock: &dyn Clock,
 ) -> Result<Option<Delivery<'mailbox>>, MessengerError> {
     let Some(hooks) = agent.text_hooks() else { return Ok(None) };
+    let turn = turn_after(&agent.interpret(call.event, call.payload));
     let delivery = if mailbox.is_quiet()? {
         None
     } else {
         let mut open = mailbox.open()?;
-        settle(&mut *open, hooks, call, clock.now(), true)?;
+        // What the agent was handed before this turn's end is in its record by now.
+        let is_recorded = turn == Some(false);
+        let is_open = settle(&mut *open, hooks, call, clock.now(), Look { follows: true, is_recorded })?;
         match hooks.route(call.event, call.payload) {
-            Some(route) => take(open, hooks, call, route, clock.now())?,
-            None => None,
+            // Nothing newer before what is older was taken: the agent may still have that to come.
+            Some(route) if !is_open => take(open, hooks, call, route, clock.now())?,
+            _ => None,
         }
     };
-    match turn_after(&agent.interpret(call.event, call.payload)) {
+    match turn {
         // It goes on.
         Some(false) if delivery.is_some() => {}
         Some(is_in_turn) => mailbox.note_turn(is_in_turn)?,
@@ -116,13 +127,14 @@ pub async fn wait_and_deliver<'mailbox>(
         if !mailbox.is_quiet()? {
             let mut open = mailbox.open()?;
             let now = clock.now();
-            let is_unconfirmed = settle(&mut *open, hooks, call, now, false)?;
-            if !open.waiting()?.is_empty() {
-                let busy = match mailbox.in_turn_for()? {
-                    Some(silent) => SILENCE.checked_sub(silent),
-                    None if is_start => START.checked_sub(since(begun, now)),
-                    None => None,
-                };
+            let busy = match mailbox.in_turn_for()? {
+                Some(silent) => SILENCE.checked_sub(silent),
+                None if is_start => START.checked_sub(since(begun, now)),
+                None => None,
+            };
+            let look = Look { follows: false, is_recorded: busy.is_none() };
+            let is_unconfirmed = settle(&mut *open, hooks, call, now, look)?;
+            if !is_unconfirmed && !open.waiting()?.is_empty() {
                 match busy {
                     None => {
                         if let Some(delivery) = take(open, hooks, call, Route::Wake, now)? {
@@ -155,14 +167,23 @@ fn since(earlier: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(earlier)).unwrap_or_default()
 }
 
-/// Finds out what became of what the agent was handed; gives whether that is still open for any. `follows` says whether the call can
-/// only have come after what was handed over.
+/// When it is looked what became of messages.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    /// Whether the call can only have come after what was handed over.
+    follows: bool,
+    /// Whether what was handed over some seconds ago must be in the agent's record: an agent puts a hook's answer there when all hooks of
+    /// that event are over, and others' may take their time.
+    is_recorded: bool,
+}
+
+/// Finds out what became of what the agent was handed; gives whether that is still open for any.
 fn settle(
     open: &mut dyn OpenMailbox,
     hooks: &dyn TextHooks,
     call: HookCall<'_>,
     now: Timestamp,
-    follows: bool,
+    look: Look,
 ) -> Result<bool, MessengerError> {
     let mut is_open = false;
     for message in open.unconfirmed()? {
@@ -178,8 +199,10 @@ fn settle(
                 pass(Point::MessageConfirmed)?;
             }
             // What an agent answers after it was handed text is all there is to tell.
-            Seen::Unknown if follows && handover.via != Route::Wake => open.confirm(&message.id, now)?,
-            Seen::Missing if since(handover.at, now) >= RECORD_BOUND => open.give_back(&message.id)?,
+            Seen::Unknown if look.follows && handover.via != Route::Wake => open.confirm(&message.id, now)?,
+            Seen::Missing if look.is_recorded && since(handover.at, now) >= RECORD_BOUND => {
+                open.give_back(&message.id)?;
+            }
             Seen::Held | Seen::Unknown | Seen::Missing => is_open = true,
         }
     }
@@ -218,7 +241,7 @@ fn take<'mailbox>(
     }
     pass(Point::MessageTaken)?;
     let answer = hooks.hand_over(call.event, route, &text);
-    Ok(Some(Delivery { answer, messages, mailbox: open }))
+    Ok(Some(Delivery { answer, messages, via: route, mailbox: open }))
 }
 
 fn pass(point: Point) -> Result<(), MessengerError> {
@@ -229,14 +252,21 @@ fn pass(point: Point) -> Result<(), MessengerError> {
     })
 }
 
-/// A message as the agent reads it, and shows it on its terminal.
+/// A message as the agent reads it, and shows it on its terminal. What ends it is made up for it, so that no text can pass for the end of one and the
+/// beginning of another.
 fn envelope(letter: &Letter) -> String {
-    format!("Message {}, sent to you through ao:\n{}", letter.id, printable(&letter.text))
+    let end = &uuid::Uuid::new_v4().simple().to_string()[..8];
+    format!(
+        "Message {}, sent to you through ao (it ends at the line {end}):\n{}\n{end}",
+        letter.id,
+        printable(&letter.text)
+    )
 }
 
 /// What the agent reads of a message that is too long to be handed over.
 fn reference(letter: &Letter, path: &str) -> String {
-    let sender = letter.text.lines().next().filter(|line| line.starts_with("[from ")).map(|line| format!("{line} "));
+    let sender = letter.text.lines().next().and_then(|line| line.strip_prefix("[from ")?.strip_suffix(']'));
+    let sender = sender.and_then(|sender| sender.parse::<SessionId>().ok()).map(|sender| format!("[from {sender}] "));
     format!(
         "Message {}, sent to you through ao:\n{}It has {} bytes. Read all of it before you go on, from {path}",
         letter.id,

@@ -4,7 +4,7 @@
 //! agent's hooks move them, whether or not a daemon runs. [`Application::follow_messages`] brings rows and files together; it is
 //! idempotent, and whatever was cut off is made up for by the next one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ use crate::ports::store::{SessionFilter, StoreError};
 pub struct Caller {
     /// The processes.
     pub ancestry: Vec<ProcessIdentity>,
+    /// The session that the environment of the process names, for one that has left its family.
+    pub claims: Option<SessionId>,
 }
 
 /// Who sends a message.
@@ -48,17 +50,30 @@ const LOOK_BACK: u32 = 200;
 
 /// Who works on which session's messages: one at a time, so that rows and files keep their order.
 #[derive(Default)]
-pub(super) struct MessageLocks(Mutex<BTreeMap<SessionId, Arc<tokio::sync::Mutex<()>>>>);
+pub(super) struct MessageLocks {
+    locks: Mutex<BTreeMap<SessionId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Those of which a task waits for its turn to follow them.
+    announced: Mutex<BTreeSet<SessionId>>,
+}
 
 impl MessageLocks {
     async fn of(&self, session: &SessionId) -> tokio::sync::OwnedMutexGuard<()> {
         let lock = {
-            let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
             // Those that nobody has are made anew when they are needed.
             locks.retain(|_, lock| Arc::strong_count(lock) > 1);
             locks.entry(session.clone()).or_default().clone()
         };
         lock.lock_owned().await
+    }
+
+    /// Whether nobody else is about to follow this session's messages.
+    fn announce(&self, session: &SessionId) -> bool {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner).insert(session.clone())
+    }
+
+    fn begun(&self, session: &SessionId) {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
     }
 }
 
@@ -181,14 +196,17 @@ impl Application {
         Ok(depth)
     }
 
-    /// The live session whose agent is, or started, the caller.
+    /// The live session whose agent is, or started, the caller. A process in the background may have lost its family: it has the
+    /// environment still.
     async fn session_of(&self, caller: &Caller) -> Result<Option<SessionId>, AppError> {
         if caller.ancestry.is_empty() {
             return Ok(None);
         }
         let sessions = self.shared.sessions.sessions(&SessionFilter::default()).await?;
         let is_its = |session: &&Session| session.facts.process.is_some_and(|agent| caller.ancestry.contains(&agent));
-        Ok(sessions.iter().find(is_its).map(|session| session.id.clone()))
+        let claimed = |session: &&Session| caller.claims.as_ref() == Some(&session.id);
+        let found = sessions.iter().find(is_its).or_else(|| sessions.iter().find(claimed));
+        Ok(found.map(|session| session.id.clone()))
     }
 
     /// A message as it is on record.
@@ -240,28 +258,30 @@ impl Application {
         self.follow(session).await
     }
 
-    /// Begins to follow all messages, unless that is under way: an inbox on a slow disk must hold nothing else up.
-    pub(super) fn begin_to_follow_messages(&self) {
-        let Ok(alone) = self.shared.following.clone().try_lock_owned() else { return };
-        let application = self.clone();
+    /// Begins to follow a session's messages, unless somebody is about to: an agent that keeps its inbox locked, or one on a slow disk, must
+    /// hold nothing else up.
+    pub(super) fn begin_to_follow(&self, session: &SessionId) {
+        if !self.shared.messages_of.announce(session) {
+            return;
+        }
+        let (application, session) = (self.clone(), session.clone());
         self.shared.tasks.spawn(async move {
-            if let Err(error) = application.follow_all_messages().await {
-                tracing::error!(%error, "messages could not be followed");
+            let _lock = application.shared.messages_of.of(&session).await;
+            // Before it looks: what changes from now on is another one's.
+            application.shared.messages_of.begun(&session);
+            if let Err(error) = application.follow(&session).await {
+                tracing::error!(%session, %error, "its messages could not be followed");
             }
-            drop(alone);
         });
     }
 
-    /// Follows the messages of every session that has some of which more may become.
+    /// Begins to follow the messages of every session that has some of which more may become.
     ///
     /// # Errors
     /// The store's failure.
-    async fn follow_all_messages(&self) -> Result<(), AppError> {
+    pub(super) async fn begin_to_follow_all(&self) -> Result<(), AppError> {
         for session in self.shared.messages.sessions_with_unsettled().await? {
-            // One that fails keeps nobody from the others.
-            if let Err(error) = self.follow_messages(&session).await {
-                tracing::error!(%session, %error, "its messages could not be followed");
-            }
+            self.begin_to_follow(&session);
         }
         Ok(())
     }
@@ -285,13 +305,15 @@ impl Application {
         let workspace = &session.spec.workspace;
         let known: BTreeMap<MessageId, Progress> = match self.shared.messenger.progress(workspace).await {
             Ok(known) => known.into_iter().collect(),
-            // Whatever stands there: it is tried again, and a message that is posted now says so.
-            Err(error) => {
-                tracing::warn!(session = %session.id, %error, "its inbox cannot be looked at");
-                BTreeMap::new()
-            }
+            // Whatever stands there, it may be gone at the next look; until then nothing is known of any of them.
+            Err(error) => return self.note_hindrance(session, records, &error).await,
         };
-        let mut taken = Vec::new();
+        // Those too that are on record as taken, where the daemon died before their files went.
+        let open: BTreeSet<&MessageId> = records.iter().map(|record| &record.message.id).collect();
+        let is_left = |(id, progress): &(&MessageId, &Progress)| {
+            matches!(progress, Progress::Acknowledged { .. }) && !open.contains(id)
+        };
+        let mut taken: Vec<MessageId> = known.iter().filter(is_left).map(|(id, _)| id.clone()).collect();
         for mut record in records {
             let changes = match known.get(&record.message.id) {
                 Some(progress) => record.observe(progress),
@@ -300,14 +322,20 @@ impl Application {
                         fault::reach(Point::MessagePosted)?;
                         record.observe(&Progress::Waiting)
                     }
-                    // What stands in the way now may be gone at the next try; a link was put there by somebody.
-                    Err(error @ MessengerError::File { .. }) => {
-                        tracing::warn!(session = %session.id, %error, "a message could not be posted; it is tried again");
+                    // Too long for this messenger, as another ao accepted it.
+                    Err(error @ (MessengerError::Empty | MessengerError::TooLarge { .. })) => {
+                        record.fail(error.to_string())
+                    }
+                    Err(error) => {
+                        self.note_hindrance(session, vec![record], &error).await?;
+                        // Those after it stay behind it.
                         break;
                     }
-                    Err(error) => record.fail(error.to_string()),
                 },
             };
+            if changes.is_empty() && record.unhindered() {
+                self.shared.messages.update_message(&record, &[], self.shared.clock.now()).await?;
+            }
             self.record(&record, &changes).await?;
             if record.state == MessageState::Acknowledged {
                 taken.push(record.message.id);
@@ -321,6 +349,22 @@ impl Application {
             && let Err(error) = self.shared.messenger.forget(workspace, &taken).await
         {
             tracing::warn!(session = %session.id, %error, "what is left of messages that were taken stays");
+        }
+        Ok(())
+    }
+
+    /// Puts on record why messages wait, for who asks.
+    async fn note_hindrance(
+        &self,
+        session: &Session,
+        records: Vec<MessageRecord>,
+        error: &MessengerError,
+    ) -> Result<(), AppError> {
+        tracing::warn!(session = %session.id, %error, "its messages are not to be got at; it is tried again");
+        for mut record in records {
+            if record.hindered(&error.to_string()) {
+                self.shared.messages.update_message(&record, &[], self.shared.clock.now()).await?;
+            }
         }
         Ok(())
     }

@@ -143,8 +143,8 @@ struct Shared {
     messages_of: MessageLocks,
     /// Up to which change the orchestrators were told everything.
     announced_up_to: AtomicU64,
-    /// Held by the one task that follows all messages.
-    following: Arc<tokio::sync::Mutex<()>>,
+    /// Held by the one task that announces.
+    announcing: Arc<tokio::sync::Mutex<()>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -177,7 +177,7 @@ impl Application {
             watches: Watches::default(),
             messages_of: MessageLocks::default(),
             announced_up_to: AtomicU64::new(u64::MAX),
-            following: Arc::default(),
+            announcing: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };

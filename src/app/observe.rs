@@ -29,7 +29,8 @@ impl Application {
             })
             .await?;
         // Its hooks move messages before they report.
-        self.follow_messages(&report.session).await
+        self.begin_to_follow(&report.session);
+        Ok(())
     }
 
     /// Takes in the reports that came while no daemon ran. What cannot be read, or is refused (its session is not on record,

@@ -41,7 +41,9 @@ impl Application {
             }
             Err(error) => tracing::error!(%error, "sessions could not be looked at"),
         }
-        self.begin_to_follow_messages();
+        if let Err(error) = self.begin_to_follow_all().await {
+            tracing::error!(%error, "messages could not be followed");
+        }
         if let Err(error) = self.admit_from_line().await {
             tracing::error!(%error, "the line could not be looked at");
         }
@@ -56,8 +58,7 @@ impl Application {
             let outcomes = tokio::select! {
                 _ = ticks.tick() => [self.drain_spool().await, self.tick().await],
                 () = self.shared.writer.ended() => {
-                    self.begin_to_follow_messages();
-                    [self.admit_from_line().await, Ok(())]
+                    [self.admit_from_line().await, self.begin_to_follow_all().await]
                 }
                 () = self.shared.stop.cancelled() => return,
             };
@@ -73,8 +74,8 @@ impl Application {
     async fn tick(&self) -> Result<(), AppError> {
         let sessions = self.look().await?;
         self.start_settling(&sessions);
-        self.begin_to_follow_messages();
-        self.announce(&sessions).await?;
+        self.begin_to_follow_all().await?;
+        self.begin_to_announce(&sessions);
         if sessions.iter().any(|session| session.facts.queue_ticket.is_some()) {
             self.admit_from_line().await?;
         }

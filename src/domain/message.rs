@@ -210,6 +210,20 @@ impl MessageRecord {
         true
     }
 
+    /// Takes in what keeps it from going on; whether that is news.
+    pub fn hindered(&mut self, cause: &str) -> bool {
+        let is_news = !self.state.is_settled() && self.error.as_deref() != Some(cause);
+        if is_news {
+            self.error = Some(cause.to_owned());
+        }
+        is_news
+    }
+
+    /// Takes in that nothing keeps it from going on; whether something did.
+    pub fn unhindered(&mut self) -> bool {
+        self.state == MessageState::Queued && self.error.take().is_some()
+    }
+
     /// Takes in that its agent ended.
     pub fn agent_ended(&mut self) -> Vec<NewChange> {
         if self.state.is_settled() || self.state == MessageState::Returned {

@@ -175,7 +175,9 @@ async fn an_agent_that_sends_is_named_by_its_own_process_and_nothing_it_says() {
     let sandbox = claude_sandbox(&server, &program);
     server.script("idle", vec![Turn::text("Done.")]);
     let send = "env -u AO_SESSION_ID sh -c '\"$AO_PROGRAM\" send app-1 MSG-hello'";
-    server.script("sends", vec![Turn::bash(send), Turn::text("Sent.")]);
+    // One that has left its family behind.
+    let later = "setsid sh -c 'sleep 1; \"$AO_PROGRAM\" send app-1 MSG-later' > /dev/null 2>&1 < /dev/null &";
+    server.script("sends", vec![Turn::bash(send), Turn::bash(later), Turn::text("Sent.")]);
     spawn(&sandbox, "idle", "idle").await;
     spawn(&sandbox, "sends", "idle").await;
     let request = server
@@ -184,6 +186,7 @@ async fn an_agent_that_sends_is_named_by_its_own_process_and_nothing_it_says() {
     assert!(request.mentions("[[script:idle]]"), "it reached another: {:?}", request.told());
     let message = &messages(&sandbox, "app-1").await[0];
     assert_eq!((&message["from"], &message["body"]), (&json!("app-2"), &json!("MSG-hello")), "{message:#}");
+    server.wait_for_request(|request| request.mentions("[from app-2]\nMSG-later"), BOUND).await;
     let listed = sandbox.ao(&["messages", "app-1"]).await.ok();
     assert!(listed.contains("app-2") && listed.contains("MSG-hello"), "{listed}");
 }
@@ -235,7 +238,7 @@ async fn who_waits_in_vain_is_told_how_far_a_message_came() {
         }
         sandbox.ao(&["kill", "app-1"]).await.ok()
     });
-    waited.fails(1, &["is returned", "the agent ended before it was handed it"]);
+    waited.fails(6, &["is returned", "the agent ended before it was handed it"]);
 }
 
 #[tokio::test]

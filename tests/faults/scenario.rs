@@ -58,10 +58,12 @@ pub(crate) enum Scenario {
     Spool,
     /// An agent is sent a message, which its hooks hand it.
     Send,
+    /// An orchestrator is told of its worker's end.
+    News,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Spawn,
         Self::FailingSpawn,
         Self::Kill,
@@ -84,6 +86,7 @@ impl Scenario {
         Self::Line,
         Self::Spool,
         Self::Send,
+        Self::News,
     ];
 
     /// Whether it depends on the runtime. What is about worktrees, the line and the spool is gone through on one.
@@ -99,6 +102,7 @@ impl Scenario {
             Self::SetUp => &["setup.", "spawn.setup-recorded", "spawn.prepared-recorded"],
             Self::TearDown | Self::FinishTearDown => &["setup.", "teardown."],
             Self::Send => &["message."],
+            Self::News => &["news."],
             _ => &[""],
         };
         own.iter().any(|prefix| point.starts_with(prefix))
@@ -132,7 +136,7 @@ impl Scenario {
 
     /// Brings about what is there before. A daemon runs afterwards, unless its start is the use case.
     pub(crate) async fn prepare(self, bench: &Bench, runtime: &str) {
-        if self == Self::Send {
+        if matches!(self, Self::Send | Self::News) {
             // It reads its configuration when it starts.
             let (config, agent) = (bench.path("home/.config/ao/config.toml"), bench.path("home/agent"));
             fs::create_dir_all(config.parent().unwrap()).unwrap();
@@ -201,8 +205,9 @@ impl Scenario {
                 bench.wait_for("app-1", "status", "failed").await;
                 forget(bench, "app-2").await;
             }
-            Self::Send => {
-                let spawn = ["spawn", "--agent", "hooked", "--runtime", runtime, "--no-start", "work"];
+            Self::Send | Self::News => {
+                let kind = if self == Self::News { "orchestrator" } else { "worker" };
+                let spawn = ["spawn", "--agent", "hooked", "--runtime", runtime, "--no-start", "--kind", kind, "work"];
                 bench.ao(&spawn).await.ok();
             }
             Self::Spool => {
@@ -231,6 +236,7 @@ impl Scenario {
             }
             Self::Exit => fs::write(bench.path("home/go"), "").unwrap(),
             Self::Send => drop(bench.ao(&["send", "app-1", "hello"]).await.ok()),
+            Self::News => drop(bench.spawn(runtime, "none", &["sh", "-c", "sleep 1; exit 4"]).await),
             Self::ExitUnseen
             | Self::Adopt
             | Self::UndoWorkspace
@@ -249,6 +255,7 @@ impl Scenario {
             Self::Line => "spawn.live",
             Self::Spool => "spool.taken",
             Self::Send => "message.settled",
+            Self::News => "news.accepted",
             _ => return,
         };
         let count = if self == Self::Line { 2 } else { 1 };
@@ -261,8 +268,11 @@ impl Scenario {
     pub(crate) async fn repeat(self, bench: &Bench) {
         match self {
             Self::Cleanup => drop(bench.ao(&["cleanup"]).await.ok()),
-            Self::Send => {
-                let is_taken = || messages(bench).iter().all(|message| message["state"] == "acknowledged");
+            Self::Send | Self::News => {
+                let is_taken = || {
+                    !messages(bench).is_empty()
+                        && messages(bench).iter().all(|message| message["state"] == "acknowledged")
+                };
                 bench.comes_true(SETTLED_WITHIN, is_taken).await;
             }
             // Killing twice is success.
@@ -325,6 +335,21 @@ impl Scenario {
                 is(&|row| (row.ended_as("exited") || row.ended_as("lost")) && row.workspace.exists())
             }
             Self::Spool => is(&Row::is_live) && spooled(bench) == 0,
+            Self::News => {
+                // One message, and told: the record of that may be on its way still.
+                let is_told = || {
+                    let told = fs::read_to_string(bench.path("home/told")).unwrap_or_default();
+                    let all = messages(bench);
+                    all.len() == 1
+                        && all[0]["state"] == "acknowledged"
+                        && told.contains("app-2 failed: exited with code 4")
+                };
+                let begun = std::time::Instant::now();
+                while !is_told() && begun.elapsed() < SETTLED_WITHIN {
+                    std::thread::sleep(crate::bench::LOOK);
+                }
+                is(&Row::is_live) && is_told()
+            }
             Self::Send => {
                 // Sent once, it is one message, which the agent was told; again only with the same id.
                 let (messages, told) =
@@ -428,10 +453,12 @@ hook() {
 touch "$HOME/transcript"
 hook SessionStart
 while :; do
-  if answer=$(hook PostToolUse) && [ -n "$answer" ]; then
-    printf '%s\n' "$answer" >> "$HOME/told"
-    printf '{"type":"attachment","content":%s}\n' "$answer" >> "$HOME/transcript"
-  fi
+  for event in PostToolUse Stop; do
+    if answer=$(hook $event) && [ -n "$answer" ]; then
+      printf '%s\n' "$answer" >> "$HOME/told"
+      printf '{"type":"attachment","content":%s}\n' "$answer" >> "$HOME/transcript"
+    fi
+  done
   sleep 0.1
 done
 "#;

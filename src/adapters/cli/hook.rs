@@ -19,6 +19,7 @@ use crate::domain::report::HookReport;
 use crate::ports::agent::Agent;
 use crate::ports::clock::Clock;
 use crate::ports::mailbox::Mailbox;
+use crate::ports::messenger::MessengerError;
 use crate::ports::spool::ReportSpool;
 
 /// How long the daemon may take before the report goes to the spool.
@@ -29,6 +30,10 @@ const INPUT_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_INPUT_BYTES: u64 = 32 * 1024 * 1024;
 /// How large one field of the report may be, in bytes; larger ones are left out.
 const MAX_FIELD_BYTES: usize = 16 * 1024;
+
+/// How often one who waits tries to get at the messages, and the pause between: an agent without a waiter hears nothing while it is idle.
+const WAIT_ATTEMPTS: usize = 600;
+const WAIT_PAUSE: Duration = Duration::from_secs(1);
 
 /// One call of a hook.
 #[derive(Debug)]
@@ -75,33 +80,52 @@ pub async fn run<S: ReportSpool>(
     spool: impl FnOnce() -> S,
 ) -> u8 {
     let payload = parse(input);
-    let code = ports.map_or(0, |ports| {
-        let event = deliver::HookCall { event: &call.event, payload: &payload };
-        // Whatever is wrong with the inbox: the agent must not be stopped by it. The messages stay where they are.
-        deliver::deliver(ports.mailbox, ports.agent, event, ports.clock).ok().flatten().map_or(0, hand_over)
-    });
+    let event = deliver::HookCall { event: &call.event, payload: &payload };
+    // Whatever is wrong with the inbox: the agent must not be stopped by it. The messages stay where they are.
+    let delivery =
+        ports.and_then(|ports| deliver::deliver(ports.mailbox, ports.agent, event, ports.clock).ok().flatten());
+    if let Some(delivery) = delivery {
+        let holds_turn_up = delivery.holds_turn_up();
+        let (code, was_handed_over) = hand_over(delivery);
+        if holds_turn_up && was_handed_over {
+            // The turn goes on, so there is no end of it to be told.
+            return code;
+        }
+        report(call, without_large(input, payload), socket, spool).await;
+        return code;
+    }
     report(call, without_large(input, payload), socket, spool).await;
-    code
+    0
 }
 
 /// Waits until there is something for the agent, hands it over, and gives the exit code.
 pub async fn wait(call: &HookCall, input: &[u8], ports: HookPorts<'_>) -> u8 {
     let payload = parse(input);
     let event = deliver::HookCall { event: &call.event, payload: &payload };
-    // Somebody else waits already, or nothing can be waited for.
-    let Ok(Some(mut watch)) = ports.mailbox.watch() else { return 0 };
-    let waited = deliver::wait_and_deliver(ports.mailbox, &mut *watch, ports.agent, event, ports.clock).await;
-    waited.ok().flatten().map_or(0, hand_over)
+    for _ in 0..WAIT_ATTEMPTS {
+        let waited = async {
+            let Some(mut watch) = ports.mailbox.watch()? else { return Ok(None) };
+            deliver::wait_and_deliver(ports.mailbox, &mut *watch, ports.agent, event, ports.clock).await
+        };
+        match waited.await {
+            Ok(delivery) => return delivery.map_or(0, |delivery| hand_over(delivery).0),
+            // Somebody had the messages locked for long, or something stands in their place: without a waiter an idle agent hears nothing.
+            Err(MessengerError::File { .. } | MessengerError::Planted { .. }) => tokio::time::sleep(WAIT_PAUSE).await,
+            Err(MessengerError::Empty | MessengerError::TooLarge { .. }) => return 0,
+        }
+    }
+    0
 }
 
-fn hand_over(delivery: Delivery<'_>) -> u8 {
+/// Answers the agent; gives the exit code, and whether that was written.
+fn hand_over(delivery: Delivery<'_>) -> (u8, bool) {
     let code = delivery.answer().code;
     // What was not written was not handed over, and the next hook does it again.
     if ui::answer(delivery.answer()).is_err() {
-        return 0;
+        return (0, false);
     }
     let _ = delivery.handed_over();
-    code
+    (code, true)
 }
 
 async fn report<S: ReportSpool>(call: HookCall, payload: Value, socket: &Path, spool: impl FnOnce() -> S) {

@@ -10,8 +10,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use super::router::{Daemon, router};
+use crate::domain::id::SessionId;
 use crate::domain::session::ProcessIdentity;
-use crate::platform::process;
+use crate::platform::{process, tree};
 
 /// How far up a process is looked for the agent that started it.
 const MAX_DEPTH: usize = 64;
@@ -30,6 +31,17 @@ impl Connected<IncomingStream<'_, OwnerOnly>> for Peer {
 }
 
 impl Peer {
+    /// The session that the process's environment names, when its data directory is this one.
+    #[must_use]
+    pub fn claims(self, data_dir: &Path) -> Option<SessionId> {
+        let value = |name: &str| {
+            let entry = tree::entry_of(self.pid?, name)?;
+            Some(entry.split_once('=').map_or(entry.clone(), |(_, value)| value.to_owned()))
+        };
+        let is_ours = value("AO_DATA_DIR").is_some_and(|directory| Path::new(&directory) == data_dir);
+        value("AO_SESSION_ID").filter(|_| is_ours)?.parse().ok()
+    }
+
     /// The process and those it descends from, nearest first. One that has ended has none.
     #[must_use]
     pub fn ancestry(self) -> Vec<ProcessIdentity> {

@@ -287,7 +287,7 @@ async fn send(
     Path(id): Path<String>,
     Body(request): Body<SendRequest>,
 ) -> Result<(StatusCode, Json<MessageRecord>), ApiError> {
-    let caller = Caller { ancestry: peer.ancestry() };
+    let caller = Caller { ancestry: peer.ancestry(), claims: peer.claims(&daemon.info.data_dir) };
     let record = daemon.application.send(&session_id(&id)?, request.id, request.body, &caller).await?;
     Ok((StatusCode::ACCEPTED, Json(record)))
 }

@@ -112,11 +112,9 @@ impl Directory {
         })
     }
 
-    /// Gives a file of this directory another name, which must be free, and syncs the directory.
+    /// Gives a file of this directory another name, which must be free. Nothing is synced.
     pub(super) fn rename_new(&self, from: &str, to: &str) -> Result<(), MessengerError> {
-        fs::renameat_with(&self.handle, from, &self.handle, to, RenameFlags::NOREPLACE)
-            .map_err(|errno| refusal("rename a file to", &self.path.join(to), errno))?;
-        self.sync()
+        self.hand_to(from, self, to)
     }
 
     /// Gives a file of this directory a name in another one, which must be free there. Neither is synced.
@@ -204,7 +202,8 @@ impl Directory {
         use fs::inotify::{WatchFlags, add_watch};
         // By the handle, so that no link planted meanwhile leads the watch elsewhere.
         let path = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
-        let wanted = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE | WatchFlags::ONLYDIR;
+        let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
+        let wanted = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE | own | WatchFlags::ONLYDIR;
         add_watch(inotify, path.as_str(), wanted).map(drop).map_err(|errno| refusal("watch", &self.path, errno))
     }
 
@@ -235,7 +234,7 @@ impl Directory {
         &self.path
     }
 
-    fn sync(&self) -> Result<(), MessengerError> {
+    pub(super) fn sync(&self) -> Result<(), MessengerError> {
         fs::fsync(&self.handle).map_err(|errno| refusal("sync", &self.path, errno))
     }
 }

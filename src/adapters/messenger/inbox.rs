@@ -19,8 +19,9 @@ use crate::ports::messenger::{AgentMessenger, MessengerError};
 /// The longest text that is taken, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// How long a hook may keep the messages locked: as long as its answer is being printed.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a hook may keep the messages locked: as long as its answer is being printed. An agent can keep them locked for ever, which must hold
+/// the daemon up for a moment only.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Posts messages into the inbox of a workspace.
 #[derive(Clone)]
@@ -45,7 +46,11 @@ impl InboxMessenger {
         let temporary = format!(".{}.tmp", uuid::Uuid::new_v4());
         boxes.inbox.write_new_synced(&temporary, message.text().as_bytes())?;
         match self.place(&boxes, &temporary, &message.id) {
-            Ok(Some(entry)) => confirm(workspace, &boxes, &entry),
+            Ok(Some(entry)) => {
+                // Not under the lock, on which the agent's hooks wait.
+                boxes.inbox.sync()?;
+                confirm(workspace, &boxes, &entry)
+            }
             not_placed => {
                 boxes.inbox.discard(&temporary);
                 not_placed.map(|_| ())

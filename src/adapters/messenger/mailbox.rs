@@ -82,8 +82,8 @@ impl Mailbox for FileMailbox {
     }
 
     fn watch(&self) -> Result<Option<Box<dyn Watch + '_>>, MessengerError> {
-        let boxes = self.insist()?;
         let Some(agent) = self.agent else { return Ok(None) };
+        let boxes = Boxes::make(&self.workspace)?;
         let whose = format!("{} {}", agent.pid, agent.start_ticks);
         let is_held = |error: &MessengerError| matches!(error, MessengerError::File { source, .. } if source.kind() == std::io::ErrorKind::WouldBlock);
         let lock = match boxes.ao.lock(WAITER, Duration::ZERO) {
@@ -116,7 +116,8 @@ impl Mailbox for FileMailbox {
             reason = "sound for a handle that is owned here; what replaces it is for others, and unsafe"
         )]
         let handle = AsyncFd::with_interest(handle, Interest::READABLE).map_err(failed)?;
-        Ok(Some(Box::new(DirectoryWatch { handle, agent, path: boxes.inbox.path().to_owned(), _lock: lock })))
+        let watch = DirectoryWatch { handle, agent, workspace: &self.workspace, boxes, _lock: lock };
+        Ok(Some(Box::new(watch)))
     }
 }
 
@@ -199,17 +200,19 @@ impl OpenMailbox for Open<'_> {
     }
 }
 
-struct DirectoryWatch {
+struct DirectoryWatch<'mailbox> {
     handle: AsyncFd<OwnedFd>,
     agent: ProcessIdentity,
-    path: PathBuf,
+    workspace: &'mailbox Path,
+    boxes: Boxes,
     _lock: Lock,
 }
 
 #[async_trait]
-impl Watch for DirectoryWatch {
+impl Watch for DirectoryWatch<'_> {
     async fn wait(&mut self, at_most: Option<Duration>) -> Result<Awaited, MessengerError> {
-        let failed = |source| MessengerError::File { action: "watch", path: self.path.clone(), source };
+        let path = self.boxes.inbox.path().to_owned();
+        let failed = |source| MessengerError::File { action: "watch", path: path.clone(), source };
         let time_is_up = async {
             match at_most {
                 Some(at_most) => tokio::time::sleep(at_most).await,
@@ -223,7 +226,8 @@ impl Watch for DirectoryWatch {
                 // What came is found by looking; it has only to be taken off the queue.
                 let mut room = [0; 4096];
                 while rustix::io::read(self.handle.get_ref(), &mut room).is_ok_and(|bytes| bytes > 0) {}
-                Ok(Awaited::Changed)
+                // An agent may take all that git ignores away, and with it what is watched. What comes then comes elsewhere.
+                if self.boxes.are_in(self.workspace) { Ok(Awaited::Changed) } else { Err(failed(std::io::ErrorKind::NotFound.into())) }
             }
             () = time_is_up => Ok(Awaited::TimeIsUp),
         }

@@ -232,6 +232,22 @@ async fn one_waits_at_a_time_and_is_told_of_what_comes() {
 }
 
 #[tokio::test]
+async fn who_waits_notices_that_an_agent_took_everything_away() {
+    let lab = Lab::new().await;
+    let mailbox = lab.mailbox();
+    let mut watch = mailbox.watch().unwrap().unwrap();
+    // As `git clean -fdx` does.
+    std::fs::remove_dir_all(lab.workspace().join(".ao")).unwrap();
+    let told = tokio::time::timeout(Duration::from_secs(30), watch.wait(None)).await.expect("it is noticed");
+    assert!(matches!(told, Err(MessengerError::File { .. })), "{told:?}");
+    drop(watch);
+    let mut watch = mailbox.watch().unwrap().expect("it is watched anew");
+    lab.post("a").await;
+    let told = tokio::time::timeout(Duration::from_secs(30), watch.wait(None)).await.expect("it was told");
+    assert_eq!(told.unwrap(), Awaited::Changed);
+}
+
+#[tokio::test]
 async fn who_waits_is_told_that_its_agent_ended() {
     let lab = Lab::new().await;
     let gone = ProcessIdentity { pid: std::process::id(), start_ticks: 1 };

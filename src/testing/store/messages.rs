@@ -27,7 +27,7 @@ pub async fn a_message_keeps_every_field_and_its_place(fixture: &impl StoreFixtu
     store.insert_session(&mut session("app-1"), &[]).await.expect("recorded");
     let mut full = message("z", "app-1");
     full.message.from = Some(id("other-7"));
-    full.message.body = "Grüße, 世界 🦀 'q' \"d\" \\ \r\n\ttab\u{0}nul\u{1b}[31m".to_owned();
+    full.message.body = "Grüße, 世界 🦀 'q' \"d\" \\ \r\n\ttab\u{0}nul\u{1b}[31m".into();
     (full.state, full.via) = (MessageState::Returned, Some(Route::NextPrompt));
     (full.injected_at, full.acknowledged_at, full.error) = (Some(at(2)), Some(at(3)), Some("why".into()));
     full.depth = 29;

@@ -8,7 +8,7 @@ use crate::domain::permission::PermissionMode;
 use crate::ports::agent::{AgentError, LaunchRequest};
 
 /// The lifecycle events that ao hears of. Every hook costs the agent the start of a process, so those that say nothing about
-/// what it does (`PostToolBatch`, `SubagentStart`, …) are left out.
+/// what it does (`SubagentStart`, `PreCompact`, …) are left out.
 pub(super) const EVENTS: [&str; 11] = [
     "SessionStart",
     "UserPromptSubmit",

@@ -10,7 +10,8 @@
 //!   tells only that it stands in that line.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -24,6 +25,11 @@ use crate::ports::text_hooks::{HookAnswer, Seen, TextHooks};
 const WAKES: u8 = 2;
 /// How much text is handed over at once, in bytes: what a hook answers stands in the conversation for good, and a long answer is cut.
 const MOST_BYTES: usize = 8 * 1024;
+
+/// How much of a transcript is looked through for what was handed over, in bytes: it stands near the place that was noted then.
+const MOST_READ_BYTES: u64 = 64 * 1024 * 1024;
+#[expect(clippy::cast_possible_wrap, reason = "a flag, far below the sign")]
+const O_NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
 
 /// Claude Code's hooks, as far as they take text.
 pub(super) struct ClaudeText;
@@ -69,9 +75,11 @@ impl TextHooks for ClaudeText {
         if event == "UserPromptSubmit" && prompt.is_some_and(|prompt| prompt.contains(id.as_str())) {
             return Seen::Taken;
         }
+        // The agent's own word for where it is: the record of the handover lies where anybody may write.
+        let transcript = payload.get("transcript_path").and_then(Value::as_str);
         let trace = &handover.trace;
-        match (trace["transcript"].as_str(), trace["length"].as_u64()) {
-            (Some(transcript), Some(length)) => {
+        match (transcript, trace["length"].as_u64()) {
+            (Some(transcript), Some(length)) if trace["transcript"] == transcript => {
                 in_transcript(Path::new(transcript), length, id).unwrap_or(Seen::Unknown)
             }
             _ => Seen::Unknown,
@@ -81,10 +89,14 @@ impl TextHooks for ClaudeText {
 
 /// What the transcript tells from there on.
 fn in_transcript(transcript: &Path, from: u64, id: &MessageId) -> std::io::Result<Seen> {
-    let mut file = File::open(transcript)?;
+    // Without waiting: opening a pipe for reading would wait for whoever writes to it.
+    let mut file = File::options().read(true).custom_flags(O_NONBLOCK).open(transcript)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    }
     file.seek(SeekFrom::Start(from))?;
     let mut seen = Seen::Missing;
-    for line in BufReader::new(file).split(b'\n') {
+    for line in BufReader::new(file.take(MOST_READ_BYTES)).split(b'\n') {
         let line = line?;
         if !contains(&line, id.as_str().as_bytes()) {
             continue;

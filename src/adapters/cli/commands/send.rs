@@ -37,6 +37,9 @@ pub(in super::super) async fn run(args: &SendArgs, context: &Context) -> Result<
     } else {
         ui::data(&format!("{}\n", record.message.id))?;
     }
+    if let Some(error) = record.error.as_deref().filter(|_| !args.wait) {
+        ui::talk(&format!("it waits: {}", ui::printable(error)));
+    }
     if args.wait { verdict(&record) } else { Ok(()) }
 }
 
@@ -86,10 +89,12 @@ fn verdict(record: &MessageRecord) -> Result<(), CliError> {
     let why = record.error.as_deref().unwrap_or_default();
     match record.state {
         MessageState::Acknowledged => Ok(()),
-        MessageState::Returned | MessageState::Failed => {
-            Err(CliError::failed(format!("message {id} is {}: {why}", record.state))
-                .hint(format!("see: ao show {session}")))
+        MessageState::Returned => {
+            Err(CliError::new(ExitCode::TimedOut, format!("message {id} is {}: {why}", record.state))
+                .hint(format!("bring the agent back, and it gets it: ao restore {session}")))
         }
+        MessageState::Failed => Err(CliError::failed(format!("message {id} is {}: {why}", record.state))
+            .hint(format!("see: ao show {session}"))),
         MessageState::Queued | MessageState::Injected => Err(CliError::new(
             ExitCode::TimedOut,
             format!("message {id} is {}, and was not taken in time", record.state),
