@@ -23,6 +23,7 @@ use ao::adapters::cli;
 use ao::adapters::cli::args::{Cli, Command, HookArgs, LsArgs};
 use ao::adapters::cli::error::{self, CliError};
 use ao::adapters::cli::hook::{self, HookCall, HookPorts};
+use ao::adapters::mcp;
 use ao::adapters::runtime::{self, pty};
 use ao::adapters::setup;
 use ao::domain::exit::Exit;
@@ -100,6 +101,14 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
                 signals::hand_on(&context.attention)?;
                 cli::run(command, &context).await.map(|()| ExitCode::SUCCESS)
             })
+        }
+        Command::Mcp => {
+            let context = Edge::read(cli.data_dir)?.context()?;
+            let executor = executor(false)?;
+            let served = executor.block_on(mcp::serve(context));
+            // A read of standard input that is under way is not waited for.
+            executor.shutdown_background();
+            served.map(|()| ExitCode::SUCCESS)
         }
         command => {
             let context = Edge::read(cli.data_dir)?.context()?;

@@ -77,6 +77,10 @@ fn outward_arrows_are_seen_however_they_are_written() {
         ("src/adapters/store/sessions.rs", "use crate::adapters::{store::rows, clock::SystemClock};"),
         ("src/adapters/http/mod.rs", "use crate::adapters::cli::Command;"),
         ("src/adapters/cli/spawn.rs", "use crate::adapters::workspace::GitWorkspace;"),
+        ("src/adapters/cli/spawn.rs", "use crate::adapters::mcp::serve;"),
+        ("src/adapters/cli/spawn.rs", "struct S(pub (in_no::T, crate::adapters::mcp::T));"),
+        ("src/adapters/mcp/tools.rs", "use crate::adapters::messenger::Inbox;"),
+        ("src/adapters/cli/spawn.rs", "use rmcp::ServiceExt;"),
         ("src/adapters/cli/spawn.rs", "macro_rules! m { () => { $crate::adapters::store::Store } }"),
         ("src/adapters/cli/spawn.rs", "fn f() { tokio::select! { _ = crate::adapters::store::open() => {} } }"),
         ("src/platform/child.rs", "use crate::ports::runtime::Runtime;"),
@@ -111,7 +115,12 @@ fn inward_arrows_are_let_through() {
             "use super::connection; use crate::adapters::store::x; use crate::platform::file;",
         ),
         ("src/adapters/cli/spawn.rs", "use crate::adapters::http::wire::Session; use crate::app::spawn;"),
+        (
+            "src/adapters/mcp/tools.rs",
+            "use crate::adapters::cli::client::Client; use crate::adapters::http::wire::Accepted;",
+        ),
         ("src/domain/exit.rs", "#[cfg(test)] mod tests { use crate::adapters::clock::SystemClock; use std::fs; }"),
+        ("src/adapters/cli/waiting.rs", "pub(in crate::adapters) mod waiting;"),
         ("src/domain/exit.rs", "/// See [`crate::ports::agent`] and `println!`.\npub fn f() {}"),
         ("src/platform/file.rs", "fn f(p: &str) { let _ = std::env::split_paths(p); }"),
     ] {

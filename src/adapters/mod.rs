@@ -4,6 +4,7 @@ pub mod agent;
 pub mod cli;
 pub mod clock;
 pub mod http;
+pub mod mcp;
 pub mod messenger;
 pub mod project_file;
 pub mod repo;

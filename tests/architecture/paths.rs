@@ -114,6 +114,8 @@ fn walk_tokens(tokens: TokenStream, prefix: &[String], found: &mut Vec<Vec<Strin
                 finish(&mut path, prefix, found);
                 joined = !prefix.is_empty();
             }
+            // `pub(in …)` says who may know this, not what this knows.
+            TokenTree::Group(group) if path.last().is_some_and(|last| last == "pub") && begins_with_in(group) => {}
             TokenTree::Group(group) => {
                 let is_use_group = joined && !path.is_empty() && group.delimiter() == Delimiter::Brace;
                 if is_use_group {
@@ -139,6 +141,10 @@ fn walk_tokens(tokens: TokenStream, prefix: &[String], found: &mut Vec<Vec<Strin
     if path.len() > prefix.len() {
         found.push(path);
     }
+}
+
+fn begins_with_in(group: &proc_macro2::Group) -> bool {
+    matches!(group.stream().into_iter().next(), Some(TokenTree::Ident(first)) if first == "in")
 }
 
 fn is_colon(token: Option<&TokenTree>) -> bool {

@@ -17,6 +17,7 @@ pub(crate) enum Layer {
     Outbound(String),
     Http,
     Cli,
+    Mcp,
     /// The binary.
     Main,
 }
@@ -36,7 +37,7 @@ const OUTBOUND: [&str; 11] = [
 ];
 
 /// Where a library that belongs to one concern may be named. One that is not listed may be named anywhere but in `domain`.
-const HOMES: [(&str, &[&str]); 18] = [
+const HOMES: [(&str, &[&str]); 19] = [
     ("alacritty_terminal", &["src/adapters/runtime/"]),
     ("anyhow", &["src/main.rs", "src/main/", "src/adapters/cli/"]),
     ("axum", &["src/adapters/http/"]),
@@ -49,6 +50,7 @@ const HOMES: [(&str, &[&str]); 18] = [
     ("hyper", &["src/adapters/http/", "src/adapters/cli/"]),
     ("hyper_util", &["src/adapters/http/", "src/adapters/cli/"]),
     ("pty_process", &["src/adapters/runtime/", "src/platform/"]),
+    ("rmcp", &["src/adapters/mcp/"]),
     ("rustix", &["src/adapters/", "src/platform/", "src/main.rs", "src/main/", "src/testing/"]),
     ("sqlx", &["src/adapters/store/"]),
     ("tempfile", &["src/testing/"]),
@@ -94,6 +96,7 @@ impl Layer {
             ["testing", ..] => Self::Testing,
             ["adapters", "http", ..] => Self::Http,
             ["adapters", "cli", ..] => Self::Cli,
+            ["adapters", "mcp", ..] => Self::Mcp,
             ["adapters", folder, ..] if OUTBOUND.contains(folder) => Self::Outbound((*folder).to_owned()),
             _ => return None,
         })
@@ -117,6 +120,10 @@ impl Layer {
             Self::Cli => {
                 ["app", "ports", "domain", "platform"].contains(&layer)
                     || layer == "adapters" && ["http", "cli"].map(Some).contains(&folder)
+            }
+            Self::Mcp => {
+                ["app", "ports", "domain", "platform"].contains(&layer)
+                    || layer == "adapters" && ["http", "cli", "mcp"].map(Some).contains(&folder)
             }
             Self::Fault => false,
             Self::Main => true,

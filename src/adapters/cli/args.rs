@@ -62,6 +62,8 @@ pub enum Command {
         #[command(subcommand)]
         command: ProjectCommand,
     },
+    /// Offer these commands to an agent as tools: an MCP server on standard input and output
+    Mcp,
     /// Start the daemon in the background, unless it runs
     Start,
     /// Stop the daemon; agents go on

@@ -12,7 +12,7 @@ pub mod guide;
 pub mod hook;
 pub mod live;
 mod ui;
-mod waiting;
+pub(in crate::adapters) mod waiting;
 
 use args::{Command, ProjectCommand};
 use context::Context;
@@ -50,6 +50,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Daemon(_)
         | Command::Doctor(_)
         | Command::Hook(_)
+        | Command::Mcp
         | Command::Holder(_)
         | Command::Supervise(_)
         | Command::SetupShell(_) => Err(CliError::usage("this command is not the client's".to_owned())),
@@ -57,3 +58,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
 }
 
 pub use commands::doctor;
+// What `ao mcp` does as the commands do.
+pub(in crate::adapters) use commands::project::named_or_here;
+pub(in crate::adapters) use commands::send::post as post_message;
+pub(in crate::adapters) use commands::start::ensure_running;

@@ -27,14 +27,14 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What is waited for, and how long.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wait {
-    pub(super) state: WaitFor,
-    pub(super) bound: Bound,
+pub(in crate::adapters) struct Wait {
+    pub(in crate::adapters) state: WaitFor,
+    pub(in crate::adapters) bound: Bound,
 }
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Bound {
+pub(in crate::adapters) enum Bound {
     /// So long in all.
     InAll(Duration),
     /// So long while nothing holds it up: the line, and the setup of its project, take the time they take.
@@ -56,20 +56,20 @@ impl Bound {
 
 /// A daemon that may go away and come back. Clones share what they know of that, so that a person is told once.
 #[derive(Debug, Clone)]
-pub(super) struct PatientClient {
+pub(in crate::adapters) struct PatientClient {
     client: Client,
     patience: Duration,
     away_since: Arc<Mutex<Option<Instant>>>,
 }
 
 impl PatientClient {
-    pub(super) fn new(client: Client) -> Self {
+    pub(in crate::adapters) fn new(client: Client) -> Self {
         Self { client, patience: PATIENCE, away_since: Arc::default() }
     }
 
     /// Waits until a session reaches a state, ends, or time is up. Nobody answering at the first request is an error at once:
     /// only a daemon that was there is waited for, for at most [`PATIENCE`], and none is started.
-    pub(super) async fn wait(&self, id: &SessionId, wait: Wait) -> Result<WaitAnswer, ClientError> {
+    pub(in crate::adapters) async fn wait(&self, id: &SessionId, wait: Wait) -> Result<WaitAnswer, ClientError> {
         let mut deadline = wait.bound.deadline();
         let mut known = None;
         let mut was_silent = false;
@@ -131,7 +131,7 @@ impl PatientClient {
     }
 
     /// Waits until an agent was seen to have taken a message, until that will not happen any more, or until time is up.
-    pub(super) async fn wait_for_message(
+    pub(in crate::adapters) async fn wait_for_message(
         &self,
         id: &MessageId,
         at_most: Option<Duration>,
@@ -171,7 +171,7 @@ impl PatientClient {
     }
 
     /// `None` when the state was reached, else why what was waited for did not come.
-    pub(super) async fn shortfall(&self, answer: &WaitAnswer, state: WaitFor) -> Option<CliError> {
+    pub(in crate::adapters) async fn shortfall(&self, answer: &WaitAnswer, state: WaitFor) -> Option<CliError> {
         let session = &answer.session;
         let id = &session.id;
         match answer.outcome {

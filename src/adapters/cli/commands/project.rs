@@ -74,7 +74,7 @@ fn describe(acceptance: Acceptance, project: &ProjectId) -> String {
 
 /// The project that was named, else the one of this directory's repository, which is registered when it is not yet. `naming` says
 /// how one is named.
-pub(super) async fn named_or_here(
+pub(in crate::adapters) async fn named_or_here(
     named: Option<&ProjectId>,
     naming: &str,
     context: &Context,

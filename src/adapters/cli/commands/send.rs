@@ -44,7 +44,7 @@ pub(in super::super) async fn run(args: &SendArgs, context: &Context) -> Result<
 }
 
 /// Hands the message to the daemon. The id makes asking again harmless: a daemon that goes away in the middle may have accepted it.
-async fn post(
+pub(in crate::adapters) async fn post(
     session: &SessionId,
     body: String,
     context: &Context,

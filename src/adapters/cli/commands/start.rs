@@ -38,7 +38,7 @@ pub(in super::super) async fn run(context: &Context) -> Result<(), CliError> {
 }
 
 /// Starts a daemon when none runs and one may be started, and says so.
-pub(super) async fn ensure_running(context: &Context) -> Result<(), CliError> {
+pub(in crate::adapters) async fn ensure_running(context: &Context) -> Result<(), CliError> {
     match Client::new(&context.socket).get::<DaemonInfo>("/daemon").await {
         Ok(_) => Ok(()),
         Err(ClientError::NotRunning { .. }) if context.may_start => {
