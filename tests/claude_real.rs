@@ -106,6 +106,7 @@ impl Lab {
     fn request(&self, prompt: Option<&str>, mode: PermissionMode) -> LaunchRequest {
         LaunchRequest {
             session: "app-1".parse().unwrap(),
+            kind: ao::domain::session::SessionKind::Worker,
             session_dir: self.path("session dir"),
             workspace: self.path("arbeits bäume/app-1"),
             repository: self.path("repository"),
@@ -114,6 +115,7 @@ impl Lab {
             permission_mode: mode,
             args: Vec::new(),
             ao_program: self.path("it's $HOME/a \"bin\"").join("ao"),
+            data_dir: "/data".into(),
         }
     }
 

@@ -120,6 +120,7 @@ impl Application {
         fault::reach(Point::SpawnSessionDirMade)?;
         let request = LaunchRequest {
             session: session.id.clone(),
+            kind: session.spec.kind,
             session_dir,
             workspace: session.spec.workspace.clone(),
             repository: repository.path.clone(),
@@ -128,6 +129,7 @@ impl Application {
             permission_mode: session.spec.permission_mode,
             args: session.spec.agent_args.clone(),
             ao_program: self.shared.settings.ao_program.clone(),
+            data_dir: self.shared.settings.data_dir.root().to_owned(),
         };
         let agent = self.agent(&session.spec.agent)?;
         let plan = match &session.facts.agent_session_id {

@@ -10,6 +10,7 @@ use super::text_hooks::TextHooks;
 use crate::domain::id::{AgentKind, AgentSessionId, SessionId};
 use crate::domain::observation::Signal;
 use crate::domain::permission::PermissionMode;
+use crate::domain::session::SessionKind;
 
 /// Why an agent cannot be started. Each says what was tried; [`AgentError::hint`] says what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +98,8 @@ pub struct AgentInstallation {
 pub struct LaunchRequest {
     /// The session.
     pub session: SessionId,
+    /// What it is for.
+    pub kind: SessionKind,
     /// A private directory (0700) of the session, outside the workspace: settings and prompt files go here.
     pub session_dir: PathBuf,
     /// The workspace; the agent's working directory.
@@ -113,6 +116,8 @@ pub struct LaunchRequest {
     pub args: Vec<String>,
     /// The absolute path of an `ao` for hooks, good as long as the agent lives: a foreign `ao` on `PATH` must never answer them.
     pub ao_program: PathBuf,
+    /// The data directory of the ao that starts it, absolute: for an `ao` that the agent calls.
+    pub data_dir: PathBuf,
 }
 
 /// What an agent's program is called with. The environment is complete in `env`'s terms: the runtime adds these to the base

@@ -52,6 +52,7 @@ impl Fixture {
     pub fn request(&self, permission_mode: PermissionMode) -> LaunchRequest {
         LaunchRequest {
             session: crate::domain::id::SessionId::of(&crate::domain::id::ProjectId::from_name("app"), 1),
+            kind: crate::domain::session::SessionKind::Worker,
             session_dir: self.root.join("session"),
             workspace: self.root.join("workspace"),
             repository: self.root.join("repository"),
@@ -60,6 +61,7 @@ impl Fixture {
             permission_mode,
             args: self.args.clone(),
             ao_program: PathBuf::from("/opt/it's ao/ao"),
+            data_dir: "/data".into(),
         }
     }
 }

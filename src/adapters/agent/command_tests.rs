@@ -10,6 +10,7 @@ fn agent(command: CommandLine) -> CommandAgent {
 fn request(root: &Path, args: &[&str]) -> LaunchRequest {
     LaunchRequest {
         session: "app-1".parse().unwrap(),
+        kind: crate::domain::session::SessionKind::Worker,
         session_dir: root.join("session"),
         workspace: root.join("workspace"),
         repository: root.join("repository"),
@@ -18,6 +19,7 @@ fn request(root: &Path, args: &[&str]) -> LaunchRequest {
         permission_mode: PermissionMode::Plan,
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         ao_program: "/ao".into(),
+        data_dir: "/data".into(),
     }
 }
 

@@ -57,6 +57,7 @@ mod tests {
     fn request(session_dir: &str) -> LaunchRequest {
         LaunchRequest {
             session: "app-1".parse().unwrap(),
+            kind: crate::domain::session::SessionKind::Worker,
             session_dir: session_dir.into(),
             workspace: "/w".into(),
             repository: "/r".into(),
@@ -65,6 +66,7 @@ mod tests {
             permission_mode: PermissionMode::Default,
             args: Vec::new(),
             ao_program: "/usr/bin/ao".into(),
+            data_dir: "/data".into(),
         }
     }
 

@@ -5,7 +5,8 @@
 //! | `install` | finding the program, its version |
 //! | `arguments` | which of the user's arguments ao refuses |
 //! | `conversation` | the id a session's conversation gets, and whether one was saved |
-//! | `settings` | the settings file: hooks, the bypass warning |
+//! | `settings` | the settings file: hooks, the bypass warning, what is not asked |
+//! | `coordination` | what a session that coordinates others is given: ao's tools |
 //! | `prompt` | the prompt file, and what Claude Code does with some prompts |
 //! | `trust` | marking a workspace as trusted in Claude Code's own configuration |
 //! | `report` | what its hooks mean |
@@ -18,6 +19,7 @@
 
 mod arguments;
 mod conversation;
+mod coordination;
 mod install;
 #[cfg(test)]
 mod named_tests;
@@ -132,6 +134,10 @@ impl ClaudeCode {
         };
         let mut args = vec![flag.to_owned(), id.to_string()];
         args.extend(["--permission-mode".to_owned(), settings::permission_mode(request.permission_mode).to_owned()]);
+        // Not the last of ours: it takes every argument that follows.
+        if let Some(servers) = coordination::write_servers(request)? {
+            args.extend(["--mcp-config".to_owned(), servers]);
+        }
         args.extend(["--settings".to_owned(), settings::write(&self.kind, request)?]);
         if let Some(system_prompt) = &request.system_prompt {
             let path = request.session_dir.join("system-prompt.txt");
@@ -219,6 +225,17 @@ fn write(path: &Path, content: &[u8]) -> Result<(), AgentError> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Writes a value into a file of the session.
+fn write_json(path: &Path, value: &Value) -> Result<(), AgentError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| AgentError::File {
+        action: "write",
+        path: path.to_owned(),
+        source: error.into(),
+    })?;
+    text.push(b'\n');
+    write(path, &text)
 }
 
 /// A path as text, for an argument or a setting.

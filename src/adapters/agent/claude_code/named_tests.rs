@@ -21,6 +21,7 @@ fn agent(root: &Path, args: &[&str]) -> ClaudeCode {
 fn request(root: &Path) -> LaunchRequest {
     LaunchRequest {
         session: "app-1".parse().unwrap(),
+        kind: crate::domain::session::SessionKind::Worker,
         session_dir: root.to_owned(),
         workspace: root.to_owned(),
         repository: root.to_owned(),
@@ -29,6 +30,7 @@ fn request(root: &Path) -> LaunchRequest {
         permission_mode: PermissionMode::Default,
         args: vec!["--model".to_owned(), "sonnet".to_owned()],
         ao_program: "/bin/ao".into(),
+        data_dir: "/data".into(),
     }
 }
 

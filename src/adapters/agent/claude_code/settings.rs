@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::coordination;
+
 use crate::domain::id::AgentKind;
 use crate::domain::permission::PermissionMode;
 use crate::ports::agent::{AgentError, LaunchRequest};
@@ -52,13 +54,7 @@ pub(super) fn permission_mode(mode: PermissionMode) -> &'static str {
 /// Writes the file; gives its path.
 pub(super) fn write(kind: &AgentKind, request: &LaunchRequest) -> Result<String, AgentError> {
     let path = request.session_dir.join("claude-settings.json");
-    let mut text = serde_json::to_vec_pretty(&content(kind, request)?).map_err(|error| AgentError::File {
-        action: "write",
-        path: path.clone(),
-        source: error.into(),
-    })?;
-    text.push(b'\n');
-    super::write(&path, &text)?;
+    super::write_json(&path, &content(kind, request)?)?;
     super::utf8(&path)
 }
 
@@ -86,6 +82,10 @@ fn content(kind: &AgentKind, request: &LaunchRequest) -> Result<Value, AgentErro
         // Without it a warning is shown whose default answer ends the agent.
         settings["skipDangerousModePermissionPrompt"] = Value::Bool(true);
     }
+    let allowed = coordination::allowed(request);
+    if !allowed.is_empty() {
+        settings["permissions"] = json!({ "allow": allowed });
+    }
     Ok(settings)
 }
 
@@ -96,6 +96,7 @@ mod tests {
     fn request(mode: PermissionMode, ao: &str) -> LaunchRequest {
         LaunchRequest {
             session: "app-1".parse().unwrap(),
+            kind: crate::domain::session::SessionKind::Worker,
             session_dir: "/s".into(),
             workspace: "/w".into(),
             repository: "/r".into(),
@@ -104,6 +105,7 @@ mod tests {
             permission_mode: mode,
             args: Vec::new(),
             ao_program: ao.into(),
+            data_dir: "/data".into(),
         }
     }
 
