@@ -46,6 +46,10 @@ mod kill;
 mod limits;
 #[path = "e2e/live_table.rs"]
 mod live_table;
+#[path = "e2e/mcp.rs"]
+mod mcp;
+#[path = "e2e/mcp_claude.rs"]
+mod mcp_claude;
 #[path = "e2e/message_storm.rs"]
 mod message_storm;
 #[path = "e2e/messages.rs"]
