@@ -102,10 +102,10 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
                 cli::run(command, &context).await.map(|()| ExitCode::SUCCESS)
             })
         }
-        Command::Mcp => {
+        Command::Mcp(args) => {
             let context = Edge::read(cli.data_dir)?.context()?;
             let executor = executor(false)?;
-            let served = executor.block_on(mcp::serve(context));
+            let served = executor.block_on(mcp::serve(context, args.told_file));
             // A read of standard input that is under way is not waited for.
             executor.shutdown_background();
             served.map(|()| ExitCode::SUCCESS)

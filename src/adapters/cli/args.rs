@@ -63,7 +63,7 @@ pub enum Command {
         command: ProjectCommand,
     },
     /// Offer these commands to an agent as tools: an MCP server on standard input and output
-    Mcp,
+    Mcp(McpArgs),
     /// Start the daemon in the background, unless it runs
     Start,
     /// Stop the daemon; agents go on
@@ -469,6 +469,14 @@ pub struct HookArgs {
     /// Stay in the background until there is something for the agent, and wake it
     #[arg(long)]
     pub wait: bool,
+}
+
+/// `ao mcp`.
+#[derive(Debug, Args)]
+pub struct McpArgs {
+    /// A file to make once the client was told of the tools, for a hook of its that waits for them
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub told_file: Option<PathBuf>,
 }
 
 /// `ao holder`.

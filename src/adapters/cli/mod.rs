@@ -50,7 +50,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Daemon(_)
         | Command::Doctor(_)
         | Command::Hook(_)
-        | Command::Mcp
+        | Command::Mcp(_)
         | Command::Holder(_)
         | Command::Supervise(_)
         | Command::SetupShell(_) => Err(CliError::usage("this command is not the client's".to_owned())),

@@ -6,6 +6,7 @@
 //! | `tools` | the tools: a method each, whose comment is what agents read |
 //! | `params` | what they are given |
 //! | `answer` | what they give back |
+//! | `told` | when a client has taken them in |
 //!
 //! # Adding a tool
 //! A method with `#[tool]` in `tools`, and a struct in `params`. Where an orchestrator shall use it unasked, its name belongs into
@@ -16,9 +17,11 @@
 
 mod answer;
 mod params;
+mod told;
 mod tools;
 
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
@@ -31,24 +34,25 @@ use super::cli::context::Context;
 use super::cli::error::CliError;
 use tools::Tools;
 
-/// Serves the tools until standard input ends.
+/// Serves the tools until standard input ends. The file `told` is made once the client has taken them in.
 ///
 /// # Errors
 /// [`CliError`] when what comes first is not MCP, or the answer to it cannot be written.
-pub async fn serve(context: Context) -> Result<(), CliError> {
+pub async fn serve(context: Context, told: Option<PathBuf>) -> Result<(), CliError> {
     let (input, output) = transport::stdio();
-    serve_over(context, input, output).await
+    let over = CancellationToken::new();
+    serve_over(Tools::new(context, over.clone(), told), over, input, output).await
 }
 
 async fn serve_over(
-    context: Context,
+    tools: Tools,
+    over: CancellationToken,
     input: impl AsyncRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Result<(), CliError> {
-    let over = CancellationToken::new();
-    let input = Input { input, over: Some(over.clone().drop_guard()) };
+    let input = Input { input, over: Some(over.drop_guard()) };
     let failed = |error: &dyn std::fmt::Display| CliError::failed(format!("the MCP connection broke off: {error}"));
-    match Tools::new(context, over).serve((input, output)).await {
+    match tools.serve((input, output)).await {
         Ok(service) => service.waiting().await.map(|_why| ()).map_err(|error| failed(&error)),
         // A client that goes away before it says anything has no wish left.
         Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),

@@ -1,10 +1,14 @@
 //! The tools. A method's comment is what an agent reads before it calls it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rmcp::handler::server::tool::ToolCallContext;
 use rmcp::handler::server::wrapper::Parameters;
-use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult, ErrorCode};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ErrorCode, Implementation, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig,
+};
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler, tool, tool_handler, tool_router};
 use tokio::task::JoinSet;
@@ -12,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Answer, ToolError};
 use super::params::{LsParams, MessagesParams, OutputParams, SendParams, SessionParams, SpawnParams, WaitParams};
+use super::told::Told;
 use crate::adapters::cli::client::Client;
 use crate::adapters::cli::context::Context;
 use crate::adapters::cli::error::CliError;
@@ -24,17 +29,22 @@ use crate::app::wait::WaitFor;
 use crate::domain::message::MessageRecord;
 use crate::domain::status::Status;
 
+/// What a client is told of the whole.
+const INSTRUCTIONS: &str = "ao runs coding agents side by side, each in its own git worktree and terminal: a session, for example app-1. \
+    Start one with spawn, follow it with wait, show and output, talk to it with send. What an agent commits is on its session's branch.";
+
 /// The server: what the tools share.
 #[derive(Debug, Clone)]
 pub(super) struct Tools {
     context: Context,
     /// Cancelled when nobody asks any more.
     over: CancellationToken,
+    told: Option<Told>,
 }
 
 impl Tools {
-    pub(super) fn new(context: Context, over: CancellationToken) -> Self {
-        Self { context, over }
+    pub(super) fn new(context: Context, over: CancellationToken, told: Option<PathBuf>) -> Self {
+        Self { context, over, told: told.map(Told::new) }
     }
 
     /// A client of a daemon that runs.
@@ -196,12 +206,25 @@ impl Tools {
     }
 }
 
-#[tool_handler(
-    name = "ao",
-    instructions = "ao runs coding agents side by side, each in its own git worktree and terminal: a session, for example app-1. Start one \
-                    with spawn, follow it with wait, show and output, talk to it with send. What an agent commits is on its session's branch."
-)]
+#[tool_handler]
 impl ServerHandler for Tools {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
+        let name = Implementation::new("ao", env!("CARGO_PKG_VERSION"));
+        ServerConfig::new(capabilities).with_server_info(name).with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _page: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        if let Some(told) = &self.told {
+            told.asked(context.peer);
+        }
+        Ok(ListToolsResult::with_all_items(Self::tool_router().list_all()))
+    }
+
     async fn call_tool(
         &self,
         request: CallToolRequestParams,

@@ -62,6 +62,7 @@ fn content(kind: &AgentKind, request: &LaunchRequest) -> Result<Value, AgentErro
     // Claude Code hands the command to a shell.
     let ao = super::utf8(&request.ao_program)?;
     let ao = shell_words::quote(&ao);
+    let wait_for_tools = coordination::wait_for_tools(request)?;
     let hook = |event: &str| {
         let command = format!("{ao} hook {kind} {event}");
         let mut hooks = vec![json!({ "type": "command", "command": command, "timeout": HOOK_TIMEOUT_SECONDS })];
@@ -74,6 +75,10 @@ fn content(kind: &AgentKind, request: &LaunchRequest) -> Result<Value, AgentErro
                 json!({ "type": "command", "command": command, "timeout": WAIT_TIMEOUT_SECONDS, "asyncRewake": true }),
             );
         }
+        let wait_for_tools = wait_for_tools.iter().filter(|_| event == "UserPromptSubmit");
+        hooks.extend(
+            wait_for_tools.map(|wait| json!({ "type": "command", "command": wait, "timeout": HOOK_TIMEOUT_SECONDS })),
+        );
         json!([{ "hooks": hooks }])
     };
     let hooks: Map<String, Value> = EVENTS.iter().map(|event| ((*event).to_owned(), hook(event))).collect();
