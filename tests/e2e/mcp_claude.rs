@@ -25,7 +25,12 @@ async fn first_request(server: &ModelServer, script: &str) -> Request {
 }
 
 fn servers(sandbox: &Sandbox) -> Vec<u32> {
-    sandbox.processes().into_iter().filter(|(_, command)| command.contains(" mcp --told-file ")).map(|(pid, _)| pid).collect()
+    sandbox
+        .processes()
+        .into_iter()
+        .filter(|(_, command)| command.contains(" mcp --told-file "))
+        .map(|(pid, _)| pid)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use clap::{Command, CommandFactory};
 use super::args::Cli;
 
 /// Commands that an agent has no use for: they are about the machine, or for a person at a terminal.
-const LEFT_OUT: [&str; 7] = ["daemon", "start", "stop", "status", "doctor", "completion", "version"];
+const LEFT_OUT: [&str; 8] = ["daemon", "start", "stop", "status", "doctor", "completion", "version", "mcp"];
 
 /// The commands, each with what it does and how it is called, and examples of those that have some.
 #[must_use]
@@ -52,7 +52,7 @@ mod tests {
         for taught in ["- ao spawn", "--prompt-file: ", "- ao send", "- ao wait", "- ao project trust", "--queue: "] {
             assert!(text.contains(taught), "{taught} is not in {text}");
         }
-        for left_out in ["ao hook", "ao doctor", "ao daemon", "\u{1b}"] {
+        for left_out in ["ao hook", "ao doctor", "ao daemon", "ao mcp", "\u{1b}"] {
             assert!(!text.contains(left_out), "{left_out} is in {text}");
         }
     }
