@@ -224,6 +224,7 @@ async fn nothing_it_prints_is_obeyed_by_a_terminal() {
     server.call("ls", json!({})).await;
     server.call("show", json!({ "session": "app-1" })).await;
     server.fail("show", json!({ "session": "\u{1b}[2J" })).await;
+    server.fail("show", json!({ "\u{1b}[2J": 1 })).await;
     for line in &server.printed {
         let said: Value = serde_json::from_str(line).unwrap();
         let text = said["result"]["content"][0]["text"].as_str().unwrap_or_default();
@@ -252,19 +253,35 @@ async fn garbage_before_and_between_requests_is_survived() {
     assert_eq!(server.close().await.1, Some(0));
 }
 
+/// How many sockets a process has open: some of its own, and one for each question to the daemon that is under way.
+fn connections(pid: u32) -> usize {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let targets = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    targets.filter(|target| target.to_str().is_some_and(|target| target.starts_with("socket:"))).count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_keeps_no_other_call_waiting_and_ends_with_the_client() {
     let sandbox = sandbox();
     let mut server = Server::ready(&sandbox).await;
+    let pid = server.child.id().unwrap();
+    let own = connections(pid);
     server.call("spawn", sleeper()).await;
     let wait = json!({ "name": "wait", "arguments": { "sessions": ["app-1"], "for": "exit" } });
     let given_up = server.send("tools/call", wait.clone()).await;
     let waiting = server.send("tools/call", wait).await;
     assert_eq!(server.call("ls", json!({})).await["sessions"][0]["id"], "app-1");
+    sandbox.until("both wait", || connections(pid) == own + 2).await;
     let cancelled =
         json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": given_up } });
     server.write(&cancelled.to_string()).await;
-    assert_eq!(server.call("ls", json!({})).await["sessions"][0]["id"], "app-1");
+    // Not for the moment between two questions only.
+    let quiet = std::cell::Cell::new(0);
+    let is_quiet = || {
+        quiet.set(if connections(pid) == own + 1 { quiet.get() + 1 } else { 0 });
+        quiet.get() == 10
+    };
+    sandbox.until("one has given up", is_quiet).await;
 
     // Calls under way are answered before it ends: without being told, the wait would go on.
     let (last, code) = server.close().await;

@@ -76,6 +76,17 @@ pub(super) fn result(value: &impl Serialize) -> Answer {
     Ok(CallToolResult::structured(in_print(value)))
 }
 
+/// What goes out. Parameters that the schema forbids are refused before a tool is asked, with their own words.
+pub(super) fn response(response: CallToolResponse) -> CallToolResponse {
+    let CallToolResponse::Complete(mut result) = response else { return response };
+    for content in &mut result.content {
+        if let ContentBlock::Text(text) = content {
+            text.text = printable(&text.text);
+        }
+    }
+    CallToolResponse::Complete(result)
+}
+
 /// Several values as a result: what is structured must be an object.
 pub(super) fn list(name: &str, values: &impl Serialize) -> Answer {
     result(&json!({ name: values }))

@@ -7,15 +7,15 @@ use std::time::Duration;
 use rmcp::handler::server::tool::ToolCallContext;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ErrorCode, Implementation, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
+    ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler, tool, tool_handler, tool_router};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{self, Answer, ToolError};
+use super::answer::{self, Answer};
 use super::params::{LsParams, MessagesParams, OutputParams, SendParams, SessionParams, SpawnParams, WaitParams};
 use super::told::Told;
 use crate::adapters::cli::client::Client;
@@ -231,21 +231,13 @@ impl ServerHandler for Tools {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let is_known = self.get_tool(&request.name).is_some();
         let given_up = context.ct.clone();
         let router = Self::tool_router();
         let call = router.call(ToolCallContext::new(self, request, context));
-        let called = tokio::select! {
-            called = call => called,
+        tokio::select! {
+            called = call => called.map(answer::response),
             // Nobody reads the answer.
-            () = given_up.cancelled() => return Err(ErrorData::internal_error("the call was cancelled", None)),
-        };
-        match called {
-            // Parameters that make no sense are the model's to correct, so it has to read of them.
-            Err(error) if is_known && error.code == ErrorCode::INVALID_PARAMS => {
-                Ok(CallToolResult::from(ToolError(CliError::usage(error.message))).into())
-            }
-            called => called,
+            () = given_up.cancelled() => Err(ErrorData::internal_error("the call was cancelled", None)),
         }
     }
 }
