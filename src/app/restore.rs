@@ -13,6 +13,7 @@ use crate::domain::phase::{EndReason, Phase};
 use crate::domain::session::Session;
 use crate::fault::{self, Point};
 use crate::ports::repo::Repository;
+use crate::ports::runtime::Liveness;
 use crate::ports::store::SessionFilter;
 use crate::ports::workspace::{OnWork, Removal, ReopenRequest};
 
@@ -55,7 +56,7 @@ impl Application {
     /// may.
     ///
     /// # Errors
-    /// `unknown_session`; `not_over`; `limit_reached`; or what is missing or refuses. Nothing was changed then.
+    /// `unknown_session`; `not_over`; `agent_not_dead`; `limit_reached`; or what is missing or refuses. Nothing was changed then.
     pub async fn restore(&self, id: &SessionId, may_wait: bool) -> Result<Session, AppError> {
         if self.shared.stop.is_cancelled() {
             let message = "the daemon is stopping: nothing is restored";
@@ -78,6 +79,7 @@ impl Application {
         self.runtime(&session.spec.runtime)?.preflight().await?;
         self.shared.workspace.check_tools().await?;
         let there = self.shared.workspace.assess(&self.workspace_ref(&session).await?, OnWork::Keep).await?;
+        self.refuse_unless_dead(&session).await?;
         // What its last agent reported late must not pass for a report of the next one.
         self.drain_spool().await?;
         // Of a restore that went well, and whose daemon was killed then: older than what this one is to put back if it fails.
@@ -111,6 +113,34 @@ impl Application {
             attempts.push(RestoreAttempt { session: session.id.clone(), refusal });
         }
         Ok(attempts)
+    }
+
+    /// Refuses what has a terminal that could not be set aside: its agent may run, or what it left cannot be told.
+    async fn refuse_unless_dead(&self, session: &Session) -> Result<(), AppError> {
+        let id = &session.id;
+        let (cause, hint) = match self.probe_one(session, &self.terminal_key(session)).await {
+            Some(Liveness::Dead(_)) => return Ok(()),
+            Some(Liveness::Alive(agent)) => (
+                format!("its last agent still runs, as process {}", agent.pid),
+                format!("end that process, then: ao restore {id}"),
+            ),
+            unknown => {
+                let why = match unknown {
+                    Some(Liveness::Unknown(why)) => format!(": {why}"),
+                    _ => String::new(),
+                };
+                let directory = self.shared.session_dirs.path(id);
+                (
+                    format!("whether its last agent still runs is not known{why}"),
+                    format!(
+                        "try again; if it stays so, see that nothing of it runs and remove what its terminal left in {}",
+                        directory.display()
+                    ),
+                )
+            }
+        };
+        let message = format!("{id} cannot be restored: {cause}");
+        Err(AppError::new(ErrorKind::Refused, "agent_not_dead", message).hint(hint))
     }
 
     /// Keeps what the last agent's terminal left of a session that is built again, for the case that it fails.

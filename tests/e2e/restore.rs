@@ -110,6 +110,25 @@ async fn i05_what_force_saved_comes_back_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_terminal_that_cannot_be_read_refuses_the_restore_and_holds_nothing_up() {
+    for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
+        let sandbox = Sandbox::new();
+        let session = spawn(&sandbox, runtime, "exec sleep 600").await;
+        let before = end_agent(&sandbox, &session).await;
+        // What a power cut leaves of a file that was not synced.
+        let exit = sandbox.session_dir("app-1").join("terminal/exit.json");
+        let content = std::fs::read(&exit).unwrap();
+        std::fs::write(&exit, "").unwrap();
+        sandbox.ao(&["restore", "app-1"]).await.fails(5, &["app-1 cannot be restored", "not known", "exit.json"]);
+        assert_eq!(as_it_was(sandbox.show("app-1").await), as_it_was(before), "{runtime}");
+        assert_eq!(std::fs::read(&exit).unwrap(), b"", "{runtime}");
+        std::fs::write(&exit, content).unwrap();
+        sandbox.ao(&["restore", "app-1"]).await.ok();
+        sandbox.ao(&["kill", "app-1"]).await.ok();
+    }
+}
+
+#[tokio::test]
 async fn a_restore_that_fails_leaves_the_session_as_it_was() {
     let sandbox = Sandbox::new();
     let broken = sandbox.path("broken");

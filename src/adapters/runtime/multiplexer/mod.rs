@@ -25,7 +25,6 @@ pub(super) mod server;
 mod shown;
 
 use std::collections::HashMap;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -106,15 +105,6 @@ impl<M: Multiplexer> Multiplexed<M> {
 
     fn no_terminal(&self, key: &TerminalKey) -> RuntimeError {
         RuntimeError::NoTerminal { runtime: self.kind.clone(), session: key.session.clone() }
-    }
-
-    /// Moves a dead agent's records once nothing is left of its terminal.
-    async fn with_nothing_left(&self, key: &TerminalKey, moves: fn(&Path) -> io::Result<()>) -> Result<(), String> {
-        let server = self.multiplexer.server(key);
-        let _turn = self.turns.of(server.directory()).lock_owned().await;
-        launch::refuse_unless_dead(key)?;
-        let ended = create::end_earlier(&server, &key.session_dir).await;
-        ended.and_then(|()| moves(&key.session_dir)).map_err(|error| error.to_string())
     }
 
     /// What the terminal shows, or showed last.
@@ -221,18 +211,19 @@ impl<M: Multiplexer> Runtime for Multiplexed<M> {
     }
 
     async fn set_aside(&self, key: &TerminalKey) -> Result<(), RuntimeError> {
-        let moved = self.with_nothing_left(key, launch::set_aside).await;
-        moved.map_err(|cause| self.failed("set the ended terminal aside", cause))
+        let server = self.multiplexer.server(key);
+        let _turn = self.turns.of(server.directory()).lock_owned().await;
+        launch::set_aside(&self.kind, key, create::end_earlier(&server, &key.session_dir)).await
     }
 
     async fn put_back(&self, key: &TerminalKey) -> Result<(), RuntimeError> {
-        let moved = self.with_nothing_left(key, launch::put_back).await;
-        moved.map_err(|cause| self.failed("put the earlier terminal back", cause))
+        let server = self.multiplexer.server(key);
+        let _turn = self.turns.of(server.directory()).lock_owned().await;
+        launch::put_back(&self.kind, key, create::end_earlier(&server, &key.session_dir)).await
     }
 
     async fn forget_aside(&self, key: &TerminalKey) -> Result<(), RuntimeError> {
-        let forgotten = launch::forget_aside(&key.session_dir);
-        forgotten.map_err(|error| self.failed("forget the earlier terminal", error))
+        launch::forget_aside(&self.kind, key)
     }
 
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {

@@ -371,22 +371,15 @@ impl Runtime for PtyRuntime {
     }
 
     async fn set_aside(&self, key: &TerminalKey) -> Result<(), RuntimeError> {
-        let failed = |cause: String| self.failed("set the ended terminal aside", &cause);
-        launch::refuse_unless_dead(key).map_err(failed)?;
-        let ended = end_earlier(&key.session_dir).await;
-        ended.and_then(|()| launch::set_aside(&key.session_dir)).map_err(|error| failed(error.to_string()))
+        launch::set_aside(&self.kind, key, end_earlier(&key.session_dir)).await
     }
 
     async fn put_back(&self, key: &TerminalKey) -> Result<(), RuntimeError> {
-        let failed = |cause: String| self.failed("put the earlier terminal back", &cause);
-        launch::refuse_unless_dead(key).map_err(failed)?;
-        let ended = end_earlier(&key.session_dir).await;
-        ended.and_then(|()| launch::put_back(&key.session_dir)).map_err(|error| failed(error.to_string()))
+        launch::put_back(&self.kind, key, end_earlier(&key.session_dir)).await
     }
 
     async fn forget_aside(&self, key: &TerminalKey) -> Result<(), RuntimeError> {
-        let forgotten = launch::forget_aside(&key.session_dir);
-        forgotten.map_err(|error| self.failed("forget the earlier terminal", &error))
+        launch::forget_aside(&self.kind, key)
     }
 
     async fn stop(&self, key: &TerminalKey, grace: Duration) -> Result<Option<Exit>, RuntimeError> {
