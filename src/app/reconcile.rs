@@ -30,10 +30,7 @@ impl Application {
         }
         match self.look().await {
             Ok(sessions) => {
-                // A daemon that was killed when a restore went well could not do this itself.
-                for session in sessions.iter().filter(|session| session.phase == Phase::Live) {
-                    self.forget_terminal_of_live(session).await;
-                }
+                self.forget_terminals_before(&sessions).await;
                 for task in self.start_settling(&sessions) {
                     // A task that broke off has said so, and its session is looked at again.
                     let _ = task.await;
@@ -80,6 +77,20 @@ impl Application {
             self.admit_from_line().await?;
         }
         Ok(())
+    }
+
+    /// Lets go of what restores had set aside that went well: a daemon that was killed then could not do this itself. Who works on a
+    /// session does it himself, or may have set aside what his restore puts back if it fails.
+    async fn forget_terminals_before(&self, sessions: &[Session]) {
+        for session in sessions.iter().filter(|session| session.phase == Phase::Live) {
+            let Some(_exclusive) = self.shared.running.try_exclusive(&session.id) else { continue };
+            // The list is older than the right to this session: it may have ended since, and be restored.
+            match self.shared.sessions.session(&session.id).await {
+                Ok(Some(session)) if session.phase == Phase::Live => self.forget_terminal_of_live(&session).await,
+                Ok(_) => {}
+                Err(error) => tracing::error!(session = %session.id, %error, "a session could not be looked at"),
+            }
+        }
     }
 
     /// Starts a task for each of these sessions that nobody works on and that is not as it should be.
