@@ -111,33 +111,33 @@ impl Application {
         Ok(cleanup)
     }
 
-    /// `None` when it has no workspace any more.
-    async fn clean_up_session(&self, session: &Session, request: &CleanupRequest) -> Option<CleanupItem> {
+    /// `None` when it has no workspace any more. What is known of the session may be old.
+    async fn clean_up_session(&self, known: &Session, request: &CleanupRequest) -> Option<CleanupItem> {
         let item = |action, reason: &str| CleanupItem {
-            session: session.id.clone(),
-            workspace: session.spec.workspace.clone(),
+            session: known.id.clone(),
+            workspace: known.spec.workspace.clone(),
             action,
             reason: reason.to_owned(),
             preserved: None,
         };
-        match &session.phase {
-            Phase::Terminated { reason: EndReason::Lost } if session.facts.kill_requested_at.is_none() => {
-                let answer = self.assess(session, request.on_work).await;
-                return (!matches!(answer, Ok(Removal::Missing { .. }))).then(|| {
-                    item(CleanupAction::Keep, "its agent was lost; ao restore brings it back, ao kill gives it up")
-                });
-            }
-            Phase::Terminated { .. } => {}
-            Phase::Provisioning { .. } | Phase::Live => return Some(item(CleanupAction::Keep, "it is not over")),
+        if !known.phase.is_terminated() {
+            return Some(item(CleanupAction::Keep, "it is not over"));
         }
-        let Some(_exclusive) = self.shared.running.try_exclusive(&session.id) else {
+        let Some(_exclusive) = self.shared.running.try_exclusive(&known.id) else {
             return Some(item(CleanupAction::Keep, "somebody works on it just now"));
         };
-        // The list is older than the right to this session.
-        match self.shared.sessions.session(&session.id).await {
-            Ok(Some(current)) if current.phase.is_terminated() => {}
+        // It may have been restored since, and be lost by now: only what it is under this right counts.
+        let session = &match self.shared.sessions.session(&known.id).await {
+            Ok(Some(current)) if current.phase.is_terminated() => current,
             Ok(_) => return Some(item(CleanupAction::Keep, "it is not over")),
             Err(error) => return Some(item(CleanupAction::Fail, &error.to_string())),
+        };
+        let is_lost = session.phase == Phase::Terminated { reason: EndReason::Lost };
+        if is_lost && session.facts.kill_requested_at.is_none() {
+            let answer = self.assess(session, request.on_work).await;
+            return (!matches!(answer, Ok(Removal::Missing { .. }))).then(|| {
+                item(CleanupAction::Keep, "its agent was lost; ao restore brings it back, ao kill gives it up")
+            });
         }
         let answer = if request.dry_run {
             self.assess(session, request.on_work).await
