@@ -56,22 +56,24 @@ pub(super) fn forget(directory: &Path) {
     let _ = file::remove_if_there(&directory.join(TALLY));
 }
 
-/// How many reports were dropped since this was last asked.
-pub(super) fn take_dropped(directory: &Path) -> u64 {
+/// Tells how many reports were dropped since that was last told, if any were. Who is killed in the middle leaves it to be told, or told again.
+pub(super) fn tell_dropped(directory: &Path, mut tell: impl FnMut(u64)) {
     let taken = directory.join(TAKEN);
     // Before others are taken in its place: a daemon that was killed had not told of these.
-    let mut dropped = consume(&taken);
+    consume(&taken, &mut tell);
     if std::fs::rename(directory.join(DROPPED), &taken).is_ok() {
-        dropped += consume(&taken);
+        consume(&taken, &mut tell);
     }
-    dropped
 }
 
-/// Adds up the lines of a file that nobody writes any more, and removes it.
-fn consume(path: &Path) -> u64 {
+/// Tells the sum of the lines of a file that nobody writes any more, and removes it.
+fn consume(path: &Path, tell: &mut impl FnMut(u64)) {
     let text = std::fs::read_to_string(path).unwrap_or_default();
+    let dropped = text.lines().filter_map(|line| line.parse::<u64>().ok()).sum();
+    if dropped > 0 {
+        tell(dropped);
+    }
     let _ = file::remove_if_there(path);
-    text.lines().filter_map(|line| line.parse::<u64>().ok()).sum()
 }
 
 /// Drops reports until a quarter of the bound is free, when the bound is really exceeded, and sets the tally right.
@@ -124,6 +126,25 @@ fn append_to(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn take_dropped(directory: &Path) -> u64 {
+        let mut dropped = 0;
+        tell_dropped(directory, |more| dropped += more);
+        dropped
+    }
+
+    #[test]
+    fn what_was_dropped_is_on_the_disk_until_it_was_told() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(TAKEN), "3\n").unwrap();
+        std::fs::write(dir.path().join(DROPPED), "4\n").unwrap();
+        let mut told = Vec::new();
+        tell_dropped(dir.path(), |dropped| {
+            let left = std::fs::read_to_string(dir.path().join(TAKEN)).unwrap();
+            told.push((dropped, left));
+        });
+        assert_eq!(told, [(3, "3\n".to_owned()), (4, "4\n".to_owned())]);
+    }
 
     #[test]
     fn routine_goes_first_but_for_the_newest_of_each_session() {

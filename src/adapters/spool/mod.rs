@@ -114,10 +114,9 @@ impl ReportSpool for FileSpool {
 
     async fn pending(&self) -> Result<Vec<Spooled>, SpoolError> {
         file::sweep_staged(&self.directory);
-        let dropped = fill::take_dropped(&self.directory);
-        if dropped > 0 {
+        fill::tell_dropped(&self.directory, |dropped| {
             tracing::warn!(reports = dropped, "the spool of hook reports was full, and the oldest were dropped");
-        }
+        });
         let names = names(&self.directory).map_err(|source| error("list", &self.directory, source))?;
         if names.is_empty() {
             fill::forget(&self.directory);
