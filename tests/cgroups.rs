@@ -253,8 +253,21 @@ async fn what_left_a_projects_command_in_every_way_is_found_by_a_later_daemon() 
     };
     assert!(process::is_running(escaped).unwrap(), "it was cut off, and what it started goes on");
     // One that makes no groups itself.
-    ShellSetup::new(env!("CARGO_BIN_EXE_ao").into()).end(&setup.session_dir).await.unwrap();
+    let later = ShellSetup::new(env!("CARGO_BIN_EXE_ao").into());
+    let session_dirs = [setup.root.path().join("app-2"), setup.session_dir.clone()];
+    // Only what escaped is left: its environment names no session.
+    let hidden = async {
+        let mut pause = tree::Pause::default();
+        while later.running(&[]).await.unwrap().contains(&setup.session_dir) {
+            pause.wait().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), hidden).await.unwrap();
+    let found = later.running(&session_dirs).await.unwrap();
+    assert!(found.contains(&setup.session_dir) && !found.contains(&session_dirs[0]), "{found:?}");
+    later.end(&setup.session_dir).await.unwrap();
     assert!(!process::is_running(escaped).unwrap());
+    assert!(!later.running(&session_dirs).await.unwrap().contains(&setup.session_dir));
     assert!(group.agents().is_empty());
     assert!(!setup.session_dir.join("setup.group").exists());
 }

@@ -143,7 +143,9 @@ impl Application {
     /// # Errors
     /// When they cannot be found; one that cannot be ended is told in the log.
     pub(super) async fn end_stray_teardowns(&self) -> Result<(), AppError> {
-        for directory in self.shared.setup.running().await? {
+        let there = self.shared.session_dirs.list().await?;
+        let there: Vec<_> = there.iter().map(|found| self.shared.session_dirs.path(&found.session)).collect();
+        for directory in self.shared.setup.running(&there).await? {
             let session = directory.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
             // Another data directory's are another daemon's.
             let Some(id) = session.filter(|id| self.shared.session_dirs.path(id) == directory) else { continue };

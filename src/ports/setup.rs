@@ -125,11 +125,12 @@ pub trait SetupRunner: Send + Sync {
     /// [`SetupError::Broken`] when something could not be ended.
     async fn end(&self, session_dir: &Path) -> Result<(), SetupError>;
 
-    /// The directories of the sessions of which commands run now, whoever started them.
+    /// The directories of the sessions of which commands run now, or may, whoever started them: each once. Some can be found only by what is
+    /// in the session's directory; `session_dirs` are those that are there.
     ///
     /// # Errors
     /// [`SetupError::Broken`] when that cannot be found out.
-    async fn running(&self) -> Result<Vec<PathBuf>, SetupError>;
+    async fn running(&self, session_dirs: &[PathBuf]) -> Result<Vec<PathBuf>, SetupError>;
 
     /// The names of the files in a session's directory that [`output`](SetupRunner::output) reads.
     fn logs(&self) -> Vec<String>;

@@ -230,13 +230,13 @@ pub async fn what_was_cut_off_is_ended_by_another_runner_and_nothing_else_is(fix
         tasks.push(tokio::spawn(async move { runner.run(&command).await }));
         session.until_started(3).await;
     }
-    let found = fixture.runner().running().await.expect("looked for");
+    let found = fixture.runner().running(&[]).await.expect("looked for");
     assert!(found.contains(&one.directory) && found.contains(&other.directory), "{found:?}");
     tasks[0].abort();
     fixture.runner().end(&one.directory).await.expect("ended");
     assert_eq!(one.running(), Vec::<u32>::new());
     assert_eq!(other.running().len(), 3, "another session's commands were ended");
-    assert!(!fixture.runner().running().await.expect("looked for").contains(&one.directory));
+    assert!(!fixture.runner().running(&[]).await.expect("looked for").contains(&one.directory));
     fixture.runner().end(&one.directory).await.expect("there is nothing left to end");
     fixture.runner().begin(&other.directory, Stage::Setup).await.expect("begun");
     assert_eq!(other.running(), Vec::<u32>::new(), "a stage that begins ends what an earlier run left");

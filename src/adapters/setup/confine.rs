@@ -17,7 +17,13 @@ pub(super) fn on_record(session_dir: &Path) -> io::Result<Option<Group>> {
     Ok(path.map(|path| Group::at(OsString::from_vec(path))))
 }
 
+/// Whether one is on record, also where that cannot be read: who ends what is in it says so then.
+pub(super) fn is_on_record(session_dir: &Path) -> bool {
+    !matches!(on_record(session_dir), Ok(None))
+}
+
 /// Makes a group for a session's commands. One that is still on record is taken: something of it could not be ended.
+/// It counts on from what the kernel has killed in it.
 pub(super) fn make(session_dir: &Path, confinement: &Confinement) -> io::Result<Group> {
     let group = on_record(session_dir)?.map_or_else(|| record_new(session_dir, &confinement.parent), Ok)?;
     group.create(confinement.memory_max_bytes)?;

@@ -22,6 +22,7 @@
 
 mod confine;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -173,10 +174,17 @@ impl SetupRunner for ShellSetup {
         Ok(())
     }
 
-    async fn running(&self) -> Result<Vec<PathBuf>, SetupError> {
-        let values = tokio::task::spawn_blocking(|| tree::values_of(SETUP_VARIABLE)).await;
-        let values = values.map_err(io::Error::other).flatten().map_err(broken("look for a project's commands"))?;
-        Ok(values.into_iter().map(PathBuf::from).collect())
+    async fn running(&self, session_dirs: &[PathBuf]) -> Result<Vec<PathBuf>, SetupError> {
+        let session_dirs = session_dirs.to_vec();
+        let look = move || {
+            let marked = tree::values_of(SETUP_VARIABLE)?.into_iter().map(PathBuf::from);
+            // What cleared its environment is in the group all the same.
+            let recorded = session_dirs.into_iter().filter(|directory| confine::is_on_record(directory));
+            Ok(marked.chain(recorded).collect::<BTreeSet<_>>())
+        };
+        let found = tokio::task::spawn_blocking(look).await;
+        let found = found.map_err(io::Error::other).flatten().map_err(broken("look for a project's commands"))?;
+        Ok(found.into_iter().collect())
     }
 
     fn logs(&self) -> Vec<String> {
