@@ -125,6 +125,8 @@ impl SetupRunner for ShellSetup {
         let mut log = log(*stage).go_on(session_dir).map_err(|error| cannot_run(error.to_string()))?;
         let _ = log.append(format!("$ {line}\n").as_bytes());
         let group = self.group(session_dir, &mut log);
+        // Of a group that an earlier command left something in.
+        let kills_before = group.as_ref().map_or(0, |group| group.out_of_memory_kills().unwrap_or(0));
         let enters = group.iter().flat_map(|group| [OsString::from("--group"), group.path().into()]);
         let program = Program::new(&self.ao_program, command.env.clone(), command.timeout)
             .arg("setup-shell")
@@ -147,7 +149,7 @@ impl SetupRunner for ShellSetup {
         family.sessions.extend(leader.map(|leader| leader.pid));
         family.end(leader, GRACE).await.map_err(cannot_end())?;
         let memory_max_bytes = self.confinement.as_ref().and_then(|confinement| confinement.memory_max_bytes);
-        let starved = group.and_then(|group| group.ran_out_of_memory(memory_max_bytes));
+        let starved = group.and_then(|group| group.ran_out_of_memory(kills_before, memory_max_bytes));
         confine::settle(session_dir).await;
         fault::reach(Point::SetupCommandEnded).map_err(|injected| cannot_run(injected.into()))?;
         if let Some(ended) = starved {

@@ -121,11 +121,11 @@ impl Group {
         Ok(events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0))
     }
 
-    /// What a person is to be told when it ran out of memory: `None` when it did not, or that cannot be seen. `memory_max_bytes` is what it
-    /// was created with.
+    /// What a person is to be told when it ran out of memory: `None` when it did not, or that cannot be seen. `kills_before` is what
+    /// [`out_of_memory_kills`](Self::out_of_memory_kills) said when that began which this is about, `memory_max_bytes` what it was created with.
     #[must_use]
-    pub fn ran_out_of_memory(&self, memory_max_bytes: Option<u64>) -> Option<String> {
-        if !self.out_of_memory_kills().is_ok_and(|kills| kills > 0) {
+    pub fn ran_out_of_memory(&self, kills_before: u64, memory_max_bytes: Option<u64>) -> Option<String> {
+        if !self.out_of_memory_kills().is_ok_and(|kills| kills > kills_before) {
             return None;
         }
         let limit = memory_max_bytes.map(|bytes| format!(" of the {} it may use", gibibytes(bytes)));
@@ -227,9 +227,11 @@ mod tests {
         std::fs::write(dir.path().join("memory.events"), events).unwrap();
         let group = Group::at(dir.path());
         assert_eq!(group.out_of_memory_kills().unwrap(), 2);
-        let told = group.ran_out_of_memory(Some(512 << 20)).unwrap();
+        let told = group.ran_out_of_memory(0, Some(512 << 20)).unwrap();
         assert_eq!(told, "ran out of memory of the 0.5 GiB it may use, and was killed as a whole");
+        assert!(group.ran_out_of_memory(1, None).is_some());
+        assert_eq!(group.ran_out_of_memory(2, None), None, "they were killed before");
         std::fs::write(dir.path().join("memory.events"), "oom_kill 0\n").unwrap();
-        assert_eq!(group.ran_out_of_memory(None), None);
+        assert_eq!(group.ran_out_of_memory(0, None), None);
     }
 }

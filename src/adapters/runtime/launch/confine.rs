@@ -62,7 +62,7 @@ fn step_in(bounds: &Bounds) -> io::Result<Group> {
 /// After the agent's end: puts on record when it ran out of memory, and removes its group.
 pub(in super::super) async fn settle(session_dir: &Path, spec: &LaunchSpec) {
     let Some((bounds, group)) = spec.bounds.as_ref().zip(spec.group()) else { return };
-    if let Some(ended) = group.ran_out_of_memory(bounds.memory_max_bytes) {
+    if let Some(ended) = group.ran_out_of_memory(0, bounds.memory_max_bytes) {
         add_remark(session_dir, format!("its agent {ended}"));
     }
     if let Err(error) = group.remove().await {
