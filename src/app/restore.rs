@@ -167,7 +167,7 @@ impl Application {
     /// whatever is there then is the restore's, which is to be set up, and to go again if the restore fails.
     pub(super) async fn reopen_workspace(&self, session: &Session, repository: &Repository) -> Result<(), AppError> {
         let there = workspace_of(session, Some(repository.clone()));
-        if !self.shared.workspace.is_there(&there).await? {
+        if !self.shared.workspace.is_whole(&there).await? {
             self.record_workspace_made_anew(session).await?;
         }
         let request = ReopenRequest {

@@ -306,7 +306,7 @@ pub trait Workspace: Send + Sync {
     ///
     /// # Errors
     /// What [`remove`](Workspace::remove) would say.
-    async fn is_there(&self, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError>;
+    async fn is_whole(&self, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError>;
 
     /// Gives an ended session its workspace again: the one that is still there, or a new one on its branch with the
     /// work that was saved put back, staged and unstaged as it was.

@@ -124,7 +124,7 @@ async fn i06_a_removal_that_was_cut_off_is_finished() {
     let (workspace, _) = place.create(&path).await;
     std::fs::write(path.join(".git/worktrees/app-1/ao-removing"), "").unwrap();
     std::fs::remove_file(workspace.path.join("file.txt")).unwrap();
-    assert!(!place.fixture.workspace().is_there(&workspace).await.unwrap(), "only what is left of it");
+    assert!(!place.fixture.workspace().is_whole(&workspace).await.unwrap(), "only what is left of it");
     assert_eq!(place.remove(&workspace).await, removed(true));
     place.assert_nothing_left(&path).await;
 }

@@ -110,7 +110,7 @@ impl Workspace for GitWorkspace {
         remove::assess(self, workspace, on_work).await
     }
 
-    async fn is_there(&self, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError> {
+    async fn is_whole(&self, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError> {
         remove::is_whole(self, workspace).await
     }
 

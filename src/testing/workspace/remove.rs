@@ -110,7 +110,7 @@ pub async fn i05_a_directory_that_is_out_of_reach_is_not_gone(fixture: &impl Wor
         }
         let answer = adapter.reopen(&again(&workspace)).await;
         assert!(matches!(answer, Err(WorkspaceError::Failed { .. })), "{when}: {answer:?}");
-        assert!(matches!(adapter.is_there(&workspace).await, Ok(true)), "{when}");
+        assert!(matches!(adapter.is_whole(&workspace).await, Ok(true)), "{when}");
     };
     assert_kept("nothing is there").await;
     std::fs::create_dir(&disk).expect("a directory");
@@ -125,7 +125,7 @@ pub async fn i05_a_directory_that_is_out_of_reach_is_not_gone(fixture: &impl Wor
     assert!(!reopen(fixture, &workspace).await.made);
     assert_eq!(std::fs::read(first.path.join("new.txt")).expect("it is there"), b"work");
     std::fs::remove_dir_all(&first.path).expect("it goes");
-    assert!(matches!(fixture.workspace().is_there(&workspace).await, Ok(false)), "this one is gone");
+    assert!(matches!(fixture.workspace().is_whole(&workspace).await, Ok(false)), "this one is gone");
     assert_eq!(remove(fixture, &workspace).await, missing(true), "this one is gone");
 }
 

@@ -23,9 +23,9 @@ pub async fn a_workspace_that_is_there_is_reopened_as_it_is(fixture: &impl Works
 pub async fn a_removed_workspace_is_made_again_on_its_branch(fixture: &impl WorkspaceFixture) {
     let request = request(fixture, 1).await;
     let workspace = create(fixture, &request).await;
-    assert!(matches!(fixture.workspace().is_there(&workspace).await, Ok(true)));
+    assert!(matches!(fixture.workspace().is_whole(&workspace).await, Ok(true)));
     assert_eq!(remove(fixture, &workspace).await, removed(true));
-    assert!(matches!(fixture.workspace().is_there(&workspace).await, Ok(false)));
+    assert!(matches!(fixture.workspace().is_whole(&workspace).await, Ok(false)));
     let reopened = reopen(fixture, &workspace).await;
     assert!(reopened.made && reopened.branch.as_ref() == Some(&request.branch), "{reopened:?}");
     assert_eq!(fixture.branch_of(&request.path).await, request.branch);
