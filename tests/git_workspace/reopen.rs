@@ -163,6 +163,38 @@ async fn i05_a_reopen_that_fails_leaves_everything_as_it_was() {
     assert_eq!(std::fs::read(workspace.path.join("a.bin")).unwrap(), b"work");
 }
 
+/// Makes checkouts of the branch fail, or succeed again.
+async fn break_checkouts(place: &Place, repository: &std::path::Path, broken: bool) {
+    let change = if broken { "--add" } else { "--unset" };
+    for (name, value) in [("filter.late.smudge", "ao-no-such-program"), ("filter.late.required", "true")] {
+        let args = ["config", change, name, value];
+        place.git(repository, &args[..if broken { 4 } else { 3 }]).await;
+    }
+}
+
+#[tokio::test]
+async fn i05_what_a_directory_deleted_by_hand_was_on_outlives_a_reopen_that_fails() {
+    for on_branch in [true, false] {
+        let place = Place::new();
+        let path = place.scratch().init("app").await;
+        place.scratch().commit(&path, ".gitattributes", "*.bin filter=late\n").await;
+        let commit = place.scratch().commit(&path, "a.bin", "").await;
+        let (workspace, _) = place.create(&path).await;
+        let args =
+            ["checkout", "-q", if on_branch { "-b" } else { "--detach" }, if on_branch { "side" } else { "main" }];
+        place.git(&workspace.path, &args).await;
+        let commit = if on_branch { place.scratch().commit(&workspace.path, "new.txt", "").await } else { commit };
+        std::fs::remove_dir_all(&workspace.path).unwrap();
+        break_checkouts(&place, &path, true).await;
+        let outcome = place.fixture.workspace().reopen(&again(&workspace)).await;
+        assert!(matches!(outcome, Err(WorkspaceError::Failed { .. })), "{outcome:?}");
+        assert!(!path.join(".git/worktrees/app-1").exists());
+        break_checkouts(&place, &path, false).await;
+        assert_eq!(place.reopen(&workspace).await.branch.as_deref(), on_branch.then_some("side"));
+        assert_eq!(place.git(&workspace.path, &["rev-parse", "HEAD"]).await, commit);
+    }
+}
+
 #[tokio::test]
 async fn i05_an_outcome_that_is_not_what_was_saved_goes_on_being_held() {
     let (place, path, workspace) = place().await;

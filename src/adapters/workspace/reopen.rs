@@ -5,7 +5,7 @@
 //! | the session's worktree, complete | it is used as it is |
 //! | a half-made one, or one whose removal was cut off | taken away, then made anew: it holds no work that is not saved |
 //! | an entry whose directory is out of [reach](super::place) | refused |
-//! | an entry whose directory was deleted by hand | what it still holds is saved; it is taken away, then made anew; refused when it cannot be saved |
+//! | an entry whose directory was deleted by hand | what it still holds is saved, and what it was on [told](super::left); it is taken away, then made anew; refused when it cannot be saved |
 //! | nothing | made anew |
 //! | anything else | refused |
 //!
@@ -66,6 +66,11 @@ pub(super) async fn reopen(git: &GitWorkspace, request: &ReopenRequest) -> Resul
     let plan = plan(git, request, entry.as_ref(), &store).await?;
     check_free(git, request, &plan.target).await?;
     if let Some(entry) = entry {
+        if entry.ownership(site.session) == Ownership::Complete {
+            // What it was on goes with it, and whether the next one is made nobody knows.
+            let left = store.leave(&entry, &request.branch, &turn).await;
+            left.map_err(|error| failed("reopen", &error))?;
+        }
         let path = site.path.to_owned();
         blocking(move || take_away(&entry, &path)).await.map_err(|error| fault(error.to_string()))?;
     }
