@@ -177,6 +177,8 @@ points! {
     WorkspaceDirectoryDeleted = "workspace.directory-deleted",
     /// Git overlooks the entry, which still bears its marks.
     WorkspaceEntryHidden = "workspace.entry-hidden",
+    /// The entry bears the session's mark, and nothing else is in it.
+    WorkspaceEntryUnmarked = "workspace.entry-unmarked",
     /// The entry is gone; the branch is there.
     WorkspaceEntryRemoved = "workspace.entry-removed",
     /// The branch is gone, or kept.

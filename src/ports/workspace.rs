@@ -228,7 +228,7 @@ pub struct OwnedWorkspace {
     pub session: SessionId,
     /// Where its directory is, or was: it may have been deleted by hand.
     pub path: PathBuf,
-    /// The branch it is on; `None` when on none.
+    /// The branch it is on; `None` when on none, or git cannot read that any more.
     pub branch: Option<String>,
 }
 

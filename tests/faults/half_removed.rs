@@ -115,8 +115,15 @@ async fn i02_a_restore_of_what_is_left_of_a_workspace_may_be_cut_off_itself() {
 /// What the agent's own branch is called is known as long as anything else is, and afterwards.
 #[tokio::test]
 async fn i02_a_branch_the_agent_went_to_is_found_again_wherever_the_removal_was_cut_off() {
-    let steps =
-        ["work-settled", "removing-marked", "directory-deleted", "entry-hidden", "entry-removed", "branch-settled"];
+    let steps = [
+        "work-settled",
+        "removing-marked",
+        "directory-deleted",
+        "entry-hidden",
+        "entry-unmarked",
+        "entry-removed",
+        "branch-settled",
+    ];
     for point in steps.map(|step| format!("workspace.{step}")) {
         let bench = Bench::new(9);
         bench.start().await.ok();

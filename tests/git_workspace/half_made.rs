@@ -163,6 +163,55 @@ async fn i06_what_bears_the_mark_is_listed_also_where_git_overlooks_it() {
 }
 
 #[tokio::test]
+async fn i06_a_removal_that_was_cut_off_between_its_marks_is_finished_and_hides_nobody_else() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    let mut other = place.request(&path).await;
+    (other.session, other.path, other.branch) =
+        ("app-2".parse().unwrap(), place.fixture.place("app-2"), "ao/app-2".to_owned());
+    place.try_create(&other).await.unwrap();
+    let admin = path.join(".git/worktrees/app-1");
+    let mark = std::fs::read_to_string(admin.join("ao-session")).unwrap();
+    let adapter = place.fixture.workspace();
+    for is_restored in [true, false] {
+        assert_eq!(place.remove(&workspace).await, removed(true));
+        std::fs::create_dir_all(&admin).unwrap();
+        std::fs::write(admin.join("ao-session"), &mark).unwrap();
+        assert!(!adapter.is_whole(&workspace).await.unwrap());
+        let root = workspace.path.parent().unwrap();
+        let listed = adapter.owned(workspace.repository.as_ref().unwrap(), root).await.unwrap();
+        assert_eq!(listed.len(), 2, "{listed:?}");
+        if is_restored {
+            assert!(place.reopen(&workspace).await.made);
+        } else {
+            assert_eq!(place.remove(&workspace).await, missing(false));
+            assert!(!admin.exists());
+        }
+    }
+    // Of a directory that is there, that is no removal which was cut off.
+    place.reopen(&workspace).await;
+    for file in ["gitdir", "HEAD"] {
+        std::fs::remove_file(admin.join(file)).unwrap();
+    }
+    place.assert_kept(&workspace, "lost").await;
+    let outcome = adapter.reopen(&ao::testing::workspace::again(&workspace)).await;
+    assert!(outcome.is_err() && workspace.path.join("file.txt").exists(), "{outcome:?}");
+}
+
+/// Git cannot read it, and so not say on which branch it is.
+#[tokio::test]
+async fn i06_an_entry_that_git_cannot_read_is_listed_with_the_others() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    std::fs::remove_file(path.join(".git/worktrees/app-1/HEAD")).unwrap();
+    let root = workspace.path.parent().unwrap();
+    let listed = place.fixture.workspace().owned(workspace.repository.as_ref().unwrap(), root).await.unwrap();
+    assert!(matches!(&listed[..], [owned] if owned.path == workspace.path && owned.branch.is_none()), "{listed:?}");
+}
+
+#[tokio::test]
 async fn i06_a_directory_deleted_by_hand_takes_only_its_own_entry() {
     let place = Place::new();
     let path = place.scratch().init("app").await;

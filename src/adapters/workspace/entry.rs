@@ -7,6 +7,8 @@
 //! | `ao-place` holding a name | by ao, before `ao-session` | the checkout was made in the [place](super::place) of that name |
 //! | `ao-put-back` holding a commit | by ao, before `ao-session` | the saved work that is in the checkout, and goes with it |
 //! | `ao-removing` | by ao, after the look for work to keep | its removal has begun and is to be finished |
+//!
+//! Marks go last, and `ao-session` after the others. One without git's own files is what such a removal left, never complete.
 
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -39,6 +41,8 @@ pub(super) struct Entry {
     session: Option<String>,
     lock: Option<String>,
     removing: bool,
+    /// Git's own files are gone: there is nothing that it could be complete of.
+    hollow: bool,
 }
 
 /// Whose a worktree is.
@@ -93,13 +97,14 @@ impl Entry {
         let place = line(PLACE)?;
         let put_back = line(PUT_BACK)?.map(text);
         let removing = line(REMOVING)?.is_some();
-        Ok(Self { admin, checkout, put_back, place, session, lock, removing })
+        let hollow = checkout.is_none() && !admin.join("HEAD").try_exists()?;
+        Ok(Self { admin, checkout, put_back, place, session, lock, removing, hollow })
     }
 
     pub(super) fn ownership(&self, session: &SessionId) -> Ownership {
         match self.owner() {
             Some(owner) if owner.session() != session => Ownership::Foreign,
-            Some(_) if self.session.is_some() && !self.removing => Ownership::Complete,
+            Some(_) if self.session.is_some() && !self.removing && !self.hollow => Ownership::Complete,
             Some(_) => Ownership::HalfMade,
             None => Ownership::Foreign,
         }
@@ -108,6 +113,13 @@ impl Entry {
     /// Whose mark it bears, complete or not.
     pub(super) fn owner(&self) -> Option<Owner> {
         Owner::parse(self.session.as_deref().or_else(|| self.own_lock())?)
+    }
+
+    /// Why a directory that is there must not go with it, though it is not complete: a removal deletes the directory first, so it
+    /// was not that which took git's files away, and what the directory holds nobody looked at.
+    pub(super) fn bereft(&self) -> Option<&'static str> {
+        let bereft = self.hollow && self.session.is_some() && !self.removing;
+        bereft.then_some("the repository has lost its administrative files (gitdir, HEAD)")
     }
 
     /// What ao's own lock says.
@@ -120,7 +132,7 @@ impl Entry {
     pub(super) async fn branch(&self, git: &Git) -> Result<Option<String>, GitError> {
         let call = git.at(&self.admin).git_dir(&self.admin).args(["symbolic-ref", "--quiet", "HEAD"]);
         let name = match call.answer().await {
-            Err(GitError::Refused { .. }) if self.session.is_none() || self.removing => None,
+            Err(GitError::Refused { .. }) if self.session.is_none() || self.removing || self.hollow => None,
             name => name?,
         };
         Ok(name.and_then(|name| name.strip_prefix("refs/heads/").map(str::to_owned)))
@@ -210,14 +222,17 @@ mod tests {
 
     #[test]
     fn i06_marks_say_whose_a_worktree_is() {
+        const HEAD: (&str, &str) = ("HEAD", "ref: refs/heads/main\n");
         let me: SessionId = "app-1".parse().unwrap();
         for (files, expected) in [
             (&[("locked", "ao: app-1")][..], Ownership::HalfMade),
-            (&[("locked", "ao: app-1\n"), ("ao-session", "app-1\n")], Ownership::Complete),
-            (&[("ao-session", "app-1\n"), ("locked", "on a stick")], Ownership::Complete),
-            (&[("ao-session", "app-1\n"), ("ao-removing", "")], Ownership::HalfMade),
+            (&[HEAD, ("locked", "ao: app-1\n"), ("ao-session", "app-1\n")], Ownership::Complete),
+            (&[HEAD, ("ao-session", "app-1\n"), ("locked", "on a stick")], Ownership::Complete),
+            (&[("gitdir", "/here/.git"), ("ao-session", "app-1\n")], Ownership::Complete),
+            (&[("ao-session", "app-1\n")], Ownership::HalfMade),
+            (&[HEAD, ("ao-session", "app-1\n"), ("ao-removing", "")], Ownership::HalfMade),
             (&[("locked", "ao: app-1 at /here")], Ownership::HalfMade),
-            (&[("locked", "ao: app-1 at /here"), ("ao-session", "app-1 at /here\n")], Ownership::Complete),
+            (&[HEAD, ("locked", "ao: app-1 at /here"), ("ao-session", "app-1 at /here\n")], Ownership::Complete),
             (&[("ao-session", "app-12 at /here\n")], Ownership::Foreign),
             (&[("ao-session", "?\n"), ("locked", "ao: app-1")], Ownership::Foreign),
             (&[("ao-session", "app-12\n")], Ownership::Foreign),

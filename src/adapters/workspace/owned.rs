@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::entry::{Entry, resolved};
+use super::git::GitError;
 use super::{GitWorkspace, blocking, failed};
 use crate::ports::repo::Repository;
 use crate::ports::workspace::{OwnedWorkspace, WorkspaceError};
@@ -24,7 +25,14 @@ pub(super) async fn owned(
     for entry in entries {
         let Some(mark) = entry.owner() else { continue };
         if let Some(path) = entry.checkout.clone().or_else(|| mark.workspace()).filter(|path| path.starts_with(&root)) {
-            let branch = entry.branch(&git.git).await.map_err(|error| failed("list", &error))?;
+            let branch = match entry.branch(&git.git).await {
+                // The others must not be out of sight because of one.
+                Err(error @ GitError::Refused { .. }) => {
+                    tracing::warn!(%error, entry = %entry.admin.display(), "which branch a worktree is on cannot be read");
+                    None
+                }
+                branch => branch.map_err(|error| failed("list", &error))?,
+            };
             owned.push(OwnedWorkspace { session: mark.session().clone(), path, branch });
         }
     }

@@ -300,6 +300,9 @@ async fn judge(
         check_link(entry, path)?;
     }
     if entry.ownership(session) == Ownership::HalfMade {
+        if let Some(reason) = entry.bereft().filter(|_| found.there) {
+            return Ok(Verdict::Keep(reason.to_owned()));
+        }
         return Ok(Verdict::Go);
     }
     if !found.there
@@ -360,7 +363,7 @@ pub(super) fn take_away(entry: &Entry, checkout: &Path) -> io::Result<()> {
     // Without `gitdir` every git overlooks the entry.
     crate::platform::file::remove_if_there(&admin.join("gitdir"))?;
     fault::reach(Point::WorkspaceEntryHidden)?;
-    let marks = ["ao-removing", "locked", "ao-session"];
+    let marks = ["locked", "ao-removing", "ao-session"];
     for item in std::fs::read_dir(admin)? {
         let item = item?;
         if marks.iter().any(|mark| item.file_name() == *mark) {
@@ -373,6 +376,9 @@ pub(super) fn take_away(entry: &Entry, checkout: &Path) -> io::Result<()> {
         }
     }
     for mark in marks {
+        if mark == "ao-session" {
+            fault::reach(Point::WorkspaceEntryUnmarked)?;
+        }
         crate::platform::file::remove_if_there(&admin.join(mark))?;
     }
     std::fs::remove_dir(admin)

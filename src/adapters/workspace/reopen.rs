@@ -88,7 +88,8 @@ fn check_place(site: &Site<'_>, entry: &Entry, there: bool) -> Result<(), Worksp
         return Err(not_ours(site.path, &cause));
     }
     if there {
-        return check_link(entry, site.path);
+        check_link(entry, site.path)?;
+        return entry.bereft().map_or(Ok(()), |cause| Err(not_ours(site.path, cause)));
     }
     match entry.foreign_lock(site.session) {
         Some(reason) => Err(not_ours(
