@@ -195,6 +195,37 @@ async fn i05_what_a_directory_deleted_by_hand_was_on_outlives_a_reopen_that_fail
     }
 }
 
+/// The agent of a restore failed, on the session's own branch: the one it was on before is gone.
+#[tokio::test]
+async fn i05_a_restore_that_is_taken_back_lets_go_of_nothing_that_the_removal_before_it_told() {
+    let (place, path, workspace) = place().await;
+    place.git(&workspace.path, &["checkout", "-q", "-b", "own"]).await;
+    let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
+    place.remove(&workspace).await;
+    place.git(&path, &["branch", "-q", "-D", "own"]).await;
+    let adapter = place.fixture.workspace();
+    let left = Some(Head::Branch("own".to_owned()));
+    for is_new in [false, true] {
+        assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("ao/app-1"));
+        if is_new {
+            place.git(&workspace.path, &["checkout", "-q", "-b", "later"]).await;
+            std::fs::write(workspace.path.join("more.txt"), "").unwrap();
+        }
+        let assessed = adapter.assess(&workspace, OnWork::PreserveAll).await.unwrap();
+        let removal = adapter.remove(&workspace, OnWork::PreserveAll).await.unwrap();
+        let Removal::Removed { left: now, .. } = &removal else { panic!("{removal:?}") };
+        // Where work was saved, what that was on goes with it.
+        let expected = if is_new { Some(Head::Branch("later".to_owned())) } else { left.clone() };
+        assert_eq!(*now, expected, "{removal:?}");
+        assert!(matches!(&assessed, Removal::Removed { left, .. } if *left == expected), "{assessed:?}");
+        place.git(&path, &["gc", "-q", "--prune=now"]).await;
+        place.git(&path, &["reflog", "expire", "--expire=all", "--all"]).await;
+        place.git(&path, &["cat-file", "-e", &commit]).await;
+    }
+    assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("later"));
+    assert_eq!(place.fixture.status(&workspace.path).await, "?? more.txt");
+}
+
 #[tokio::test]
 async fn i05_an_outcome_that_is_not_what_was_saved_goes_on_being_held() {
     let (place, path, workspace) = place().await;
@@ -321,10 +352,15 @@ async fn work_that_was_saved_on_a_branch_the_agent_went_to_comes_back_on_it() {
     assert!(matches!(&removal, Removal::Removed { left: Some(Head::Branch(own)), .. } if own == "own"), "{removal:?}");
     assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("own"));
     assert_eq!(place.fixture.status(&workspace.path).await, "?? more.txt");
-    // Discarded, and on another one since: the work is older than what was told last.
+    // Held all the same, for that restore could not be taken back, and on another one since: the work is older than what was
+    // told last.
+    place.git(&path, &["worktree", "lock", text(&workspace.path)]).await;
+    let kept = place.fixture.workspace().remove(&workspace, OnWork::PreserveAll).await.unwrap();
+    assert!(matches!(kept, Removal::Kept { .. }), "{kept:?}");
+    place.git(&path, &["worktree", "unlock", text(&workspace.path)]).await;
     std::fs::remove_file(workspace.path.join("more.txt")).unwrap();
     place.git(&workspace.path, &["checkout", "-q", "-b", "later"]).await;
-    place.fixture.workspace().remove(&workspace, OnWork::PreserveAll).await.unwrap();
+    place.remove(&workspace).await;
     place.git(&path, &["branch", "-q", "-D", "own"]).await;
     assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("later"));
 }

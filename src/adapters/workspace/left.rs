@@ -3,7 +3,8 @@
 //! Git drops a worktree's `HEAD` with the worktree, and a record that ao wrote elsewhere could not be written together with
 //! that: so the repository itself is told, before anything is deleted, by the same kind of commit as [saved
 //! work](super::preserve). `refs/ao/left/<session>` names it. It is told anew by every removal, and taken away by one that has
-//! nothing to tell.
+//! nothing to tell; one that takes a restore back leaves it. What is told anew holds what was told before, where nothing else
+//! does.
 
 use std::sync::Arc;
 
@@ -68,11 +69,24 @@ impl Store<'_> {
         let message =
             format!("ao: what {session} was on when its workspace went\n\n{HEAD}{name}\n{}\n", self.signature());
         let tree = format!("{}^{{tree}}", left.commit);
-        let commit = self.signed().arg("commit-tree").args([&tree, "-p", &left.commit, "-m", &message]).text().await?;
         let found = self.find(&self.left_reference()).await?;
+        let mut make = self.signed().arg("commit-tree").args([&tree, "-p", &left.commit]);
+        if let Some(held) = &found.held
+            && self.is_last_to_hold(held).await?
+        {
+            make = make.args(["-p", &held.commit]);
+        }
+        let commit = make.args(["-m", &message]).text().await?;
         let update = self.call().config("core.fsync=all").args(["update-ref", "-m", "ao: left"]);
         let update = update.args([found.reference, commit, found.held.map_or_else(String::new, |held| held.commit)]);
         update.change_to_the_end(Arc::clone(turn)).await.map(drop)
+    }
+
+    /// Whether a commit that is told of is on no branch, remote-tracking branch or tag.
+    async fn is_last_to_hold(&self, held: &Held) -> Result<bool, GitError> {
+        let told = format!("{}^@", held.commit);
+        let own = self.call().args(["rev-list", "--max-count=1", &told, "--not", "--branches", "--remotes", "--tags"]);
+        Ok(!own.text().await?.is_empty())
     }
 
     /// Takes that off the record.

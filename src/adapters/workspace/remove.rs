@@ -68,7 +68,7 @@ pub(super) async fn remove(
         if let Some(reason) = settle(&store, &found, entry, path, &verdict, &turn).await? {
             return Ok(kept(&reason));
         }
-        if entry.ownership(session) == Ownership::Complete {
+        if entry.ownership(session) == Ownership::Complete && tells(on_work, &verdict) {
             let left = store.leave(entry, &workspace.branch, &turn).await;
             left.map_err(|error| failed("remove", &error))?;
         }
@@ -91,6 +91,12 @@ pub(super) async fn remove(
     let preserved = store.held().await.map_err(|error| failed("remove", &error))?;
     let left = store.left().await.map_err(|error| failed("remove", &error))?;
     Ok(Gone { branch_deleted, preserved, would_save: None, left }.answer(found.there))
+}
+
+/// Whether a removal tells what the workspace was on. One that takes a restore back leaves what was told before it, unless it
+/// saves work: that is to come back on what it was made on.
+fn tells(on_work: OnWork, verdict: &Verdict) -> bool {
+    on_work != OnWork::PreserveAll || *verdict == Verdict::Save
 }
 
 /// Sees to the work of a workspace that is to go. Gives why it is kept instead, if it is.
@@ -155,7 +161,7 @@ pub(super) async fn assess(
     let would_save = saves.then(|| reference.clone());
     let preserved = commit.map(|commit| PreservedWork { reference, commit });
     let left = match &found.entry {
-        Some(entry) if entry.ownership(session) == Ownership::Complete => {
+        Some(entry) if entry.ownership(session) == Ownership::Complete && tells(on_work, &verdict) => {
             store.elsewhere(entry, &workspace.branch).await.map_err(failed)?
         }
         _ => store.left().await.map_err(failed)?,
