@@ -226,6 +226,36 @@ async fn i05_a_restore_that_is_taken_back_lets_go_of_nothing_that_the_removal_be
     assert_eq!(place.fixture.status(&workspace.path).await, "?? more.txt");
 }
 
+/// The agent of a restore failed, on a branch that the restore had made again.
+#[tokio::test]
+async fn i05_a_restore_that_is_taken_back_takes_the_branch_away_that_it_made() {
+    for (name, is_used) in [("own", false), ("own", true), ("ao/app-1", false), ("ao/app-1", true)] {
+        let (place, path, workspace) = place().await;
+        if name == "own" {
+            place.git(&workspace.path, &["checkout", "-q", "-b", "own"]).await;
+        }
+        let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
+        std::fs::write(workspace.path.join("more.txt"), "").unwrap();
+        place.save(&workspace).await;
+        if name == "own" {
+            place.git(&path, &["branch", "-q", "ao/app-1"]).await;
+        }
+        place.git(&path, &["branch", "-q", "-D", name]).await;
+        let before = place.fixture.branches().await;
+        assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some(name));
+        if is_used {
+            place.scratch().commit(&workspace.path, "used.txt", "").await;
+        }
+        place.fixture.workspace().remove(&workspace, OnWork::PreserveAll).await.unwrap();
+        assert_eq!(place.fixture.branches().await == before, !is_used, "{name}");
+        if !is_used {
+            assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some(name));
+            assert_eq!(place.git(&workspace.path, &["rev-parse", "HEAD"]).await, commit);
+            assert_eq!(place.fixture.status(&workspace.path).await, "?? more.txt");
+        }
+    }
+}
+
 #[tokio::test]
 async fn i05_an_outcome_that_is_not_what_was_saved_goes_on_being_held() {
     let (place, path, workspace) = place().await;

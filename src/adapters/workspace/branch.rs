@@ -202,6 +202,30 @@ pub(super) async fn take_back(
     delete(git, repository, branch, &tip, turn).await
 }
 
+/// Deletes the branch if all that ever became of it is that ao made it, under this name and at this commit, for this session,
+/// and no checkout is on it. Only where something else holds the commit. Gives whether it was deleted.
+pub(super) async fn delete_if_made_at(
+    git: &Git,
+    repository: &Repository,
+    branch: &str,
+    commit: &str,
+    owner: &Owner,
+    turn: Turn,
+) -> Result<bool, GitError> {
+    let Some(place) = find(git, repository, branch).await? else { return Ok(false) };
+    if place.tip != commit || place.checkout.is_some() {
+        return Ok(false);
+    }
+    // A commit, a reset and another name are each an entry more.
+    let log = log_of(git, repository, &reference(branch)).await?;
+    let [(start, message)] = &log[..] else { return Ok(false) };
+    let made_for = message.strip_prefix(MARK).and_then(Owner::parse);
+    if start != commit || !made_for.is_some_and(|mark| owner.made(&mark)) {
+        return Ok(false);
+    }
+    delete(git, repository, branch, commit, turn).await
+}
+
 /// Where the branch is, if it is this session's, empty and on no checkout but the one named.
 async fn tip_if_empty(
     git: &Git,
@@ -272,11 +296,17 @@ async fn started_from(
 
 /// The commit the branch was made at and for whom, if ao made it.
 async fn made_by(git: &Git, repository: &Repository, reference: &str) -> Result<Option<(String, Owner)>, GitError> {
-    let call = git.at(&repository.path).config("log.showSignature=false");
-    let log = call.args(["reflog", "show", "--format=%H%x09%gs", reference, "--"]).text().await?;
-    let entries: Vec<_> = log.lines().filter_map(|line| line.split_once('\t')).collect();
+    let entries = log_of(git, repository, reference).await?;
     // A log that lies there from before counts for nothing once somebody made the branch anew.
     let remade = entries.iter().any(|(_, message)| message.starts_with("branch: Created"));
     let first = entries.last().filter(|_| !remade);
-    Ok(first.and_then(|(commit, message)| Some(((*commit).to_owned(), Owner::parse(message.strip_prefix(MARK)?)?))))
+    Ok(first.and_then(|(commit, message)| Some((commit.clone(), Owner::parse(message.strip_prefix(MARK)?)?))))
+}
+
+/// The entries of a branch's reflog, commit and message, the newest first.
+async fn log_of(git: &Git, repository: &Repository, reference: &str) -> Result<Vec<(String, String)>, GitError> {
+    let call = git.at(&repository.path).config("log.showSignature=false");
+    let log = call.args(["reflog", "show", "--format=%H%x09%gs", reference, "--"]).text().await?;
+    let entries = log.lines().filter_map(|line| line.split_once('\t'));
+    Ok(entries.map(|(commit, message)| (commit.to_owned(), message.to_owned())).collect())
 }

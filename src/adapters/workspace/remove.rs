@@ -15,7 +15,8 @@
 //! What is written once the last look has gone past it goes with the directory. Nothing is waited for between that look and
 //! the deletion, so that is as long as git takes to go through the workspace: milliseconds in a small one.
 //!
-//! Where the checkout is gone at the end, the branch goes too if it is ao's and empty. Every step can be done
+//! Where the checkout is gone at the end, the branch goes too if it is ao's and empty, and with a restore that is taken back
+//! the branch that it made. Every step can be done
 //! again after a `kill -9`: the directory goes first, the entry's marks last.
 
 use std::io;
@@ -28,7 +29,7 @@ use super::entry::{self, Entry, Ownership};
 use super::keep::{self, Work};
 use super::left::Left;
 use super::owner::Owner;
-use super::preserve::{Store, Unsaved};
+use super::preserve::{Saved, Store, Unsaved};
 use super::put_back::READ_TREE;
 use super::{GitWorkspace, Turn, blocking, branch, failed, git, place, tree};
 use crate::domain::id::SessionId;
@@ -87,9 +88,15 @@ pub(super) async fn remove(
         branch::delete_if_empty(&git.git, repository, &workspace.branch, &Owner::new(session, path), base, turn)
             .await
             .map_err(|error| failed("remove", &error))?;
+    let taken_back = match on_work {
+        OnWork::PreserveAll => take_back_made_again(git, workspace, &store).await?,
+        OnWork::Keep | OnWork::Preserve => None,
+    };
+    let branch_deleted = branch_deleted || taken_back.as_ref() == Some(&workspace.branch);
     fault::reach(Point::WorkspaceBranchSettled).map_err(|injected| fault(injected.into()))?;
     let preserved = store.held().await.map_err(|error| failed("remove", &error))?;
     let left = store.left().await.map_err(|error| failed("remove", &error))?;
+    let left = left.filter(|left| left.branch().is_none_or(|branch| taken_back.as_deref() != Some(branch)));
     Ok(Gone { branch_deleted, preserved, would_save: None, left }.answer(found.there))
 }
 
@@ -120,6 +127,29 @@ async fn settle(
         _ => Ok(()),
     };
     Ok(settled.err().map(|error| format!("its work cannot be saved: {error}")))
+}
+
+/// Deletes the branch that a restore made again for the saved work that it put back, and that holds nothing of its own: that
+/// work still holds the commit, and the next restore makes the branch again. Gives which. It is known by the work, so this
+/// can be repeated when the workspace is gone.
+async fn take_back_made_again(
+    git: &GitWorkspace,
+    workspace: &WorkspaceRef,
+    store: &Store<'_>,
+) -> Result<Option<String>, WorkspaceError> {
+    let failed = |error: git::GitError| failed("remove", &error);
+    let Some(held) = store.held().await.map_err(failed)? else { return Ok(None) };
+    let Some(Saved { branch: Some(name), snapshot, .. }) = store.read(&held.commit).await.map_err(failed)? else {
+        return Ok(None);
+    };
+    // The session's own, made where it started from, is the one that was there all along.
+    if name == workspace.branch && workspace.base_commit.as_ref().is_none_or(|base| *base == snapshot.head) {
+        return Ok(None);
+    }
+    let owner = Owner::new(store.session, store.path);
+    let turn = git.turn(store.repository).await;
+    let deleted = branch::delete_if_made_at(&git.git, store.repository, &name, &snapshot.head, &owner, turn).await;
+    Ok(deleted.map_err(failed)?.then_some(name))
 }
 
 /// Whether there is a whole workspace, and not only what one left.
