@@ -138,14 +138,21 @@ pub fn where_its_work_is(removal: &Removal, branch: &str) -> Option<String> {
         return None;
     };
     let saved_in = preserved.as_ref().map(|saved| &saved.reference).or(would_save.as_ref());
-    Some(match (saved_in, left) {
-        (Some(reference), _) => format!("its uncommitted work is saved in {reference}"),
-        (None, Some(Head::Branch(branch))) => format!("what it committed is on branch {branch}"),
-        (None, Some(Head::Commit(commit))) => format!("it was on no branch, at {commit}"),
-        (None, None) if *branch_deleted => format!("nothing new was in it, and its branch {branch} went with it"),
-        (None, None) if branch.is_empty() => "it was on no branch, and nothing was in it alone".to_owned(),
-        (None, None) => format!("what it committed is on branch {branch}"),
-    })
+    let saved = saved_in.map(|reference| format!("its uncommitted work is saved in {reference}"));
+    let has_own = !*branch_deleted && !branch.is_empty();
+    let (was_on, own) = match left {
+        Some(Head::Branch(other)) => (Some(format!("what it committed is on branch {other}")), has_own),
+        Some(Head::Commit(commit)) => (Some(format!("it was on no branch, at {commit}")), has_own),
+        None if has_own => (Some(format!("what it committed is on branch {branch}")), false),
+        None if saved.is_some() => (None, false),
+        None if *branch_deleted => {
+            (Some(format!("nothing new was in it, and its branch {branch} went with it")), false)
+        }
+        None => (Some("it was on no branch, and nothing was in it alone".to_owned()), false),
+    };
+    // It may have been given another name, or be gone: that is not known here.
+    let own = own.then(|| format!("commits of its own may be on branch {branch} too"));
+    Some([saved, was_on, own].into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
 /// What a person should know of a removal.
@@ -173,4 +180,55 @@ fn may_have_terminal(session: &Session) -> bool {
         session.phase,
         Phase::Provisioning { step: Step::Recorded | Step::Workspace | Step::Setup | Step::Prepared }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i05_all_places_of_what_a_workspace_held_are_told() {
+        let told = |saved: bool, left: Option<Head>, branch_deleted: bool, branch: &str| {
+            let would_save = saved.then(|| "refs/ao/preserved/app-1".to_owned());
+            where_its_work_is(&Removal::Removed { branch_deleted, preserved: None, would_save, left }, branch).unwrap()
+        };
+        let side = || Some(Head::Branch("side".to_owned()));
+        for (saved, left, branch_deleted, branch, expected) in [
+            (false, None, true, "own", "nothing new was in it, and its branch own went with it"),
+            (false, None, false, "own", "what it committed is on branch own"),
+            (false, None, false, "", "it was on no branch, and nothing was in it alone"),
+            (true, None, true, "own", "its uncommitted work is saved in refs/ao/preserved/app-1"),
+            (true, None, false, "", "its uncommitted work is saved in refs/ao/preserved/app-1"),
+            (
+                true,
+                None,
+                false,
+                "own",
+                "its uncommitted work is saved in refs/ao/preserved/app-1; what it committed is on branch own",
+            ),
+            (
+                true,
+                side(),
+                true,
+                "own",
+                "its uncommitted work is saved in refs/ao/preserved/app-1; what it committed is on branch side",
+            ),
+            (
+                false,
+                side(),
+                false,
+                "own",
+                "what it committed is on branch side; commits of its own may be on branch own too",
+            ),
+            (
+                false,
+                Some(Head::Commit("c0ffee".to_owned())),
+                false,
+                "own",
+                "it was on no branch, at c0ffee; commits of its own may be on branch own too",
+            ),
+        ] {
+            assert_eq!(told(saved, left, branch_deleted, branch), expected);
+        }
+    }
 }
