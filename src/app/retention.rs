@@ -1,6 +1,7 @@
 //! Retention: let go of what was kept long enough: the oldest changes, and the records and private directories of sessions that
 //! ended long ago. Runs at the start and on a tick; takes no input, is idempotent, and does a little at a time, so that it never
-//! holds up others. Workspaces, branches and saved work are never touched here: what refers to them stays.
+//! holds up others. Workspaces, branches, saved work and commits that only ao holds are never touched here: what refers to them
+//! stays.
 
 use std::time::Duration;
 
@@ -84,6 +85,10 @@ impl Application {
         }
         if !self.workspace_is_gone(&session).await? {
             return Ok(Some("something of its workspace, or of work saved from it, is there or out of reach"));
+        }
+        // What its worktree was on when it went is of use to a restore only, unless it holds commits that nothing else does.
+        if !self.shared.workspace.forget(&self.workspace_ref(&session).await?).await? {
+            return Ok(Some("what it left on a branch that is gone is held for it alone"));
         }
         // As a rule there is nothing left to stop; where there was, nothing would know of it any more.
         self.stop_terminal(&session).await?;

@@ -308,6 +308,13 @@ pub trait Workspace: Send + Sync {
     /// What [`remove`](Workspace::remove) would say.
     async fn is_whole(&self, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError>;
 
+    /// Lets go of what the repository was told of a workspace that is gone, when its session is to be forgotten too. Gives
+    /// `false` where that alone still holds commits: then it stays.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Failed`] when that cannot be found out or done; it can be repeated.
+    async fn forget(&self, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError>;
+
     /// Gives an ended session its workspace again: the one that is still there, or a new one on its branch with the
     /// work that was saved put back, staged and unstaged as it was.
     ///

@@ -239,6 +239,32 @@ async fn records_go_only_after_what_they_are_needed_for_in_the_repository() {
     assert_eq!(on_record(&sandbox).await, [""; 0]);
 }
 
+#[tokio::test]
+async fn a_record_stays_while_what_its_worktree_was_on_is_held_for_it_alone() {
+    let sandbox = sandbox(&[("AO_KEEP_ENDED_DAYS", "3")]);
+    for (session, branch) in [("app-1", "stays"), ("app-2", "goes")] {
+        spawn(&sandbox, "exit 0").await;
+        sandbox.wait_for(session, "status", "terminated").await;
+        let worktree = sandbox.worktree(session);
+        sandbox.git(&worktree, &["checkout", "-q", "-b", branch]);
+        sandbox.git(&worktree, &["commit", "-q", "--allow-empty", "-m", "work"]);
+        sandbox.ao(&["kill", session]).await.ok();
+    }
+    sandbox.git(&sandbox.repo(), &["branch", "-q", "-D", "goes"]);
+    sandbox.ao(&["stop"]).await.ok();
+    backdate(&sandbox, "'app-1', 'app-2'", 4).await;
+    until_tidied(&sandbox).await;
+    assert_eq!(on_record(&sandbox).await, ["app-2"]);
+    let left = || sandbox.git(&sandbox.repo(), &["for-each-ref", "--format=%(refname)", "refs/ao/left"]);
+    assert_eq!(left(), "refs/ao/left/app-2");
+
+    sandbox.git(&sandbox.repo(), &["branch", "goes", "refs/ao/left/app-2^"]);
+    sandbox.ao(&["stop"]).await.ok();
+    until_tidied(&sandbox).await;
+    assert!(on_record(&sandbox).await.is_empty());
+    assert_eq!(left(), "");
+}
+
 async fn on_record_offline(sandbox: &Sandbox) -> Vec<String> {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(sandbox.path("data/ao.db"));
     let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();

@@ -418,6 +418,29 @@ async fn a_branch_the_agent_went_to_and_that_is_gone_is_noted_with_its_last_comm
 }
 
 #[tokio::test]
+async fn i05_what_was_told_is_let_go_of_with_the_session_unless_it_is_the_last_to_hold_a_commit() {
+    let (place, path, workspace) = place().await;
+    let adapter = place.fixture.workspace();
+    assert!(adapter.forget(&workspace).await.unwrap(), "there is nothing");
+    place.git(&workspace.path, &["checkout", "-q", "-b", "own"]).await;
+    let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
+    place.remove(&workspace).await;
+    place.git(&path, &["branch", "-q", "-m", "own", "kept"]).await;
+    let told = place.git(&path, &["rev-parse", "refs/ao/left/app-1"]).await;
+    assert!(adapter.forget(&workspace).await.unwrap(), "a branch has it");
+    assert_eq!(place.git(&path, &["for-each-ref", "refs/ao"]).await, "");
+    place.git(&path, &["update-ref", "refs/ao/left/app-1", &told]).await;
+    place.git(&path, &["branch", "-q", "-D", "kept"]).await;
+    assert!(!adapter.forget(&workspace).await.unwrap());
+    // Nor does another session of that name take it away.
+    let (_, made) = place.create(&path).await;
+    let aside = format!("refs/ao/left/app-1.{told}");
+    assert!(made.notes.iter().any(|note| note.contains(&aside)), "{made:?}");
+    assert_eq!(place.git(&path, &["for-each-ref", "--format=%(refname)", "refs/ao"]).await, aside);
+    assert_eq!(place.git(&path, &["rev-parse", &format!("{aside}^")]).await, commit);
+}
+
+#[tokio::test]
 async fn a_workspace_on_no_branch_is_told_and_made_again_on_none() {
     let (place, path, workspace) = place().await;
     let commit = place.scratch().commit(&path, "theirs.txt", "").await;

@@ -38,12 +38,12 @@ pub(super) async fn create(git: &GitWorkspace, request: &WorkspaceRequest) -> Re
     let turn = git.turn(repository).await;
     clear_the_place(request).await?;
     let store = Store { git: &git.git, repository, session: &request.session, path: &request.path };
-    store.forget_left(&turn).await.map_err(|error| failed("make", &error))?;
+    let left_aside = store.put_left_aside(&turn).await.map_err(|error| failed("make", &error))?;
     let aside = store.put_aside(&turn).await.map_err(|error| failed("make", &error))?;
     let owner = site(request).owner();
     branch::make_new(&git.git, repository, &request.branch, &base.commit, &owner, Arc::clone(&turn)).await?;
     let mut notes = base.notes;
-    notes.extend(aside);
+    notes.extend(left_aside.into_iter().chain(aside));
     match site(request).check_out(git, &Target::Branch(request.branch.clone()), None, &turn).await {
         Ok(more) => {
             notes.extend(more);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::Turn;
 use super::entry::Entry;
 use super::git::GitError;
-use super::preserve::{DETACHED, HEAD, Held, Store};
+use super::preserve::{DETACHED, Found, HEAD, Held, Store};
 use crate::ports::workspace::Head;
 
 /// What a workspace was on.
@@ -87,6 +87,28 @@ impl Store<'_> {
         let told = format!("{}^@", held.commit);
         let own = self.call().args(["rev-list", "--max-count=1", &told, "--not", "--branches", "--remotes", "--tags"]);
         Ok(!own.text().await?.is_empty())
+    }
+
+    /// Takes that off the record, unless nothing else holds the commit. Gives whether nothing is on it.
+    pub(super) async fn release_left(&self, turn: &Turn) -> Result<bool, GitError> {
+        if let Some(held) = self.find(&self.left_reference()).await?.held
+            && self.is_last_to_hold(&held).await?
+        {
+            return Ok(false);
+        }
+        self.forget_left(turn).await?;
+        Ok(true)
+    }
+
+    /// Takes off the record what an earlier session of that name told; what nothing else holds gets another name, and a note.
+    pub(super) async fn put_left_aside(&self, turn: &Turn) -> Result<Option<String>, GitError> {
+        if self.release_left(turn).await? {
+            return Ok(None);
+        }
+        let usual = self.left_reference();
+        let Found { held: Some(held), reference } = self.find(&usual).await? else { return Ok(None) };
+        let aside = self.set_aside(&usual, &reference, &held.commit, turn).await?;
+        Ok(Some(format!("an earlier session of that name left commits that are on no branch; {aside} holds them now")))
     }
 
     /// Takes that off the record.

@@ -114,6 +114,13 @@ impl Workspace for GitWorkspace {
         remove::is_whole(self, workspace).await
     }
 
+    async fn forget(&self, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError> {
+        let Some(repository) = &workspace.repository else { return Ok(true) };
+        let store = preserve::Store { git: &self.git, repository, session: &workspace.session, path: &workspace.path };
+        let turn = self.turn(repository).await;
+        store.release_left(&turn).await.map_err(|error| failed("forget", &error))
+    }
+
     async fn reopen(&self, request: &ReopenRequest) -> Result<Reopened, WorkspaceError> {
         reopen::reopen(self, request).await
     }

@@ -320,12 +320,25 @@ impl Store<'_> {
     /// same, and its data directory was made anew. Gives a note of it.
     pub(super) async fn put_aside(&self, turn: &Turn) -> Result<Option<String>, GitError> {
         let Some(held) = self.held().await? else { return Ok(None) };
-        let aside = format!("{}.{}", PreservedWork::reference_of(self.session), held.commit);
-        let make = self.call().args(["update-ref", "--create-reflog", "-m", "ao: put aside", &aside, &held.commit]);
-        make.change_to_the_end(Arc::clone(turn)).await?;
-        let delete = self.call().args(["update-ref", "-d", &held.reference, &held.commit]);
-        delete.change_to_the_end(Arc::clone(turn)).await?;
+        let usual = PreservedWork::reference_of(self.session);
+        let aside = self.set_aside(&usual, &held.reference, &held.commit, turn).await?;
         Ok(Some(format!("work of an earlier session of that name was found; {aside} holds it now")))
+    }
+
+    /// Gives a reference of the session's another name, which no session looks at; gives that.
+    pub(super) async fn set_aside(
+        &self,
+        usual: &str,
+        reference: &str,
+        commit: &str,
+        turn: &Turn,
+    ) -> Result<String, GitError> {
+        let aside = format!("{usual}.{commit}");
+        let make = self.call().args(["update-ref", "--create-reflog", "-m", "ao: put aside", &aside, commit]);
+        make.change_to_the_end(Arc::clone(turn)).await?;
+        let delete = self.call().args(["update-ref", "-d", reference, commit]);
+        delete.change_to_the_end(Arc::clone(turn)).await?;
+        Ok(aside)
     }
 
     /// The saved work that will be held once this checkout is gone: what was put back into it is in it, and what came of
