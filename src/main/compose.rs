@@ -37,6 +37,10 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// How long an agent gets to end by itself.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+/// How often one who waits for an agent's messages looks for the record of its start, and how long between.
+const START_LOOKS: usize = 500;
+const START_PAUSE: Duration = Duration::from_millis(20);
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// In bytes.
 pub(crate) const MEGABYTE: u64 = 1024 * 1024;
@@ -163,7 +167,16 @@ pub(crate) fn agent(edge: &Edge, data_dir: Option<PathBuf>, kind: &AgentKind) ->
 
 /// The messages of a session, from its agent's side; for one who waits, with the agent that is not to be outlived.
 pub(crate) fn mailbox(edge: &Edge, session: &SessionId, waits: bool) -> FileMailbox {
-    let agent = if waits { runtime::agent_in(&edge.data_dir.session_dir(session)).ok().flatten() } else { None };
+    let session_dir = edge.data_dir.session_dir(session);
+    let mut agent = None;
+    // Its first hook may be faster than the record of its start.
+    for _ in 0..(if waits { START_LOOKS } else { 0 }) {
+        agent = runtime::agent_in(&session_dir).ok().flatten();
+        if agent.is_some() {
+            break;
+        }
+        std::thread::sleep(START_PAUSE);
+    }
     FileMailbox::new(edge.data_dir.worktree(&session.project(), session), agent)
 }
 

@@ -247,7 +247,7 @@ async fn a_record_stays_while_what_its_worktree_was_on_is_held_for_it_alone() {
         sandbox.wait_for(session, "status", "terminated").await;
         let worktree = sandbox.worktree(session);
         sandbox.git(&worktree, &["checkout", "-q", "-b", branch]);
-        sandbox.git(&worktree, &["commit", "-q", "--allow-empty", "-m", "work"]);
+        sandbox.git(&worktree, &["commit", "-q", "--allow-empty", "-m", branch]);
         sandbox.ao(&["kill", session]).await.ok();
     }
     sandbox.git(&sandbox.repo(), &["branch", "-q", "-D", "goes"]);
