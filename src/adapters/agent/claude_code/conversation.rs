@@ -5,7 +5,9 @@
 //! from. And Claude Code refuses an id it has a saved conversation of ("already in use"), which happens when a data directory
 //! is made anew in the same place; then the next derivation is taken.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -22,7 +24,7 @@ const ATTEMPTS: u32 = 10_000;
 pub(super) fn unused_id(config_dir: &Path, request: &LaunchRequest) -> Result<AgentSessionId, AgentError> {
     for attempt in 0..ATTEMPTS {
         let id = derive(request, attempt)?;
-        if !is_saved(config_dir, &id) {
+        if !is_used(config_dir, &id) {
             return Ok(id);
         }
     }
@@ -39,14 +41,26 @@ fn derive(request: &LaunchRequest, attempt: u32) -> Result<AgentSessionId, Agent
         .map_err(|error| AgentError::Refused(error.to_string()))
 }
 
-/// Whether Claude Code saved a conversation of this id, for any directory.
+/// Whether Claude Code keeps anything of a conversation of this id, for any directory.
+fn is_used(config_dir: &Path, id: &AgentSessionId) -> bool {
+    transcript(config_dir, id).is_some()
+}
+
+/// Whether Claude Code saved a conversation of this id, for any directory. One of an agent that was killed before its first prompt was saved has
+/// a transcript with settings alone, and Claude Code refuses to resume that.
 pub(super) fn is_saved(config_dir: &Path, id: &AgentSessionId) -> bool {
+    let Some(file) = transcript(config_dir, id).and_then(|path| File::open(path).ok()) else { return false };
+    BufReader::new(file).split(b'\n').map_while(Result::ok).any(|line| {
+        let said = |kind: &[u8]| line.windows(kind.len()).any(|part| part == kind);
+        said(br#""type":"user""#) || said(br#""type":"assistant""#)
+    })
+}
+
+fn transcript(config_dir: &Path, id: &AgentSessionId) -> Option<PathBuf> {
     // Ids come from hooks too; one that is no UUID names no file of ours.
-    if Uuid::parse_str(id.as_str()).is_err() {
-        return false;
-    }
-    let Ok(projects) = std::fs::read_dir(config_dir.join("projects")) else { return false };
-    projects.flatten().any(|project| project.path().join(format!("{id}.jsonl")).is_file())
+    Uuid::parse_str(id.as_str()).ok()?;
+    let projects = std::fs::read_dir(config_dir.join("projects")).ok()?;
+    projects.flatten().map(|project| project.path().join(format!("{id}.jsonl"))).find(|path| path.is_file())
 }
 
 #[cfg(test)]
@@ -85,7 +99,10 @@ mod tests {
         let first = unused_id(config.path(), &request("/one")).unwrap();
         let project = config.path().join("projects/-w");
         std::fs::create_dir_all(&project).unwrap();
-        std::fs::write(project.join(format!("{first}.jsonl")), "{}").unwrap();
+        let transcript = project.join(format!("{first}.jsonl"));
+        std::fs::write(&transcript, "{\"type\":\"mode\",\"mode\":\"normal\"}\n").unwrap();
+        assert!(!is_saved(config.path(), &first), "nothing was said in it");
+        std::fs::write(&transcript, "{\"type\":\"mode\"}\n{\"a\":1,\"type\":\"user\",\"message\":{}}\n").unwrap();
         assert!(is_saved(config.path(), &first));
         let second = unused_id(config.path(), &request("/one")).unwrap();
         assert_ne!(first, second);
