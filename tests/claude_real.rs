@@ -265,7 +265,7 @@ async fn the_terminal_takes_more_prompts_and_answers_after_a_prompt_from_standar
     lab.wait_for_hook(&terminal, "PermissionRequest", 1).await;
     let blocked = lab.signals();
     assert!(
-        matches!(blocked.last(), Some(Signal::Blocked(tool)) if tool.input["command"] == "touch allowed"),
+        matches!(blocked.last(), Some(Signal::Blocked { tool_use, .. }) if tool_use.input["command"] == "touch allowed"),
         "{blocked:?}"
     );
     terminal.wait_for_text("Do you want to proceed", BOUND).await;
@@ -343,7 +343,7 @@ async fn a_permission_that_is_refused_with_words_does_not_leave_it_blocked() {
     lab.server.script("ask", vec![Turn::bash("touch forbidden"), Turn::text("As you like.").gated(&gate)]);
     let terminal = lab.launch(&marker("ask"), PermissionMode::Default).await;
     lab.wait_for_hook(&terminal, "PermissionRequest", 1).await;
-    assert!(matches!(lab.signals().last(), Some(Signal::Blocked(_))), "{:?}", lab.signals());
+    assert!(matches!(lab.signals().last(), Some(Signal::Blocked { .. })), "{:?}", lab.signals());
     terminal.wait_for_text("3. No", BOUND).await;
     // Down to the last answer, then Tab, to add words to it.
     terminal.press_until("\x1b[B", BOUND, || terminal.screen().contains("❯NoTab")).await;
@@ -351,7 +351,9 @@ async fn a_permission_that_is_refused_with_words_does_not_leave_it_blocked() {
     terminal.submit("do something else", BOUND).await;
     // It goes on with its turn, and the model has not answered yet.
     gate.reached(1, BOUND).await;
-    terminal.wait_until("it is known to work", BOUND, || lab.signals().last() == Some(&Signal::Working(None))).await;
+    terminal
+        .wait_until("it is known to work", BOUND, || lab.signals().last() == Some(&Signal::Settled { subagent: None }))
+        .await;
     gate.release();
     lab.wait_for_hook(&terminal, "Stop", 1).await;
     assert!(!lab.path("arbeits bäume/app-1/forbidden").exists());

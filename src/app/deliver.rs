@@ -157,9 +157,11 @@ pub async fn wait_and_deliver<'mailbox>(
 /// Whether the agent is in a turn after these; `None` when they do not tell.
 fn turn_after(signals: &[Signal]) -> Option<bool> {
     signals.iter().rev().find_map(|signal| match signal {
-        Signal::Working(_) | Signal::WaitingInput | Signal::Blocked(_) => Some(true),
+        Signal::Working(_) | Signal::WaitingInput | Signal::Settled { subagent: None } => Some(true),
+        // A subagent may work on when the agent's own turn is over.
+        Signal::Blocked { tool_use, .. } => tool_use.subagent.is_none().then_some(true),
         Signal::Idle | Signal::Ending => Some(false),
-        Signal::Ready { .. } => None,
+        Signal::Ready { .. } | Signal::Settled { subagent: Some(_) } => None,
     })
 }
 

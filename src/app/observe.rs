@@ -3,6 +3,7 @@
 use super::Application;
 use super::error::{AppError, ErrorKind};
 use super::writer::unknown_session;
+use crate::domain::change::NewChange;
 use crate::domain::report::HookReport;
 use crate::fault::{self, Point};
 use crate::ports::spool::Spooled;
@@ -25,7 +26,10 @@ impl Application {
         self.shared
             .writer
             .change(&report.session, |session, now| {
-                Ok(signals.iter().flat_map(|signal| session.observe(signal, report.at, now)).collect())
+                let mut changes: Vec<NewChange> =
+                    signals.iter().flat_map(|signal| session.observe(signal, report.at, now)).collect();
+                changes.extend(session.decide_by_rules(now));
+                Ok(changes)
             })
             .await?;
         // Its hooks move messages before they report.

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
+use crate::domain::approval::{AnsweredRequest, PendingRequest};
 use crate::domain::exit::Exit;
 use crate::domain::id::{AgentKind, AgentSessionId, ProjectId, RuntimeKind, SessionId};
 use crate::domain::permission::PermissionMode;
 use crate::domain::phase::{EndReason, Phase, Step};
-use crate::domain::session::{Activity, PendingRequest, Session, SessionKind};
+use crate::domain::session::{Activity, Session, SessionKind};
 use crate::domain::status::Status;
 
 /// A session as it is shown. The fields are part of the public contract.
@@ -55,6 +56,12 @@ pub struct SessionView {
     pub pid: Option<u32>,
     /// The permission decision it waits for.
     pub pending_request: Option<PendingRequest>,
+    /// How many more permission decisions it waits for.
+    #[serde(default)]
+    pub more_requests: usize,
+    /// What became of the requests before, the newest last.
+    #[serde(default)]
+    pub answered_requests: Vec<AnsweredRequest>,
     /// Its pull request. Nothing follows pull requests yet: always null.
     pub pull_request: Option<serde_json::Value>,
     /// How it ended, once it is over.
@@ -115,7 +122,9 @@ impl SessionView {
             agent_args: spec.agent_args.clone(),
             agent_session_id: facts.agent_session_id.clone(),
             pid: facts.process.filter(|_| is_live).map(|process| process.pid),
-            pending_request: facts.pending_request.clone(),
+            more_requests: facts.requests.open.len().saturating_sub(1),
+            answered_requests: facts.requests.answered.clone(),
+            pending_request: facts.requests.first().cloned(),
             pull_request: None,
             exit: ExitView::of(session),
             created_at: *created_at,

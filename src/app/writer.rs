@@ -254,7 +254,7 @@ impl Ended {
     fn apply(&self, session: &mut Session, now: Timestamp) {
         self.keep(session);
         let facts = &mut session.facts;
-        facts.pending_request = None;
+        facts.requests.end();
         facts.restoring = None;
         facts.queue_ticket = None;
         facts.activity = Activity::Exited;

@@ -47,6 +47,15 @@ pub enum ChangeKind {
     /// The agent's activity changed; `data.activity` names it.
     #[serde(rename = "session.activity")]
     SessionActivity,
+    /// The agent asks for a permission; `data.request` is the request's id, `data.tool` and `data.about` say for what.
+    #[serde(rename = "session.asked")]
+    SessionAsked,
+    /// A request for a permission was decided; `data.decision` says how and by whom, and by which rule, the rest is as in `session.asked`.
+    #[serde(rename = "session.decided")]
+    SessionDecided,
+    /// A request for a permission was answered elsewhere, as on the agent's terminal; `data` is as in `session.asked`.
+    #[serde(rename = "session.settled")]
+    SessionSettled,
     /// The session ended; `data.reason` says why.
     #[serde(rename = "session.terminated")]
     SessionTerminated,
@@ -91,6 +100,9 @@ impl ChangeKind {
             Self::SessionLive => "session.live",
             Self::SessionReady => "session.ready",
             Self::SessionActivity => "session.activity",
+            Self::SessionAsked => "session.asked",
+            Self::SessionDecided => "session.decided",
+            Self::SessionSettled => "session.settled",
             Self::SessionTerminated => "session.terminated",
             Self::SessionWorkspace => "session.workspace",
             Self::SessionRemoved => "session.removed",

@@ -6,6 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::Timestamp;
+use super::session::ToolUse;
+
 /// Text that is not a valid identifier of the kind asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a valid {what}: {rule}")]
@@ -132,15 +135,37 @@ text_id! {
     MessageId, "message id", "16 hexadecimal digits", is_hash
 }
 
+text_id! {
+    /// A request for a permission: the start of a hash.
+    RequestId, "request id", "16 hexadecimal digits", is_hash
+}
+
+/// The start of a text's hash, in hexadecimal digits.
+fn hash(text: &str) -> String {
+    let start: u64 = Sha256::digest(text).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
+    format!("{start:016x}")
+}
+
 impl MessageId {
     /// The id that belongs to this text.
-    ///
-    /// # Panics
-    /// Never: a hash in hexadecimal digits is a message id.
     #[must_use]
     pub fn hash_of(text: &str) -> Self {
-        let start: u64 = Sha256::digest(text).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
-        Self(format!("{start:016x}"))
+        Self(hash(text))
+    }
+}
+
+impl RequestId {
+    /// The id of what a session's agent asked at a time. Who asked and who was told make it on their own, so it needs no answer.
+    #[must_use]
+    pub fn of(session: &SessionId, tool_use: &ToolUse, asked_at: Timestamp) -> Self {
+        let ToolUse { tool, input, subagent } = tool_use;
+        Self(hash(&serde_json::json!([session, tool, input, subagent, asked_at]).to_string()))
+    }
+
+    /// The id of a request of which it is not known.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self("0".repeat(16))
     }
 }
 

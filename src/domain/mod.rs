@@ -13,6 +13,8 @@
 //! | [`observation`] | what was seen, and how it changes the facts |
 //! | [`permission`] | how much an agent may do unasked |
 //! | [`change`] | what the change log records |
+//! | [`approval`] | what an agent asks permission for, and who answered |
+//! | [`rule`] | what a project decided about that beforehand |
 //! | [`message`] | text on its way to an agent |
 //! | [`news`] | what the coordinator of a project should hear of a worker |
 //! | [`exit`] | how a process ended |
@@ -20,6 +22,9 @@
 //! | [`report`] | what an agent's hook told |
 //! | [`text`] | making text safe to show |
 
+pub mod approval;
+#[cfg(test)]
+mod approval_tests;
 pub mod change;
 pub mod exit;
 pub mod id;
@@ -33,6 +38,9 @@ pub mod preserved;
 pub mod project;
 pub mod project_file;
 pub mod report;
+pub mod rule;
+#[cfg(test)]
+mod rule_tests;
 pub mod session;
 pub mod setup;
 pub mod status;

@@ -41,7 +41,10 @@ impl News {
         match (&session.phase, session.facts.activity) {
             (Phase::Terminated { .. }, _) => Some(Self::Over { since }),
             (Phase::Live, Activity::Idle) => Some(Self::Idle { since }),
-            (Phase::Live, Activity::Blocked) => Some(Self::Blocked { since }),
+            // Each request is news of its own.
+            (Phase::Live, Activity::Blocked) => {
+                Some(Self::Blocked { since: session.facts.requests.first().map_or(since, |request| request.since) })
+            }
             (Phase::Live, Activity::WaitingInput) => Some(Self::Asks { since }),
             _ => None,
         }
@@ -74,7 +77,7 @@ impl News {
                     None => format!("{id}{name} is idle"),
                 }
             }
-            Self::Blocked { .. } => match &session.facts.pending_request {
+            Self::Blocked { .. } => match session.facts.requests.first() {
                 Some(pending) => {
                     let input: String = pending.tool_use.input.to_string().chars().take(MAX_INPUT).collect();
                     format!("{id}{name} waits for a permission: {} {}", pending.tool_use.tool, printable(&input))
@@ -95,6 +98,7 @@ impl News {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::approval::Subject;
     use crate::domain::exit::Exit;
     use crate::domain::observation::Signal;
     use crate::domain::phase::Step;
@@ -119,7 +123,8 @@ mod tests {
     fn what_it_waits_for_is_told_in_one_bounded_line() {
         let mut session = session();
         let input = serde_json::json!({ "command": format!("echo '\u{1b}[2J\n{}'", "x".repeat(1000)) });
-        session.observe(&Signal::Blocked(ToolUse { tool: "Bash".into(), input }), at(1), at(1));
+        let tool_use = ToolUse { tool: "Bash".into(), input, subagent: None };
+        session.observe(&Signal::Blocked { tool_use, subject: Subject::default() }, at(1), at(1));
         let line = News::of(&session).unwrap().line(&session, None);
         assert!(line.starts_with("app-1 waits for a permission: Bash {"), "{line}");
         assert!(line.len() < 300 && !line.contains(['\n', '\u{1b}']), "{line}");

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::Timestamp;
+use super::approval::{Decision, PendingRequest, Subject};
 use super::change::{ChangeKind, NewChange};
-use super::id::AgentSessionId;
-use super::session::{Activity, PendingRequest, Session, ToolUse};
+use super::id::{AgentSessionId, RequestId};
+use super::session::{Activity, Session, ToolUse};
 
 /// What one report of an agent means. An `Agent` adapter translates its agent's hooks into these.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +23,17 @@ pub enum Signal {
     /// It asks the person a question.
     WaitingInput,
     /// It waits for a permission decision.
-    Blocked(ToolUse),
+    Blocked {
+        /// For what.
+        tool_use: ToolUse,
+        /// What of that a person decides by.
+        subject: Subject,
+    },
+    /// All tool calls of its model's last answer are settled, also those that were refused.
+    Settled {
+        /// Of which subagent; `None` for the agent itself.
+        subagent: Option<String>,
+    },
     /// It says that it ends. Evidence of the end is the process, not this.
     Ending,
 }
@@ -37,6 +48,7 @@ impl Session {
             return Vec::new();
         }
         let mut changes = Vec::new();
+        let reported_at = at;
         let facts = &mut self.facts;
         // What the last agent of a restored session reported late says nothing of this one. (A launch in the future is a
         // clock that stepped back.)
@@ -49,6 +61,7 @@ impl Session {
         // some milliseconds on its way.
         if facts.activity_at > now {
             facts.activity_at = at;
+            facts.requests.step_back(at);
         }
         facts.first_report_at = Some(facts.first_report_at.map_or(at, |first| first.min(at)));
         if let Signal::Ready { agent_session_id } = signal {
@@ -61,25 +74,94 @@ impl Session {
                 changes.push(NewChange::new(ChangeKind::SessionReady, json!({})));
             }
         }
-        if at < facts.activity_at {
-            return changes;
-        }
-        let Some(activity) = self.activity_after(signal) else { return changes };
-        let facts = &mut self.facts;
-        // A turn's end is told again after a minute, and is the same end.
-        if activity == Activity::Idle && facts.activity == Activity::Idle {
-            return changes;
-        }
-        facts.pending_request = match signal {
-            Signal::Blocked(tool_use) => Some(PendingRequest { tool_use: tool_use.clone(), since: at }),
-            _ => None,
-        };
-        facts.activity_at = at;
-        if facts.activity != activity {
-            facts.activity = activity;
-            changes.push(NewChange::new(ChangeKind::SessionActivity, json!({ "activity": activity })));
+        // These have times of their own: agents ask and work side by side, and the reports overtake each other.
+        changes.extend(self.follow_requests(signal, reported_at, at));
+        if at >= self.facts.activity_at
+            && let Some(activity) = self.activity_after(signal)
+        {
+            // A turn's end is told again after a minute, and is the same end.
+            if activity != Activity::Idle || self.apart_from_waiting() != Activity::Idle {
+                self.facts.activity_at = at;
+            }
+            changes.extend(self.turn_to(activity));
+        } else {
+            changes.extend(self.turn_to(self.apart_from_waiting()));
         }
         changes
+    }
+
+    /// Takes in what a signal tells of requests for permissions.
+    fn follow_requests(&mut self, signal: &Signal, reported_at: Timestamp, at: Timestamp) -> Vec<NewChange> {
+        let requests = &mut self.facts.requests;
+        match signal {
+            Signal::Blocked { tool_use, subject } => {
+                let id = RequestId::of(&self.id, tool_use, reported_at);
+                let request = PendingRequest { id, tool_use: tool_use.clone(), subject: subject.clone(), since: at };
+                requests.ask(request).into_iter().collect()
+            }
+            // Tools run side by side: another one's end does not answer the question about this one.
+            Signal::Working(Some(tool_use)) => requests.settle(at, |request| request.tool_use == *tool_use),
+            Signal::Settled { subagent: Some(of) } => {
+                requests.settle(at, |request| request.tool_use.subagent.as_ref() == Some(of))
+            }
+            // Subagents may go on in the background.
+            Signal::Settled { subagent: None } | Signal::Idle | Signal::WaitingInput => {
+                requests.own_settled_up_to = requests.own_settled_up_to.max(Some(at));
+                requests.settle(at, |request| request.tool_use.subagent.is_none())
+            }
+            Signal::Working(None) => {
+                requests.own_settled_up_to = requests.own_settled_up_to.max(Some(at));
+                requests.all_settled_up_to = requests.all_settled_up_to.max(Some(at));
+                requests.settle(at, |_| true)
+            }
+            Signal::Ready { .. } | Signal::Ending => Vec::new(),
+        }
+    }
+
+    /// Records a decision about an open request. Gives the changes worth logging; none when it is not open.
+    pub fn decide(&mut self, request: &RequestId, decision: Decision, now: Timestamp) -> Vec<NewChange> {
+        let Some(decided) = self.facts.requests.decide(request, decision, now) else { return Vec::new() };
+        // Nothing tells that the agent goes on: it is the decision that it waited for.
+        self.facts.activity_at = self.facts.activity_at.max(now);
+        [decided].into_iter().chain(self.turn_to(self.apart_from_waiting())).collect()
+    }
+
+    /// Has the project's rules decide what they can.
+    pub fn decide_by_rules(&mut self, now: Timestamp) -> Vec<NewChange> {
+        let mut changes = Vec::new();
+        while let Some((request, decision)) = self
+            .spec
+            .setup
+            .as_ref()
+            .and_then(|setup| self.facts.requests.decided_by(&setup.rules, &self.spec.workspace))
+        {
+            changes.extend(self.decide(&request, decision, now));
+        }
+        changes
+    }
+
+    /// What it does, or did when it began to wait.
+    fn apart_from_waiting(&self) -> Activity {
+        let facts = &self.facts;
+        let is_waiting = facts.activity == Activity::Blocked;
+        facts.requests.beside.unwrap_or(if is_waiting { Activity::Active } else { facts.activity })
+    }
+
+    /// Takes in what it does. While a request is open that is waiting, whatever it does beside.
+    fn turn_to(&mut self, activity: Activity) -> Option<NewChange> {
+        let facts = &mut self.facts;
+        let shown = if facts.requests.open.is_empty() {
+            facts.requests.beside = None;
+            activity
+        } else {
+            facts.requests.beside = Some(activity);
+            Activity::Blocked
+        };
+        if facts.activity == shown {
+            return None;
+        }
+        facts.activity = shown;
+        Some(NewChange::new(ChangeKind::SessionActivity, json!({ "activity": shown })))
     }
 
     /// The activity a signal leads to; `None` when it says nothing about it.
@@ -91,16 +173,14 @@ impl Session {
                 let takes_turn = self.spec.prompt.is_some() && !self.facts.resumed;
                 (self.facts.activity == Activity::Starting && !takes_turn).then_some(Activity::Idle)
             }
-            // Tools run side by side: another one's end does not answer the question about this one.
-            Signal::Working(Some(tool_use))
-                if self.facts.pending_request.as_ref().is_some_and(|pending| pending.tool_use != *tool_use) =>
-            {
-                None
-            }
-            Signal::Working(_) => Some(Activity::Active),
+            Signal::Working(_) | Signal::Settled { subagent: None } => Some(Activity::Active),
             Signal::Idle => Some(Activity::Idle),
             Signal::WaitingInput => Some(Activity::WaitingInput),
-            Signal::Blocked(_) => Some(Activity::Blocked),
+            // A subagent may ask while the agent's own turn is over.
+            Signal::Blocked { tool_use, .. } if tool_use.subagent.is_some() => Some(self.apart_from_waiting()),
+            Signal::Blocked { .. } => Some(Activity::Active),
+            // It works beside the agent.
+            Signal::Settled { subagent: Some(_) } => None,
             Signal::Ending => None,
         }
     }
@@ -112,7 +192,11 @@ mod tests {
     use crate::domain::session::tests::{at, session};
 
     fn bash(command: &str) -> ToolUse {
-        ToolUse { tool: "Bash".into(), input: json!({ "command": command }) }
+        ToolUse { tool: "Bash".into(), input: json!({ "command": command }), subagent: None }
+    }
+
+    fn asks(tool_use: ToolUse) -> Signal {
+        Signal::Blocked { tool_use, subject: Subject::default() }
     }
 
     fn ready() -> Signal {
@@ -165,12 +249,12 @@ mod tests {
     #[test]
     fn another_tool_does_not_answer_a_permission_question() {
         let mut session = session();
-        session.observe(&Signal::Blocked(bash("rm -r build")), at(1), at(1));
+        session.observe(&asks(bash("rm -r build")), at(1), at(1));
         session.observe(&Signal::Working(Some(bash("ls"))), at(2), at(2));
         assert_eq!(session.facts.activity, Activity::Blocked);
         session.observe(&Signal::Working(Some(bash("rm -r build"))), at(3), at(3));
         assert_eq!(session.facts.activity, Activity::Active);
-        assert_eq!(session.facts.pending_request, None);
+        assert_eq!(session.facts.requests.open, []);
     }
 
     #[test]
@@ -185,9 +269,9 @@ mod tests {
     #[test]
     fn the_end_of_the_turn_settles_a_permission_question() {
         let mut session = session();
-        session.observe(&Signal::Blocked(bash("rm -r build")), at(1), at(1));
+        session.observe(&asks(bash("rm -r build")), at(1), at(1));
         session.observe(&Signal::Idle, at(2), at(2));
-        assert_eq!(session.facts.pending_request, None);
+        assert_eq!(session.facts.requests.open, []);
     }
 
     #[test]

@@ -33,6 +33,7 @@ impl ProjectSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::rule::{Rule, RuleVerdict};
 
     #[test]
     fn only_what_can_harm_needs_acceptance() {
@@ -49,6 +50,10 @@ mod tests {
             ProjectSetup { teardown: one(), ..ProjectSetup::default() },
             ProjectSetup { copy: vec!["x".into()], ..ProjectSetup::default() },
             ProjectSetup { link: vec!["x".into()], ..ProjectSetup::default() },
+            ProjectSetup {
+                rules: vec![Rule { tool: "Bash".into(), input: None, decide: RuleVerdict::Allow, reason: None }],
+                ..ProjectSetup::default()
+            },
             ProjectSetup { env: [("X".to_owned(), String::new())].into(), ..ProjectSetup::default() },
         ];
         for setup in setups {

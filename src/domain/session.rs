@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
+use super::approval::Requests;
 use super::exit::Exit;
 use super::id::{AgentKind, AgentSessionId, RuntimeKind, SessionId};
 use super::permission::PermissionMode;
@@ -90,16 +91,9 @@ pub struct ToolUse {
     pub tool: String,
     /// The tool's input.
     pub input: serde_json::Value,
-}
-
-/// A permission decision that an agent waits for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PendingRequest {
-    /// What it wants to do.
-    #[serde(flatten)]
-    pub tool_use: ToolUse,
-    /// Since when it waits.
-    pub since: Timestamp,
+    /// The agent's own id for the subagent that calls it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subagent: Option<String>,
 }
 
 /// What was asked for when the session was spawned. Never changes.
@@ -150,8 +144,9 @@ pub struct Facts {
     pub process: Option<ProcessIdentity>,
     /// The agent's own id for the conversation.
     pub agent_session_id: Option<AgentSessionId>,
-    /// The permission decision it waits for.
-    pub pending_request: Option<PendingRequest>,
+    /// The permissions it asked for.
+    #[serde(default, rename = "pending_request")]
+    pub requests: Requests,
     /// What its branch started from, by name; known once the workspace was made.
     pub resolved_base: Option<String>,
     /// The commit its branch started from.
@@ -193,7 +188,7 @@ impl Facts {
             ready_at: None,
             process: None,
             agent_session_id: None,
-            pending_request: None,
+            requests: Requests::default(),
             resolved_base: None,
             base_commit: None,
             kill_requested_at: None,

@@ -5,6 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::rule::Rule;
+
 /// Commands, files and variables for a session's workspace. Recorded with the session: a restore and the teardown use what
 /// was accepted when it was spawned, whatever the file says by then.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +26,9 @@ pub struct ProjectSetup {
     /// Environment variables for the commands and the agent.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// What is decided about its agent's requests for permissions; the first rule that matches counts.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
     /// How long the setup may take as a whole, in seconds.
     pub timeout_s: u64,
     /// How long the teardown may take as a whole, in seconds.
@@ -44,8 +49,9 @@ impl ProjectSetup {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { setup, teardown, copy, link, env, timeout_s: _, teardown_timeout_s: _ } = self;
-        setup.is_empty() && teardown.is_empty() && copy.is_empty() && link.is_empty() && env.is_empty()
+        let Self { setup, teardown, copy, link, env, rules, timeout_s: _, teardown_timeout_s: _ } = self;
+        let is_none = setup.is_empty() && teardown.is_empty() && copy.is_empty() && link.is_empty();
+        is_none && env.is_empty() && rules.is_empty()
     }
 }
 

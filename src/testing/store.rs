@@ -18,14 +18,13 @@ use crate::domain::permission::PermissionMode;
 use crate::domain::phase::{EndReason, Phase, Step};
 use crate::domain::preserved::PreservedWork;
 use crate::domain::project::Project;
-use crate::domain::session::{
-    Activity, Facts, PendingRequest, ProcessIdentity, Restoring, Session, SessionKind, SessionSpec, ToolUse,
-};
+use crate::domain::session::{Activity, Facts, ProcessIdentity, Restoring, Session, SessionKind, SessionSpec};
 use crate::domain::setup::ProjectSetup;
 use crate::ports::message_store::MessageStore;
 use crate::ports::store::{ChangeFilter, ChangeLog, ProjectStore, SessionFilter, SessionStore, StoreError};
 
 mod messages;
+mod requests;
 mod retention;
 pub use messages::*;
 pub use retention::*;
@@ -345,7 +344,7 @@ fn full_session() -> Session {
         ready_at: Some(at(5)),
         process: Some(ProcessIdentity { pid: u32::MAX, start_ticks: 1 << 62 }),
         agent_session_id: Some(id::<AgentSessionId>("0193-abc")),
-        pending_request: Some(PendingRequest { tool_use: ToolUse { tool: "Bash".to_owned(), input }, since: at(6) }),
+        requests: requests::requests(input),
         resolved_base: Some("origin/main".to_owned()),
         base_commit: Some("c0ffee".to_owned()),
         kill_requested_at: Some(at(7)),

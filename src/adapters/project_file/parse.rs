@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::value::{BranchPrefix, InnerPath, Revision, ShellCommand, VariableValue, check_variable};
+use super::value::{BranchPrefix, InnerPath, Pattern, Reason, Revision, ShellCommand, VariableValue, check_variable};
 use crate::domain::id::AgentKind;
 use crate::domain::permission::PermissionMode;
 use crate::domain::project_file::ProjectSettings;
+use crate::domain::rule::{Rule, RuleVerdict};
 use crate::domain::setup::{DEFAULT_SETUP_TIMEOUT_S, DEFAULT_TEARDOWN_TIMEOUT_S, ProjectSetup};
 use crate::platform::settings_file::{self, Mistake, Seconds};
 
@@ -35,6 +36,25 @@ struct Document {
     teardown_timeout_s: Option<Seconds<MAX_TEARDOWN_S>>,
     #[serde(default)]
     env: BTreeMap<String, Spanned<VariableValue>>,
+    #[serde(default)]
+    rules: Vec<RuleTable>,
+}
+
+/// One of `[[rules]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleTable {
+    tool: Pattern,
+    input: Option<Pattern>,
+    decide: RuleVerdict,
+    reason: Option<Reason>,
+}
+
+impl From<RuleTable> for Rule {
+    fn from(RuleTable { tool: Pattern(tool), input, decide, reason }: RuleTable) -> Self {
+        let input = input.map(|Pattern(input)| input);
+        Self { tool, input, decide, reason: reason.map(|Reason(reason)| reason) }
+    }
 }
 
 pub(super) fn parse(content: &[u8]) -> Result<ProjectSettings, Mistake> {
@@ -59,6 +79,7 @@ pub(super) fn parse(content: &[u8]) -> Result<ProjectSettings, Mistake> {
             copy: paths(document.copy),
             link: paths(document.link),
             env,
+            rules: document.rules.into_iter().map(Rule::from).collect(),
             timeout_s: document.setup_timeout_s.map_or(DEFAULT_SETUP_TIMEOUT_S, |Seconds(seconds)| seconds),
             teardown_timeout_s: document.teardown_timeout_s.map_or(DEFAULT_TEARDOWN_TIMEOUT_S, |Seconds(s)| s),
         },

@@ -18,6 +18,7 @@ fn i17_a_file_of_version_1_still_loads() {
             copy: vec![".env".into(), "config/größe.json".into()],
             link: vec!["node_modules".into(), "cache".into()],
             env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            rules: Vec::new(),
             timeout_s: 1200,
             teardown_timeout_s: 30,
         },
@@ -32,6 +33,17 @@ fn an_empty_file_sets_nothing_but_bounds() {
     assert_eq!(settings, ProjectSettings { setup, ..ProjectSettings::default() });
     assert!(!settings.needs_acceptance());
     assert_eq!(parse(b"branch_prefix = ''\n").unwrap().branch_prefix.as_deref(), Some(""));
+}
+
+#[test]
+fn rules_keep_their_order() {
+    let text = "[[rules]]\ntool = 'Bash'\ninput = 'git *'\ndecide = 'allow'\n
+                [[rules]]\ntool = '*'\ndecide = 'deny'\nreason = 'no'\n[[rules]]\ntool = 'Read'\ndecide = 'ask'\n";
+    let settings = parse(text.as_bytes()).unwrap();
+    let told: Vec<String> = settings.setup.rules.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["allow Bash: git *", "deny *", "ask Read"]);
+    assert_eq!(settings.setup.rules[1].reason.as_deref(), Some("no"));
+    assert!(settings.needs_acceptance());
 }
 
 #[test]
@@ -58,7 +70,21 @@ fn a_mistake_is_told_with_its_line_and_key() {
         ("teardown_timeout_s = 1.5\n", "line 1: teardown_timeout_s: invalid type: floating point"),
         ("env = 'A=b'\n", "line 1: env: invalid type: string \"A=b\", expected a table"),
         ("[env]\n\nPORT = 3000\n", "line 3: env.PORT: invalid type: integer `3000`, expected a string"),
+        ("rules = 'x'\n", "line 1: rules: invalid type: string \"x\", expected a sequence"),
+        ("[[rules]]\ntool = 'Bash'\n", "line 1: rules[0].decide: missing key `decide`"),
+        (
+            "[[rules]]\ntool = 'a'\ndecide = 'ask'\n[[rules]]\ntool = 1\ndecide = 'ask'\n",
+            "line 5: rules[1].tool: invalid type",
+        ),
+        ("[[rules]]\ntool = 'a'\ndecide = 'ask'\ncommand = 'b'\n", "line 4: rules[0].command: unknown key `command`"),
         // Wrong values.
+        (
+            "[[rules]]\ntool = 'a'\ndecide = 'maybe'\n",
+            "line 3: rules[0].decide: unknown value `maybe`, expected one of `allow`",
+        ),
+        ("[[rules]]\ntool = ''\ndecide = 'deny'\n", "line 2: rules[0].tool: the pattern is empty"),
+        ("[[rules]]\ntool = 'a'\ninput = ' '\ndecide = 'deny'\n", "line 3: rules[0].input: the pattern is empty"),
+        ("[[rules]]\ntool = 'a'\ndecide = 'deny'\nreason = ''\n", "line 4: rules[0].reason: the reason is empty"),
         ("base = ''\n", "line 1: base: \"\" is not the name of a branch, a tag or a commit"),
         ("base = '--upload-pack=x'\n", "line 1: base: \"--upload-pack=x\" is not the name"),
         ("base = '+main:refs/stash'\n", "line 1: base: \"+main:refs/stash\" is not the name"),

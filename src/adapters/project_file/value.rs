@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::domain::approval::Decision;
 use crate::domain::setup::inner_path;
 
 /// Makes a type of a string that a rule checks when it is read.
@@ -62,6 +63,18 @@ checked_text!(
     /// A file or directory in a checkout.
     InnerPath(PathBuf),
     |text| inner_path(Path::new(&text)).map_err(|why| format!("{text:?} {why}"))
+);
+
+checked_text!(
+    /// A pattern of a rule.
+    Pattern(String),
+    |text| if text.trim().is_empty() { Err("the pattern is empty".to_owned()) } else { without_nul(text) }
+);
+
+checked_text!(
+    /// Why a rule decides as it does: an agent is told.
+    Reason(String),
+    |text| Decision::check_reason(&text).map(|()| text)
 );
 
 /// Whether git would not allow this in the name of a reference, wherever it stands.

@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteArguments;
 
 use super::column::{Columns, exit_text, integer, json_text, path_text};
 use crate::domain::Timestamp;
+use crate::domain::approval::Requests;
 use crate::domain::phase::{EndReason, Phase, Step};
 use crate::domain::session::{Facts, ProcessIdentity, Session, SessionSpec};
 use crate::ports::store::StoreError;
@@ -67,7 +68,8 @@ fn bind_what_changes(statement: Statement, session: &Session, action: &'static s
     let phase = PhaseColumns::of(phase);
     let ms = |time: Option<Timestamp>| time.map(Timestamp::as_millisecond);
     let start_ticks = facts.process.map(|process| integer(process.start_ticks, action)).transpose()?;
-    let pending = facts.pending_request.as_ref().map(|pending| json_text(pending, action)).transpose()?;
+    let is_any = facts.requests != Requests::default();
+    let requests = is_any.then(|| json_text(&facts.requests, action)).transpose()?;
     Ok(statement
         .bind(updated_at.as_millisecond())
         .bind(integer(*version, action)?)
@@ -85,7 +87,7 @@ fn bind_what_changes(statement: Statement, session: &Session, action: &'static s
         .bind(facts.process.map(|process| process.pid))
         .bind(start_ticks)
         .bind(facts.agent_session_id.as_ref().map(ToString::to_string))
-        .bind(pending)
+        .bind(requests)
         .bind(facts.resolved_base.clone())
         .bind(facts.base_commit.clone())
         .bind(ms(facts.kill_requested_at))
@@ -205,7 +207,7 @@ fn read_facts(row: Columns<'_>) -> Result<Facts, String> {
         ready_at: row.optional_time("ready_at_ms")?,
         process,
         agent_session_id: row.optional_word("agent_session_id")?,
-        pending_request: row.optional_json("pending_request_json")?,
+        requests: row.optional_json("pending_request_json")?.unwrap_or_default(),
         resolved_base: row.get("resolved_base")?,
         base_commit: row.get("base_commit")?,
         kill_requested_at: row.optional_time("kill_requested_at_ms")?,

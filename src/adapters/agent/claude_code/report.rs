@@ -8,13 +8,15 @@
 //!   report was lost. It does *not* come after a turn that a person interrupted, nor after a permission denied in the
 //!   terminal; no hook tells of those, and only the next prompt does.
 //! - A permission that was refused with words has no hook of its own, but the turn goes on: `PostToolBatch` then says that
-//!   all tool calls of the model's last answer are settled, the refused one too.
+//!   all tool calls of the model's last answer are settled, the refused one too. Whether a hook or a person refused makes no difference.
 //! - Nothing tells that a permission was granted in the terminal: the tool's end is the next report.
 //! - A subagent's tools report like the agent's own (with an `agent_id`) and are work like any other; its end is
-//!   `SubagentStop`, never `Stop`, so a turn does not seem over early.
+//!   `SubagentStop`, never `Stop`, so a turn does not seem over early. Several ask for permissions at the same time; the terminal shows one
+//!   dialog after the other, and each hook may answer for its own.
 
 use serde_json::Value;
 
+use crate::domain::approval::{Subject, SubjectKind};
 use crate::domain::id::AgentSessionId;
 use crate::domain::observation::Signal;
 use crate::domain::session::ToolUse;
@@ -30,11 +32,14 @@ pub(super) fn signals(event: &str, payload: &Value) -> Vec<Signal> {
         "PreToolUse" => tool_use(payload).map(|tool_use| {
             if is_question(&tool_use) { Signal::WaitingInput } else { Signal::Working(Some(tool_use)) }
         }),
-        "PermissionRequest" => tool_use(payload)
-            .map(|tool_use| if is_question(&tool_use) { Signal::WaitingInput } else { Signal::Blocked(tool_use) }),
+        "PermissionRequest" => tool_use(payload).map(|tool_use| {
+            let subject = subject(&tool_use.tool);
+            if is_question(&tool_use) { Signal::WaitingInput } else { Signal::Blocked { tool_use, subject } }
+        }),
         "PostToolUse" | "PostToolUseFailure" => tool_use(payload).map(|tool_use| Signal::Working(Some(tool_use))),
         // A subagent works beside the agent: the end of its batch settles no question of the agent's.
-        "PostToolBatch" => payload.get("agent_id").is_none().then_some(Signal::Working(None)),
+        "PostToolBatch" => Some(Signal::Settled { subagent: subagent(payload) }),
+        "SubagentStop" => subagent(payload).map(|id| Signal::Settled { subagent: Some(id) }),
         "Notification" => notification(payload),
         "Stop" | "StopFailure" => Some(Signal::Idle),
         "SessionEnd" => ending(payload),
@@ -49,7 +54,25 @@ fn conversation(payload: &Value) -> Option<AgentSessionId> {
 
 fn tool_use(payload: &Value) -> Option<ToolUse> {
     let tool = payload.get("tool_name")?.as_str()?.to_owned();
-    Some(ToolUse { tool, input: payload.get("tool_input").cloned().unwrap_or(Value::Null) })
+    let input = payload.get("tool_input").cloned().unwrap_or(Value::Null);
+    Some(ToolUse { tool, input, subagent: subagent(payload) })
+}
+
+fn subagent(payload: &Value) -> Option<String> {
+    payload.get("agent_id")?.as_str().map(str::to_owned)
+}
+
+/// What in a tool's input a person decides by.
+fn subject(tool: &str) -> Subject {
+    let (kind, field) = match tool {
+        "Bash" | "PowerShell" => (SubjectKind::Shell, "command"),
+        "Read" | "Edit" | "MultiEdit" | "Write" => (SubjectKind::Path, "file_path"),
+        "NotebookEdit" => (SubjectKind::Path, "notebook_path"),
+        "WebFetch" => (SubjectKind::Text, "url"),
+        "WebSearch" => (SubjectKind::Text, "query"),
+        _ => return Subject::default(),
+    };
+    Subject { kind, field: Some(field.to_owned()) }
 }
 
 fn is_question(tool_use: &ToolUse) -> bool {
@@ -81,8 +104,9 @@ mod tests {
 
     #[test]
     fn the_end_of_the_agents_own_batch_settles_a_refused_permission() {
-        assert_eq!(signals("PostToolBatch", &json!({})), [Signal::Working(None)]);
-        assert_eq!(signals("PostToolBatch", &json!({ "agent_id": "a1" })), []);
+        let settled = |subagent: Option<&str>| [Signal::Settled { subagent: subagent.map(str::to_owned) }];
+        assert_eq!(signals("PostToolBatch", &json!({})), settled(None));
+        assert_eq!(signals("PostToolBatch", &json!({ "agent_id": "a1" })), settled(Some("a1")));
     }
 
     fn captured() -> Vec<(String, Value)> {
@@ -127,7 +151,9 @@ mod tests {
         let blocked = of("PermissionRequest", "tool_name", "Bash");
         let calls = of("PreToolUse", "tool_name", "Bash");
         let is_a_call = |signal: &Signal| match signal {
-            Signal::Blocked(tool_use) => calls.contains(&Signal::Working(Some(tool_use.clone()))),
+            Signal::Blocked { tool_use, subject } => {
+                subject.kind == SubjectKind::Shell && calls.contains(&Signal::Working(Some(tool_use.clone())))
+            }
             _ => false,
         };
         assert!(all(&blocked, is_a_call), "{blocked:?}");
@@ -172,6 +198,7 @@ mod tests {
 
     #[test]
     fn a_subagents_end_is_not_the_turns_end() {
-        assert!(of("SubagentStop", "agent_type", "general-purpose").is_empty());
+        let signals = of("SubagentStop", "agent_type", "general-purpose");
+        assert!(all(&signals, |signal| matches!(signal, Signal::Settled { subagent: Some(_) })), "{signals:?}");
     }
 }

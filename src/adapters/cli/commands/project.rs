@@ -153,7 +153,7 @@ fn show_effects(settings: &ProjectSettings) {
 /// A line for each thing that needs acceptance; those of a command without the empty ones.
 fn effects(settings: &ProjectSettings) -> Vec<String> {
     let ProjectSettings { base: _, branch_prefix: _, agent, permission_mode, setup } = settings;
-    let ProjectSetup { setup, teardown, copy, link, env, timeout_s: _, teardown_timeout_s: _ } = setup;
+    let ProjectSetup { setup, teardown, copy, link, env, rules, timeout_s: _, teardown_timeout_s: _ } = setup;
     let commands = |what: &str, commands: &[String]| -> Vec<String> {
         let shown = |command: &String| {
             let mut lines = command.lines().map(str::trim_end).filter(|line| !line.is_empty());
@@ -174,6 +174,7 @@ fn effects(settings: &ProjectSettings) -> Vec<String> {
     effects.extend(paths("link", link));
     effects.extend(commands("setup", setup));
     effects.extend(commands("teardown", teardown));
+    effects.extend(rules.iter().flat_map(|rule| commands("rule", &[rule.to_string()])));
     effects
 }
 
@@ -212,6 +213,7 @@ pub(in super::super) async fn rm(args: &ProjectArgs, context: &Context) -> Resul
 mod tests {
     use super::*;
     use crate::domain::permission::PermissionMode;
+    use crate::domain::rule::{Rule, RuleVerdict};
 
     #[test]
     fn whatever_needs_acceptance_is_told_once_more_and_without_padding() {
@@ -221,6 +223,7 @@ mod tests {
             copy: vec![".env".into()],
             link: vec!["deps".into()],
             env: [("PATH".to_owned(), "x".to_owned())].into(),
+            rules: vec![Rule { tool: "Bash".into(), input: None, decide: RuleVerdict::Allow, reason: None }],
             ..ProjectSetup::default()
         };
         let settings = ProjectSettings {
@@ -241,6 +244,7 @@ mod tests {
             "setup one",
             "two",
             "teardown three",
+            "rule allow Bash",
         ];
         assert_eq!(words, expected);
         assert!(effects(&ProjectSettings { base: Some("main".into()), ..ProjectSettings::default() }).is_empty());

@@ -145,6 +145,9 @@ fn line(change: &Change) -> Option<String> {
         | ChangeKind::MessageReturned
         | ChangeKind::MessageFailed
         | ChangeKind::SessionRemoved
+        | ChangeKind::SessionAsked
+        | ChangeKind::SessionDecided
+        | ChangeKind::SessionSettled
         | ChangeKind::ProjectAdded
         | ChangeKind::ProjectRemoved
         | ChangeKind::ProjectTrusted => None,

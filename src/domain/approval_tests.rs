@@ -1,0 +1,251 @@
+use serde_json::json;
+
+use super::approval::{Decider, Decision, PendingRequest, RequestState, Requests, Subject, SubjectKind, Verdict};
+use super::change::{ChangeKind, NewChange};
+use super::id::RequestId;
+use super::observation::Signal;
+use super::rule::{Rule, RuleVerdict};
+use super::session::tests::{at, session};
+use super::session::{Activity, Session, ToolUse};
+use super::setup::ProjectSetup;
+
+fn bash(command: &str, subagent: Option<&str>) -> ToolUse {
+    let subagent = subagent.map(str::to_owned);
+    ToolUse { tool: "Bash".into(), input: json!({ "command": command }), subagent }
+}
+
+fn own(command: &str) -> ToolUse {
+    bash(command, None)
+}
+
+fn asks(tool_use: &ToolUse) -> Signal {
+    let subject = Subject { kind: SubjectKind::Shell, field: Some("command".into()) };
+    Signal::Blocked { tool_use: tool_use.clone(), subject }
+}
+
+fn works(tool_use: &ToolUse) -> Signal {
+    Signal::Working(Some(tool_use.clone()))
+}
+
+fn settled(subagent: Option<&str>) -> Signal {
+    Signal::Settled { subagent: subagent.map(str::to_owned) }
+}
+
+fn allow() -> Decision {
+    Decision { verdict: Verdict::Allow, reason: None, by: Decider::Person }
+}
+
+/// Takes a signal in when it is reported.
+fn see(session: &mut Session, signal: &Signal, second: i64) -> Vec<NewChange> {
+    session.observe(signal, at(second), at(second))
+}
+
+fn open(session: &Session) -> Vec<&str> {
+    let open = session.facts.requests.open.iter();
+    open.map(|request| request.tool_use.input["command"].as_str().unwrap()).collect()
+}
+
+fn state(session: &Session, tool_use: &ToolUse, second: i64) -> RequestState {
+    session.facts.requests.state(&RequestId::of(&session.id, tool_use, at(second)), at(second))
+}
+
+fn kinds(changes: &[NewChange]) -> Vec<ChangeKind> {
+    changes.iter().map(|change| change.kind).collect()
+}
+
+#[test]
+fn a_decided_request_is_open_no_more_and_its_agent_is_at_work_again() {
+    let mut session = session();
+    let make = own("make");
+    let asked = see(&mut session, &asks(&make), 1);
+    assert_eq!(kinds(&asked), [ChangeKind::SessionAsked, ChangeKind::SessionActivity]);
+    assert_eq!((session.facts.activity, state(&session, &make, 1)), (Activity::Blocked, RequestState::Open));
+
+    let id = session.facts.requests.open[0].id.clone();
+    let decided = session.decide(&id, allow(), at(2));
+    assert_eq!(kinds(&decided), [ChangeKind::SessionDecided, ChangeKind::SessionActivity]);
+    assert_eq!(decided[0].data["decision"]["by"], json!({ "kind": "person" }));
+    assert_eq!(decided[0].data["about"], "make");
+    assert_eq!(state(&session, &make, 1), RequestState::Decided { decision: allow() });
+    assert_eq!((session.facts.activity, open(&session)), (Activity::Active, vec![]));
+    assert!(session.decide(&id, allow(), at(3)).is_empty(), "it is decided once");
+    // Its own report comes again, from the spool, and then the next ones.
+    see(&mut session, &asks(&make), 1);
+    see(&mut session, &works(&make), 4);
+    see(&mut session, &settled(None), 5);
+    assert_eq!((session.facts.activity, open(&session)), (Activity::Active, vec![]));
+    assert_eq!(state(&session, &make, 1), RequestState::Decided { decision: allow() });
+}
+
+#[test]
+fn a_request_that_is_answered_elsewhere_is_settled_by_what_comes_next() {
+    let make = own("make");
+    for next in [works(&make), settled(None), Signal::Idle, Signal::Working(None)] {
+        let mut session = session();
+        see(&mut session, &asks(&make), 1);
+        let id = session.facts.requests.open[0].id.clone();
+        let changes = see(&mut session, &next, 2);
+        assert!(kinds(&changes).contains(&ChangeKind::SessionSettled), "{next:?}");
+        assert_eq!((state(&session, &make, 1), open(&session)), (RequestState::Settled, vec![]), "{next:?}");
+        assert!(session.decide(&id, allow(), at(3)).is_empty(), "{next:?}");
+        assert_ne!(session.facts.activity, Activity::Blocked);
+    }
+}
+
+#[test]
+fn the_same_tool_use_asked_again_is_another_request() {
+    let mut session = session();
+    let make = own("make");
+    see(&mut session, &asks(&make), 1);
+    let old = session.facts.requests.open[0].id.clone();
+    see(&mut session, &works(&make), 2);
+    see(&mut session, &asks(&make), 3);
+    assert!(session.decide(&old, allow(), at(4)).is_empty());
+    assert_eq!((state(&session, &make, 1), state(&session, &make, 3)), (RequestState::Settled, RequestState::Open));
+}
+
+#[test]
+fn subagents_ask_side_by_side_and_each_is_answered_for_itself() {
+    let mut session = session();
+    let (a, b) = (bash("make", Some("a")), bash("make", Some("b")));
+    see(&mut session, &Signal::Working(None), 1);
+    see(&mut session, &asks(&a), 2);
+    see(&mut session, &asks(&b), 3);
+    assert_eq!(open(&session), ["make", "make"]);
+    let first = session.facts.requests.first().unwrap().id.clone();
+    session.decide(&first, allow(), at(4));
+    assert_eq!(session.facts.activity, Activity::Blocked, "the other one still waits");
+    // What the first one does answers nothing for the second one, nor does what the agent does.
+    for signal in [works(&a), settled(Some("a")), settled(None)] {
+        see(&mut session, &signal, 5);
+        assert_eq!(
+            (session.facts.activity, state(&session, &b, 3)),
+            (Activity::Blocked, RequestState::Open),
+            "{signal:?}"
+        );
+    }
+    see(&mut session, &settled(Some("b")), 6);
+    assert_eq!((session.facts.activity, state(&session, &b, 3)), (Activity::Active, RequestState::Settled));
+}
+
+#[test]
+fn a_subagent_that_asks_beside_an_idle_agent_leaves_it_idle_when_it_is_answered() {
+    let mut session = session();
+    let sub = bash("make", Some("a"));
+    see(&mut session, &Signal::Idle, 1);
+    see(&mut session, &asks(&sub), 2);
+    assert_eq!(session.facts.activity, Activity::Blocked);
+    let id = session.facts.requests.open[0].id.clone();
+    session.decide(&id, allow(), at(3));
+    assert_eq!(session.facts.activity, Activity::Idle);
+    see(&mut session, &asks(&sub), 4);
+    see(&mut session, &settled(Some("a")), 5);
+    assert_eq!(session.facts.activity, Activity::Idle);
+}
+
+#[test]
+fn reports_that_overtake_each_other_lose_no_request_and_open_none_again() {
+    let mut session = session();
+    let (a, b) = (bash("a", Some("a")), bash("b", Some("b")));
+    see(&mut session, &Signal::Working(None), 1);
+    session.observe(&works(&b), at(3), at(3));
+    session.observe(&asks(&a), at(2), at(3));
+    assert_eq!((open(&session), session.facts.activity), (vec!["a"], Activity::Blocked));
+    session.observe(&works(&a), at(3), at(5));
+    assert_eq!((open(&session), session.facts.activity), (vec![], Activity::Active));
+
+    let late = own("late");
+    see(&mut session, &settled(None), 8);
+    session.observe(&asks(&late), at(7), at(9));
+    assert_eq!((open(&session), state(&session, &late, 7)), (vec![], RequestState::Settled));
+    see(&mut session, &Signal::Working(None), 20);
+    assert_eq!(state(&session, &bash("unknown", Some("a")), 19), RequestState::Settled);
+    assert_eq!(state(&session, &own("not reported yet"), 21), RequestState::Open);
+}
+
+#[test]
+fn after_a_clock_stepped_back_a_request_is_settled_all_the_same() {
+    let mut session = session();
+    let make = own("make");
+    see(&mut session, &asks(&make), 3600);
+    see(&mut session, &works(&make), 5);
+    assert_eq!((open(&session), session.facts.activity), (vec![], Activity::Active));
+    see(&mut session, &asks(&make), 6);
+    assert_eq!((open(&session), session.facts.activity), (vec!["make"], Activity::Blocked));
+}
+
+#[test]
+fn rules_decide_in_their_order_and_are_named() {
+    let rule = |input: &str, decide| Rule { tool: "Bash".into(), input: Some(input.into()), decide, reason: None };
+    let rules = vec![
+        rule("git push*", RuleVerdict::Ask),
+        rule("git *", RuleVerdict::Allow),
+        rule("*", RuleVerdict::Deny),
+        rule("make", RuleVerdict::Allow),
+    ];
+    for (command, decided) in [
+        ("git push x", None),
+        ("git log", Some((Verdict::Allow, 2))),
+        ("git log; x", Some((Verdict::Deny, 3))),
+        ("make", Some((Verdict::Deny, 3))),
+    ] {
+        let mut session = session();
+        session.spec.setup = Some(ProjectSetup { rules: rules.clone(), ..ProjectSetup::default() });
+        see(&mut session, &asks(&own(command)), 1);
+        let changes = session.decide_by_rules(at(1));
+        let state = state(&session, &own(command), 1);
+        match decided {
+            None => {
+                assert_eq!((changes, state, session.facts.activity), (vec![], RequestState::Open, Activity::Blocked))
+            }
+            Some((verdict, number)) => {
+                let by = Decider::Rule { number, rule: rules[number - 1].clone() };
+                assert_eq!(changes[0].data["decision"]["by"], json!(by), "{command}");
+                let decision = Decision { verdict, reason: None, by };
+                assert_eq!((state, session.facts.activity), (RequestState::Decided { decision }, Activity::Active));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_asks_holds_up_no_other_request() {
+    let rule = |input: &str, decide| Rule { tool: "Bash".into(), input: Some(input.into()), decide, reason: None };
+    let mut session = session();
+    let rules = vec![rule("a", RuleVerdict::Ask), rule("*", RuleVerdict::Allow)];
+    session.spec.setup = Some(ProjectSetup { rules, ..ProjectSetup::default() });
+    see(&mut session, &asks(&bash("a", Some("a"))), 1);
+    see(&mut session, &asks(&bash("b", Some("b"))), 2);
+    session.decide_by_rules(at(2));
+    assert_eq!(open(&session), ["a"]);
+}
+
+#[test]
+fn only_the_newest_answers_are_kept() {
+    let mut session = session();
+    for n in 0..30 {
+        let tool_use = own(&n.to_string());
+        see(&mut session, &asks(&tool_use), n * 2);
+        see(&mut session, &works(&tool_use), n * 2 + 1);
+    }
+    let answered = &session.facts.requests.answered;
+    assert_eq!((answered.len(), &answered[9].request.tool_use), (10, &own("29")));
+}
+
+#[test]
+fn i17_what_an_older_ao_recorded_is_an_open_request_that_no_hook_waits_for() {
+    let old = json!({ "tool": "Bash", "input": { "command": "x" }, "since": at(1) });
+    let requests: Requests = serde_json::from_value(old).unwrap();
+    let expected =
+        PendingRequest { id: RequestId::unknown(), tool_use: own("x"), subject: Subject::default(), since: at(1) };
+    assert_eq!(requests.open, [expected]);
+    assert_eq!(serde_json::from_value::<Requests>(json!(null)).unwrap(), Requests::default());
+    let now = serde_json::to_value(&requests).unwrap();
+    assert_eq!(serde_json::from_value::<Requests>(now).unwrap(), requests);
+    // Its agent goes on, and is at work.
+    let mut session = session();
+    session.facts.requests = requests;
+    session.facts.activity = Activity::Blocked;
+    see(&mut session, &works(&own("x")), 2);
+    assert_eq!(session.facts.activity, Activity::Active);
+}
