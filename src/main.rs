@@ -146,9 +146,11 @@ fn call_hook(data_dir: Option<std::path::PathBuf>, args: HookArgs) -> u8 {
     let Ok(executor) = executor(false) else { return 0 };
     let input = hook::read_input(std::io::stdin());
     let agent = compose::agent(&edge, data_dir.clone(), &args.agent);
-    let mailbox = compose::mailbox(&edge, &session, args.wait);
-    let ports = agent.as_deref().map(|agent| HookPorts { agent, mailbox: &mailbox, clock: &*clock });
-    let call = HookCall { session, agent: args.agent, event: args.event, at };
+    // Only looked for by those that wait.
+    let process = || compose::agent_process(&edge, &session);
+    let mailbox = compose::mailbox(&edge, &session, if args.wait { process() } else { None });
+    let ports = agent.as_deref().map(|agent| HookPorts { agent, process: &process, mailbox: &mailbox, clock: &*clock });
+    let call = HookCall { session: session.clone(), agent: args.agent, event: args.event, at };
     if args.wait {
         return ports.map_or(0, |ports| executor.block_on(hook::wait(&call, &input, ports)));
     }

@@ -24,6 +24,8 @@ mod tools;
 
 #[path = "e2e/agents_that_fail.rs"]
 mod agents_that_fail;
+#[path = "e2e/approvals.rs"]
+mod approvals;
 #[path = "e2e/claude.rs"]
 mod claude;
 #[path = "e2e/claude_sandbox.rs"]

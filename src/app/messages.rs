@@ -198,7 +198,7 @@ impl Application {
 
     /// The live session whose agent is, or started, the caller. A process in the background may have lost its family: it has the
     /// environment still.
-    async fn session_of(&self, caller: &Caller) -> Result<Option<SessionId>, AppError> {
+    pub(super) async fn session_of(&self, caller: &Caller) -> Result<Option<SessionId>, AppError> {
         if caller.ancestry.is_empty() {
             return Ok(None);
         }

@@ -8,6 +8,7 @@
 //! | [`restore`] | build an ended session again |
 //! | [`cleanup`] | take away what ended sessions left and nobody needs |
 //! | [`messages`] | accept text for an agent, and learn what became of it |
+//! | [`approve`] | decide what an agent asks permission for |
 //! | `announce` | tell a project's orchestrator what became of its workers |
 //! | [`deliver`] | hand an agent what waits for it, in its hook's process |
 //! | `guide` | what an agent is told of the sessions around it |
@@ -26,6 +27,7 @@
 
 mod admission;
 mod announce;
+pub mod approve;
 pub mod cleanup;
 pub mod deliver;
 pub mod doctor;
@@ -77,6 +79,7 @@ pub use error::{AppError, ErrorKind};
 pub use settings::{RuntimeChoice, Settings};
 
 use admission::Admission;
+use approve::Waiting;
 use messages::MessageLocks;
 use running::Running;
 use watch::Watches;
@@ -141,6 +144,7 @@ struct Shared {
     admission: Admission,
     watches: Watches,
     messages_of: MessageLocks,
+    waiting: Waiting,
     /// Up to which change the orchestrators were told everything.
     announced_up_to: AtomicU64,
     /// Held by the one task that announces.
@@ -176,6 +180,7 @@ impl Application {
             admission: Admission::default(),
             watches: Watches::default(),
             messages_of: MessageLocks::default(),
+            waiting: Waiting::default(),
             announced_up_to: AtomicU64::new(u64::MAX),
             announcing: Arc::default(),
             tasks: TaskTracker::new(),

@@ -24,6 +24,7 @@ use ao::adapters::store::SqliteStore;
 use ao::adapters::workspace::{GitSettings, GitWorkspace};
 use ao::app::{Application, Ports, Settings};
 use ao::domain::id::{AgentKind, SessionId};
+use ao::domain::session::ProcessIdentity;
 use ao::ports::agent::Agent;
 use ao::ports::clock::Clock;
 use ao::ports::runtime::{Confinement, Runtime};
@@ -165,18 +166,21 @@ pub(crate) fn agent(edge: &Edge, data_dir: Option<PathBuf>, kind: &AgentKind) ->
     named(edge).or_else(|| named(&Edge::with_config(data_dir).ok()?))
 }
 
-/// The messages of a session, from its agent's side; for one who waits, with the agent that is not to be outlived.
-pub(crate) fn mailbox(edge: &Edge, session: &SessionId, waits: bool) -> FileMailbox {
+/// The process of a session's agent, for hooks that wait and are not to outlive it.
+pub(crate) fn agent_process(edge: &Edge, session: &SessionId) -> Option<ProcessIdentity> {
     let session_dir = edge.data_dir.session_dir(session);
-    let mut agent = None;
     // Its first hook may be faster than the record of its start.
-    for _ in 0..(if waits { START_LOOKS } else { 0 }) {
-        agent = runtime::agent_in(&session_dir).ok().flatten();
-        if agent.is_some() {
-            break;
+    for _ in 0..START_LOOKS {
+        if let Some(agent) = runtime::agent_in(&session_dir).ok().flatten() {
+            return Some(agent);
         }
         std::thread::sleep(START_PAUSE);
     }
+    None
+}
+
+/// The messages of a session, from its agent's side.
+pub(crate) fn mailbox(edge: &Edge, session: &SessionId, agent: Option<ProcessIdentity>) -> FileMailbox {
     FileMailbox::new(edge.data_dir.worktree(&session.project(), session), agent)
 }
 

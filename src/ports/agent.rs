@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::permission_hooks::PermissionHooks;
 use super::text_hooks::TextHooks;
 use crate::domain::id::{AgentKind, AgentSessionId, SessionId};
 use crate::domain::observation::Signal;
@@ -192,6 +193,11 @@ pub trait Agent: Send + Sync {
 
     /// How it takes text through its hooks; `None` when it cannot.
     fn text_hooks(&self) -> Option<&dyn TextHooks> {
+        None
+    }
+
+    /// How it is told what was decided about a permission it asked for; `None` when only its terminal takes that.
+    fn permission_hooks(&self) -> Option<&dyn PermissionHooks> {
         None
     }
 

@@ -9,6 +9,7 @@
 //! | [`AgentMessenger`](messenger::AgentMessenger) | how does text reach a running agent? | `inbox` |
 //! | [`Mailbox`](mailbox::Mailbox) | what waits for an agent, and what was it handed? | `inbox` |
 //! | [`TextHooks`](text_hooks::TextHooks) | how does this kind of agent take text through its own hooks? | `claude_code` |
+//! | [`PermissionHooks`](permission_hooks::PermissionHooks) | how is this kind of agent told what was decided about a permission? | `claude_code` |
 //! | [`RepoResolver`](repo::RepoResolver) | is this project's repository usable, and where is it? | `gix` |
 //! | [`ProjectFiles`](project_file::ProjectFiles) | what does a repository say about itself to ao? | `project_file` |
 //! | [`SetupRunner`](setup::SetupRunner) | how are a project's own commands run in a workspace? | `setup` |
@@ -25,6 +26,7 @@ pub mod clock;
 pub mod mailbox;
 pub mod message_store;
 pub mod messenger;
+pub mod permission_hooks;
 pub mod project_file;
 pub mod repo;
 pub mod runtime;

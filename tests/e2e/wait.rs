@@ -16,7 +16,10 @@ report() { printf '{"session_id":"x","hook_event_name":"%s","tool_name":"Bash","
 report SessionStart
 while :; do
   for event in UserPromptSubmit PermissionRequest Stop; do
-    [ -e "do-$event" ] && { rm "do-$event"; report "$event"; }
+    [ -e "do-$event" ] || continue
+    rm "do-$event"
+    # The hook of a question stays until it is answered.
+    if [ $event = PermissionRequest ]; then report $event & else report $event; fi
   done
   [ -e go ] && exit 3
   sleep 0.05

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::app::wait::WaitFor;
-use crate::domain::id::{AgentKind, ProjectId, SessionId};
+use crate::domain::id::{AgentKind, ProjectId, RequestId, SessionId};
 use crate::domain::permission::PermissionMode;
 use crate::domain::session::SessionKind;
 
@@ -19,6 +19,7 @@ use crate::domain::session::SessionKind;
   ao output app-1                        see what one printed
   ao send app-1 \"also update the docs\"   tell one something, whatever it is doing
   ao wait app-1 --for idle               until its turn is over
+  ao approve app-1                       allow what one is blocked on
   ao kill app-1                          end it; work that is not committed is kept
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reachable, 4 no such thing, 5 refused in this state, 6 timed out.")]
@@ -48,6 +49,10 @@ pub enum Command {
     Send(SendArgs),
     /// List a session's messages, and what became of them
     Messages(SessionArgs),
+    /// Allow what a session's agent asks permission for
+    Approve(ApproveArgs),
+    /// Deny what a session's agent asks permission for
+    Deny(DenyArgs),
     /// Wait until sessions reach a state
     Wait(WaitArgs),
     /// End a session; work that is not committed is kept
@@ -301,6 +306,46 @@ pub struct SendArgs {
     #[arg(long, value_parser = parse_duration, value_name = "TIME", requires = "wait")]
     pub timeout: Option<std::time::Duration>,
     /// Print the message as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ao approve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ao show app-1                               what it asks: waits for Bash {\"command\":\"make deploy\"}
+  ao approve app-1                            what it asked first, if it asks several things at once
+  ao approve app-1 --request b4f7b0e61d1f51a7 only if it is still that which is asked
+
+The agent's own dialog stays as it is, and the first answer wins.
+Exit codes: 0 allowed, 4 no such session, 5 it asks nothing, or not that any more.")]
+pub struct ApproveArgs {
+    /// The session, for example app-1
+    pub session: SessionId,
+    /// The request, as ao show has it [default: what was asked first]
+    #[arg(long, value_name = "ID")]
+    pub request: Option<RequestId>,
+    /// Print what was decided as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ao deny`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ao deny app-1 --reason \"use the staging server\"    the agent is told why, and goes on
+
+Exit codes: 0 denied, 4 no such session, 5 it asks nothing, or not that any more.")]
+pub struct DenyArgs {
+    /// The session, for example app-1
+    pub session: SessionId,
+    /// Why; the agent is told
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// The request, as ao show has it [default: what was asked first]
+    #[arg(long, value_name = "ID")]
+    pub request: Option<RequestId>,
+    /// Print what was decided as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -1,6 +1,7 @@
 //! `ao hook`: what agents' hooks call. It hands the agent the messages that wait for it, and one report to the daemon, or to the
 //! spool when no daemon takes it. It is never an error or a delay for the agent: it says nothing else, and is bounded in time. With `--wait` it
-//! stays in the background, and wakes an idle agent when there is something for it.
+//! stays in the background, and wakes an idle agent when there is something for it. The hook of a request for a permission stays until somebody
+//! has decided, beside the agent's own dialog.
 
 use std::io::Read;
 use std::path::Path;
@@ -12,18 +13,26 @@ use serde_json::Value;
 
 use super::client::{Client, ClientError};
 use super::ui;
+use crate::adapters::http::wire::MAX_WAIT_MS;
 use crate::app::deliver::{self, Delivery};
 use crate::domain::Timestamp;
-use crate::domain::id::{AgentKind, SessionId};
+use crate::domain::approval::{Decision, RequestState};
+use crate::domain::id::{AgentKind, RequestId, SessionId};
+use crate::domain::observation::Signal;
 use crate::domain::report::HookReport;
+use crate::domain::session::ProcessIdentity;
+use crate::platform::process_end;
 use crate::ports::agent::Agent;
 use crate::ports::clock::Clock;
 use crate::ports::mailbox::Mailbox;
 use crate::ports::messenger::MessengerError;
+use crate::ports::permission_hooks::PermissionHooks;
 use crate::ports::spool::ReportSpool;
 
 /// How long the daemon may take before the report goes to the spool.
 const DAEMON_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long it is between two looks for a daemon that is away.
+const DAEMON_AWAY: Duration = Duration::from_millis(500);
 /// How long the hook's input is waited for.
 const INPUT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of the hook's input is read, in bytes: tool results can be huge.
@@ -64,6 +73,8 @@ pub fn read_input(input: impl Read + Send + 'static) -> Vec<u8> {
 pub struct HookPorts<'a> {
     /// The agent that calls.
     pub agent: &'a dyn Agent,
+    /// Finds its process, where that is known.
+    pub process: &'a dyn Fn() -> Option<ProcessIdentity>,
     /// Its messages.
     pub mailbox: &'a dyn Mailbox,
     /// The time.
@@ -82,20 +93,77 @@ pub async fn run<S: ReportSpool>(
     let payload = parse(input);
     let event = deliver::HookCall { event: &call.event, payload: &payload };
     // Whatever is wrong with the inbox: the agent must not be stopped by it. The messages stay where they are.
-    let delivery =
-        ports.and_then(|ports| deliver::deliver(ports.mailbox, ports.agent, event, ports.clock).ok().flatten());
+    let delivery = ports
+        .as_ref()
+        .and_then(|ports| deliver::deliver(ports.mailbox, ports.agent, event, ports.clock).ok().flatten());
+    let mut code = 0;
     if let Some(delivery) = delivery {
         let holds_turn_up = delivery.holds_turn_up();
-        let (code, was_handed_over) = hand_over(delivery);
+        let (answered, was_handed_over) = hand_over(delivery);
         if holds_turn_up && was_handed_over {
             // The turn goes on, so there is no end of it to be told.
-            return code;
+            return answered;
         }
-        report(call, without_large(input, payload), socket, spool).await;
-        return code;
+        code = answered;
     }
-    report(call, without_large(input, payload), socket, spool).await;
-    0
+    let payload = without_large(input, payload);
+    let asked = ports.as_ref().and_then(|ports| Asked::of(&call, &payload, ports));
+    let client = Client::new(socket);
+    let event = call.event.clone();
+    report(call, payload, &client, spool).await;
+    match asked {
+        Some(asked) => asked.wait(&event, &client).await,
+        None => code,
+    }
+}
+
+/// A request for a permission that is waited for.
+struct Asked<'a> {
+    path: String,
+    agent: ProcessIdentity,
+    hooks: &'a dyn PermissionHooks,
+}
+
+impl<'a> Asked<'a> {
+    /// What a call asks; `None` when it asks nothing, or the agent is not known, whose end would not be noticed.
+    fn of(call: &HookCall, payload: &Value, ports: &HookPorts<'a>) -> Option<Self> {
+        let hooks = ports.agent.permission_hooks()?;
+        let signals = ports.agent.interpret(&call.event, payload);
+        let tool_use = signals.iter().find_map(|signal| match signal {
+            Signal::Blocked { tool_use, .. } => Some(tool_use),
+            _ => None,
+        })?;
+        let agent = (ports.process)()?;
+        let (session, at) = (&call.session, call.at);
+        let request = RequestId::of(session, tool_use, at);
+        let path = format!("/sessions/{session}/requests/{request}?asked_at={at}&timeout_ms={MAX_WAIT_MS}");
+        Some(Self { path, agent, hooks })
+    }
+
+    /// Waits until it is decided, answered elsewhere, or the agent has ended; tells the agent, and gives the exit code.
+    async fn wait(self, event: &str, client: &Client) -> u8 {
+        let decision = tokio::select! {
+            decision = self.decision(client) => decision,
+            // Also when that cannot be told: nobody must be left behind.
+            _ = process_end::ended(self.agent) => None,
+        };
+        let Some(decision) = decision else { return 0 };
+        let answer = self.hooks.answer(event, &decision);
+        if ui::answer(&answer).is_err() { 0 } else { answer.code }
+    }
+
+    /// The decision; `None` when there will be none. A daemon that is away is waited for: it has the request on record, or in its spool.
+    async fn decision(&self, client: &Client) -> Option<Decision> {
+        loop {
+            match client.get::<RequestState>(&self.path).await {
+                Ok(RequestState::Decided { decision }) => return Some(decision),
+                Ok(RequestState::Settled) => return None,
+                Ok(RequestState::Open) => {}
+                Err(ClientError::Refused { status, .. }) if status.is_client_error() => return None,
+                Err(_) => tokio::time::sleep(DAEMON_AWAY).await,
+            }
+        }
+    }
 }
 
 /// Waits until there is something for the agent, hands it over, and gives the exit code.
@@ -128,10 +196,9 @@ fn hand_over(delivery: Delivery<'_>) -> (u8, bool) {
     (code, true)
 }
 
-async fn report<S: ReportSpool>(call: HookCall, payload: Value, socket: &Path, spool: impl FnOnce() -> S) {
+async fn report<S: ReportSpool>(call: HookCall, payload: Value, client: &Client, spool: impl FnOnce() -> S) {
     let HookCall { session, agent, event, at } = call;
     let report = HookReport { session, agent, event, at, payload };
-    let client = Client::new(socket);
     let posted = client.post::<Value>("/reports", &report);
     let refused = match tokio::time::timeout(DAEMON_TIMEOUT, posted).await {
         Ok(Ok(_)) => true,

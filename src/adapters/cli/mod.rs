@@ -31,6 +31,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Output(args) => commands::output::run(&args, context).await,
         Command::Send(args) => commands::send::run(&args, context).await,
         Command::Messages(args) => commands::messages::run(&args, context).await,
+        Command::Approve(args) => commands::approve::approve(args, context).await,
+        Command::Deny(args) => commands::approve::deny(args, context).await,
         Command::Wait(args) => commands::wait::run(&args, context).await,
         Command::Kill(args) => commands::kill::run(&args, context).await,
         Command::Restore(args) => commands::restore::run(&args, context).await,

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::error::ApiError;
 use super::listener::Peer;
 use super::wire::{
-    Accepted, AddProject, Changes, DaemonInfo, KillAnswer, KillRequest, MAX_BODY_BYTES, MAX_WAIT_MS, RestoreAllAnswer,
-    RestoreRequest, SendRequest, TerminalText, TrustFile, WaitAnswer,
+    Accepted, AddProject, Changes, DaemonInfo, DecisionAnswer, DecisionRequest, KillAnswer, KillRequest,
+    MAX_BODY_BYTES, MAX_WAIT_MS, RestoreAllAnswer, RestoreRequest, SendRequest, TerminalText, TrustFile, WaitAnswer,
 };
 use crate::app::cleanup::{Cleanup, CleanupRequest};
 use crate::app::messages::Caller;
@@ -25,7 +25,9 @@ use crate::app::spawn::SpawnRequest;
 use crate::app::view::SessionView;
 use crate::app::wait::WaitFor;
 use crate::app::{AppError, Application, ErrorKind};
-use crate::domain::id::{MessageId, ProjectId, SessionId};
+use crate::domain::Timestamp;
+use crate::domain::approval::RequestState;
+use crate::domain::id::{MessageId, ProjectId, RequestId, SessionId};
 use crate::domain::message::MessageRecord;
 use crate::domain::project::Project;
 use crate::domain::report::HookReport;
@@ -90,6 +92,8 @@ pub fn router(daemon: Daemon) -> Router {
         .route("/sessions/{id}/kill", post(kill))
         .route("/sessions/{id}/restore", post(restore))
         .route("/sessions/{id}/messages", get(list_messages).post(send))
+        .route("/sessions/{id}/decision", post(decide))
+        .route("/sessions/{id}/requests/{request}", get(wait_for_decision))
         .route("/sessions/{id}/wait", get(wait))
         .route("/sessions/{id}/output", get(output))
         .route("/sessions/{id}/screen", get(screen))
@@ -290,6 +294,38 @@ async fn send(
     let caller = Caller { ancestry: peer.ancestry(), claims: peer.claims(&daemon.info.data_dir) };
     let record = daemon.application.send(&session_id(&id)?, request.id, request.body, &caller).await?;
     Ok((StatusCode::ACCEPTED, Json(record)))
+}
+
+async fn decide(
+    State(daemon): State<Daemon>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(id): Path<String>,
+    Body(body): Body<DecisionRequest>,
+) -> Answer<DecisionAnswer> {
+    let (application, id) = (daemon.application, session_id(&id)?);
+    let caller = Caller { ancestry: peer.ancestry() };
+    let DecisionRequest { decision, reason, request } = body;
+    let (request, session) = application.decide(&id, request.as_ref(), decision, reason, &caller).await?;
+    Ok(Json(DecisionAnswer { request, session: application.view(&session) }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecisionWaitParams {
+    /// When the agent asked.
+    asked_at: Timestamp,
+    #[serde(default)]
+    timeout_ms: u64,
+}
+
+async fn wait_for_decision(
+    State(daemon): State<Daemon>,
+    Path((id, request)): Path<(String, RequestId)>,
+    Params(params): Params<DecisionWaitParams>,
+) -> Answer<RequestState> {
+    let timeout = Duration::from_millis(params.timeout_ms.min(MAX_WAIT_MS));
+    let (application, id) = (daemon.application, session_id(&id)?);
+    Ok(Json(application.wait_for_decision(&id, &request, params.asked_at, timeout).await?))
 }
 
 async fn list_messages(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<Vec<MessageRecord>> {

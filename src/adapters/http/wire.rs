@@ -10,8 +10,9 @@ use crate::app::restore::RestoreAttempt;
 use crate::app::view::SessionView;
 use crate::app::wait::WaitOutcome;
 use crate::domain::Timestamp;
+use crate::domain::approval::{AnsweredRequest, Verdict};
 use crate::domain::change::Change;
-use crate::domain::id::{MessageId, ProjectId};
+use crate::domain::id::{MessageId, ProjectId, RequestId};
 use crate::ports::workspace::OnWork;
 
 /// The largest request body taken, in bytes: a prompt may be long.
@@ -67,6 +68,29 @@ pub struct SendRequest {
     /// made when it is missing.
     #[serde(default)]
     pub id: Option<MessageId>,
+}
+
+/// A decision about what a session's agent asks permission for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionRequest {
+    /// Whether it may.
+    pub decision: Verdict,
+    /// Why; the agent is told when it may not.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The request that is meant, refused when that is not open any more; without it the one that was asked first.
+    #[serde(default)]
+    pub request: Option<RequestId>,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DecisionAnswer {
+    /// The request with its decision.
+    pub request: AnsweredRequest,
+    /// The session as it is now.
+    pub session: SessionView,
 }
 
 /// Asks to build ended sessions again.

@@ -10,6 +10,7 @@
 //! | `prompt` | the prompt file, and what Claude Code does with some prompts |
 //! | `trust` | marking a workspace as trusted in Claude Code's own configuration |
 //! | `report` | what its hooks mean |
+//! | `permission` | how it is told what was decided about a permission |
 //! | `text` | how it takes text through them |
 //!
 //! # How the prompt gets in
@@ -23,6 +24,7 @@ mod coordination;
 mod install;
 #[cfg(test)]
 mod named_tests;
+mod permission;
 mod prompt;
 mod report;
 mod settings;
@@ -40,6 +42,7 @@ use crate::domain::observation::Signal;
 use crate::domain::permission::PermissionMode;
 use crate::platform::file::write_atomically;
 use crate::ports::agent::{Agent, AgentCommand, AgentError, AgentInstallation, LaunchPlan, LaunchRequest};
+use crate::ports::permission_hooks::PermissionHooks;
 use crate::ports::text_hooks::TextHooks;
 
 /// The name of this agent.
@@ -211,6 +214,10 @@ impl Agent for ClaudeCode {
 
     fn text_hooks(&self) -> Option<&dyn TextHooks> {
         Some(&text::ClaudeText)
+    }
+
+    fn permission_hooks(&self) -> Option<&dyn PermissionHooks> {
+        Some(&permission::ClaudePermission)
     }
 
     fn interpret(&self, event: &str, payload: &Value) -> Vec<Signal> {

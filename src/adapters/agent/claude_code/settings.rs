@@ -11,7 +11,7 @@ use crate::ports::agent::{AgentError, LaunchRequest};
 
 /// The lifecycle events that ao hears of. Every hook costs the agent the start of a process, so those that say nothing about
 /// what it does (`SubagentStart`, `PreCompact`, …) are left out.
-pub(super) const EVENTS: [&str; 11] = [
+pub(super) const EVENTS: [&str; 12] = [
     "SessionStart",
     "UserPromptSubmit",
     "PreToolUse",
@@ -20,6 +20,7 @@ pub(super) const EVENTS: [&str; 11] = [
     "PostToolUse",
     "PostToolUseFailure",
     "PostToolBatch",
+    "SubagentStop",
     "Stop",
     "StopFailure",
     "SessionEnd",
@@ -35,6 +36,9 @@ const WAITING_EVENTS: [&str; 3] = ["SessionStart", "UserPromptSubmit", "Stop"];
 
 /// How long such a wait may last: as long as Claude Code's timers can.
 const WAIT_TIMEOUT_SECONDS: u32 = 20 * 24 * 60 * 60;
+
+/// The event whose hook may stay until somebody has decided what is asked; the agent's own dialog is shown beside it.
+const DECIDING_EVENT: &str = "PermissionRequest";
 
 /// What a shell says of a program that was killed.
 const KILLED: u8 = 128 + 9;
@@ -65,7 +69,8 @@ fn content(kind: &AgentKind, request: &LaunchRequest) -> Result<Value, AgentErro
     let wait_for_tools = coordination::wait_for_tools(request)?;
     let hook = |event: &str| {
         let command = format!("{ao} hook {kind} {event}");
-        let mut hooks = vec![json!({ "type": "command", "command": command, "timeout": HOOK_TIMEOUT_SECONDS })];
+        let timeout = if event == DECIDING_EVENT { WAIT_TIMEOUT_SECONDS } else { HOOK_TIMEOUT_SECONDS };
+        let mut hooks = vec![json!({ "type": "command", "command": command, "timeout": timeout })];
         if WAITING_EVENTS.contains(&event) {
             // One that was killed is begun again, with the same input: without it, an idle agent hears nothing.
             let command = format!(

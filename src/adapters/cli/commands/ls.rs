@@ -140,7 +140,7 @@ fn status(session: &SessionView) -> String {
 /// What the row is about: the reason first when somebody has to look.
 fn about(session: &SessionView, width: usize) -> String {
     if let Some(pending) = &session.pending_request {
-        return ui::first_line(&format!("wants {}", pending.tool_use.tool), width);
+        return ui::first_line(&format!("wants {}", show::asked(pending)), width);
     }
     if session.status == Status::NoSignal {
         return ui::first_line(&format!("never reported; see: ao show {}", session.id), width);

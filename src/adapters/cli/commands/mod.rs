@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(super) mod approve;
 pub(super) mod cleanup;
 pub(super) mod completion;
 pub mod doctor;

@@ -7,9 +7,16 @@ use super::super::error::CliError;
 use super::super::ui;
 use crate::adapters::http::wire::TerminalText;
 use crate::app::view::{ExitView, SessionView};
+use crate::domain::approval::{AnsweredRequest, Decision, PendingRequest, Verdict};
+use crate::domain::id::SessionId;
 use crate::domain::message::MessageRecord;
 use crate::domain::session::SessionKind;
 use crate::domain::status::Status;
+
+/// How many answered requests are shown.
+const SHOWN_ANSWERS: usize = 3;
+/// How much is shown of what is asked, in columns.
+const MAX_ABOUT: usize = 100;
 
 pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Result<(), CliError> {
     let client = Client::new(&context.socket);
@@ -53,6 +60,11 @@ fn describe(session: &SessionView, waiting_messages: usize) -> String {
     add("pid", session.pid.map(|pid| pid.to_string()));
     add("conversation", session.agent_session_id.as_ref().map(ToString::to_string));
     add("waits for", session.pending_request.as_ref().map(|p| format!("{} {}", p.tool_use.tool, p.tool_use.input)));
+    add("request", session.pending_request.as_ref().map(|request| answers(&session.id, request)));
+    add("also asked", (session.more_requests > 0).then(|| session.more_requests.to_string()));
+    for request in session.answered_requests.iter().rev().take(SHOWN_ANSWERS).rev() {
+        add("permission", Some(answered(request)));
+    }
     let waiting = format!("{waiting_messages} not taken yet; see: ao messages {}", session.id);
     add("messages", (waiting_messages > 0).then_some(waiting));
     add("ended", session.exit.as_ref().map(ended));
@@ -72,6 +84,33 @@ fn describe(session: &SessionView, waiting_messages: usize) -> String {
         text.push('\n');
     }
     text
+}
+
+/// How a request is answered.
+fn answers(session: &SessionId, request: &PendingRequest) -> String {
+    format!("{}, since {}; answer with: ao approve {session}, ao deny {session}", request.id, request.since)
+}
+
+/// What is asked, on a line.
+pub(in super::super) fn asked(request: &PendingRequest) -> String {
+    match request.about() {
+        Some(about) => format!("{}: {}", request.tool_use.tool, ui::first_line(&about, MAX_ABOUT)),
+        None => request.tool_use.tool.clone(),
+    }
+}
+
+/// What was asked, and what became of it.
+pub(in super::super) fn answered(answered: &AnsweredRequest) -> String {
+    let asked = asked(&answered.request);
+    let Some(Decision { verdict, reason, by }) = &answered.decision else {
+        return format!("{asked}: answered in its terminal");
+    };
+    let verdict = match verdict {
+        Verdict::Allow => "allowed",
+        Verdict::Deny => "denied",
+    };
+    let reason = reason.as_ref().map(|reason| format!(": {}", ui::first_line(reason, MAX_ABOUT))).unwrap_or_default();
+    format!("{asked}: {verdict} by {by}{reason}")
 }
 
 pub(in super::super) fn ended(exit: &ExitView) -> String {

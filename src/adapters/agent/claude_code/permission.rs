@@ -1,0 +1,47 @@
+//! How Claude Code is told what was decided. Seen with 2.1.197; `tests/e2e/approvals.rs` sees it again.
+//!
+//! - `PermissionRequest` runs beside the dialog, which closes when it answers. A refusal's message is what the model gets as the tool's
+//!   result, and the turn goes on.
+//! - When a person answers first, the tool runs at once, and the hook is neither told nor ended.
+
+use serde_json::json;
+
+use crate::domain::approval::{Decision, Verdict};
+use crate::ports::permission_hooks::PermissionHooks;
+use crate::ports::text_hooks::HookAnswer;
+
+/// Claude Code's hooks, as far as they take decisions.
+pub(super) struct ClaudePermission;
+
+impl PermissionHooks for ClaudePermission {
+    fn answer(&self, event: &str, decision: &Decision) -> HookAnswer {
+        let decision = match decision.verdict {
+            Verdict::Allow => json!({ "behavior": "allow" }),
+            Verdict::Deny => json!({ "behavior": "deny", "message": decision.refusal() }),
+        };
+        let answer = json!({ "hookSpecificOutput": { "hookEventName": event, "decision": decision } });
+        HookAnswer { stdout: answer.to_string(), ..HookAnswer::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::approval::Decider;
+
+    #[test]
+    fn a_refusal_tells_why_or_by_whom_and_nothing_that_a_terminal_obeys() {
+        let decision = |reason: Option<&str>| Decision {
+            verdict: Verdict::Deny,
+            reason: reason.map(str::to_owned),
+            by: Decider::Person,
+        };
+        for (reason, told) in
+            [(Some("not \u{1b}[2Jthat"), "not \u{fffd}[2Jthat"), (None, "Denied by a person, through ao.")]
+        {
+            let answer = ClaudePermission.answer("PermissionRequest", &decision(reason));
+            let answer: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+            assert_eq!(answer["hookSpecificOutput"]["decision"], json!({ "behavior": "deny", "message": told }));
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `ao approve` and `ao deny`.
+
+use super::super::args::{ApproveArgs, DenyArgs};
+use super::super::client::Client;
+use super::super::context::Context;
+use super::super::error::CliError;
+use super::super::ui;
+use super::show;
+use crate::adapters::http::wire::{DecisionAnswer, DecisionRequest};
+use crate::domain::approval::Verdict;
+use crate::domain::id::SessionId;
+
+pub(in super::super) async fn approve(args: ApproveArgs, context: &Context) -> Result<(), CliError> {
+    let request = DecisionRequest { decision: Verdict::Allow, reason: None, request: args.request };
+    decide(&args.session, &request, args.json, context).await
+}
+
+pub(in super::super) async fn deny(args: DenyArgs, context: &Context) -> Result<(), CliError> {
+    let request = DecisionRequest { decision: Verdict::Deny, reason: args.reason, request: args.request };
+    decide(&args.session, &request, args.json, context).await
+}
+
+async fn decide(session: &SessionId, request: &DecisionRequest, json: bool, context: &Context) -> Result<(), CliError> {
+    let path = format!("/sessions/{session}/decision");
+    let answer: DecisionAnswer = Client::new(&context.socket).post(&path, request).await?;
+    if json {
+        return ui::json(&answer);
+    }
+    ui::talk(&format!("{session}: {}", ui::printable(&show::answered(&answer.request))));
+    if let Some(next) = &answer.session.pending_request {
+        ui::talk(&format!("it also asks for {}", ui::printable(&show::asked(next))));
+    }
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! How is an agent told what was decided about a permission it asked for?
+
+use super::text_hooks::HookAnswer;
+use crate::domain::approval::Decision;
+
+/// An agent whose hooks can answer what it asks permission for.
+///
+/// # Contract
+/// - The agent asks in a hook whose report means [`Signal::Blocked`](crate::domain::observation::Signal::Blocked), and goes on showing its
+///   own dialog while that hook runs, for as long as it takes. The first answer counts.
+/// - A hook that ends without an answer leaves the dialog as it is.
+pub trait PermissionHooks: Send + Sync {
+    /// The answer that tells the agent.
+    fn answer(&self, event: &str, decision: &Decision) -> HookAnswer;
+}

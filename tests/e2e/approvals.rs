@@ -1,0 +1,353 @@
+//! Permissions, with the real Claude Code: what it asks is shown and answered, by whoever is first, and no hook stays behind.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::claude_sandbox::claude_sandbox;
+use crate::model_server::{Block, Gate, ModelServer, Turn, marker};
+use crate::project_file::{trust, write};
+use crate::sandbox::{BOUND, Sandbox, signal};
+use crate::tools::{claude, has_runtime};
+
+/// A sandbox with an agent that asks whether it may run these commands, one after the other.
+async fn asking(commands: &[&str], runtime: &str) -> Option<(ModelServer, Sandbox)> {
+    let program = claude()?;
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    let turns = commands.iter().map(|command| Turn::bash(command)).chain([Turn::text("Done.")]);
+    server.script("ask", turns.collect());
+    spawn(&sandbox, runtime).await;
+    Some((server, sandbox))
+}
+
+async fn spawn(sandbox: &Sandbox, runtime: &str) {
+    sandbox.ao(&["spawn", "--runtime", runtime, &format!("Begin. {}", marker("ask"))]).await.ok();
+}
+
+/// Waits until it asks for this command; gives the id of that request.
+async fn asked(sandbox: &Sandbox, command: &str) -> String {
+    loop {
+        let session = sandbox.wait_for("app-1", "status", "blocked").await;
+        let request = &session["pending_request"];
+        if request["input"]["command"] == command {
+            return request["id"].as_str().unwrap().to_owned();
+        }
+    }
+}
+
+/// The hooks that wait for a decision.
+fn hooks(sandbox: &Sandbox) -> Vec<u32> {
+    let is_hook = |shown: &str| shown.ends_with(" hook claude-code PermissionRequest") && !shown.contains(" -c ");
+    sandbox.processes().into_iter().filter(|(_, shown)| is_hook(shown)).map(|(pid, _)| pid).collect()
+}
+
+async fn no_hook_is_left(sandbox: &Sandbox) {
+    sandbox.until("no hook waits any more", || hooks(sandbox).is_empty()).await;
+}
+
+/// Presses a key in the terminal of `app-1`, which is tmux's.
+async fn press(sandbox: &Sandbox, key: &str) {
+    let record = std::fs::read(sandbox.session_dir("app-1").join("terminal/tmux.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    let mut command = std::process::Command::new("tmux");
+    command.args(["-S", record["socket"].as_str().unwrap(), "send-keys", key]).env_clear().envs(&sandbox.env);
+    sandbox.run(command).await.ok();
+}
+
+/// Presses a key until something holds: a dialog that was just drawn may not listen yet.
+async fn press_until(sandbox: &Sandbox, key: &str, condition: impl Fn() -> bool) {
+    let press = async {
+        while !condition() {
+            press(sandbox, key).await;
+            for _ in 0..20 {
+                if !condition() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(BOUND, press).await.expect("the key does something");
+}
+
+async fn answers(sandbox: &Sandbox) -> Vec<Value> {
+    sandbox.show("app-1").await["answered_requests"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_approved_runs_and_is_on_record() {
+    let Some((_server, sandbox)) = asking(&["touch asked"], "pty").await else { return };
+    let id = asked(&sandbox, "touch asked").await;
+    let shown = sandbox.ao(&["show", "app-1"]).await.ok();
+    assert!(shown.contains("Bash {\"command\":\"touch asked\"") && shown.contains(&id), "{shown}");
+    let listed = sandbox.ao(&["ls"]).await.ok();
+    assert!(listed.contains("blocked") && listed.contains("wants Bash: touch asked"), "{listed}");
+    assert!(!sandbox.worktree("app-1").join("asked").exists());
+    sandbox
+        .ao(&["approve", "app-1", "--request", "0123456789abcdef"])
+        .await
+        .fails(5, &["is not open", "ao show app-1"]);
+
+    let approved = sandbox.ao(&["approve", "app-1", "--json"]).await;
+    approved.ok();
+    assert_eq!(approved.json()["request"]["id"], json!(id));
+    assert_eq!(approved.json()["session"]["status"], "working");
+    sandbox.wait_for("app-1", "status", "idle").await;
+    assert!(sandbox.worktree("app-1").join("asked").exists());
+    let decision = json!({ "verdict": "allow", "reason": null, "by": { "kind": "person" } });
+    let answers = answers(&sandbox).await;
+    assert_eq!((answers.len(), &answers[0]["decision"]), (1, &decision));
+    let words = ["app-1 asks for no permission", "its activity is idle", "was allowed by a person"];
+    sandbox.ao(&["approve", "app-1"]).await.fails(5, &words);
+    sandbox.ao(&["approve", "app-1", "--request", &id]).await.fails(5, &["it was allowed by a person"]);
+    sandbox.ao(&["approve", "app-9"]).await.fails(4, &["there is no session app-9"]);
+    no_hook_is_left(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_denied_does_not_run_and_the_model_is_told_why() {
+    let Some((server, sandbox)) = asking(&["touch asked", "touch more"], "pty").await else { return };
+    asked(&sandbox, "touch asked").await;
+    sandbox.ao(&["deny", "app-1", "--reason", ""]).await.fails(2, &["the reason is empty"]);
+    sandbox.ao(&["deny", "app-1", "--reason", "use the other file"]).await.ok();
+    server.wait_for_request(|request| request.tool_results() == ["use the other file"], BOUND).await;
+    // It goes on, and asks for the next one.
+    asked(&sandbox, "touch more").await;
+    sandbox.ao(&["deny", "app-1"]).await.ok();
+    sandbox.wait_for("app-1", "status", "idle").await;
+    server.wait_for_request(|request| request.mentions("Denied by a person"), BOUND).await;
+    for file in ["asked", "more"] {
+        assert!(!sandbox.worktree("app-1").join(file).exists(), "{file}");
+    }
+    let shown = sandbox.ao(&["show", "app-1"]).await.ok();
+    assert!(shown.contains("Bash: touch asked: denied by a person: use the other file"), "{shown}");
+    no_hook_is_left(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_answers_first_in_the_terminal_wins_and_the_hook_leaves() {
+    if !has_runtime("tmux") {
+        return;
+    }
+    let Some((_server, sandbox)) = asking(&["touch asked"], "tmux").await else { return };
+    asked(&sandbox, "touch asked").await;
+    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
+    sandbox.until_output("app-1", "Do you want to proceed?").await;
+    press_until(&sandbox, "Enter", || sandbox.worktree("app-1").join("asked").exists()).await;
+    sandbox.wait_for("app-1", "status", "idle").await;
+    no_hook_is_left(&sandbox).await;
+    sandbox.ao(&["approve", "app-1"]).await.fails(5, &["asks for no permission", "was answered in its terminal"]);
+    assert_eq!(answers(&sandbox).await[0]["decision"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_from_both_sides_at_once_are_one_answer() {
+    const ROUNDS: usize = 8;
+    let (Some(program), true) = (claude(), has_runtime("tmux")) else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    // A key that comes late must find no other dialog.
+    let gates: Vec<Gate> = (0..=ROUNDS).map(|_| Gate::new()).collect();
+    let command = |round: usize| format!("echo {round} >> ran");
+    let turns = (0..ROUNDS).map(|round| Turn::bash(&command(round)).gated(&gates[round]));
+    server.script("ask", turns.chain([Turn::text("Done.").gated(&gates[ROUNDS])]).collect());
+    spawn(&sandbox, "tmux").await;
+    for round in 0..ROUNDS {
+        gates[round].release();
+        let id = asked(&sandbox, &command(round)).await;
+        if round > 1 {
+            sandbox.until_output("app-1", "Do you want to proceed?").await;
+        }
+        let reason = format!("not round {round}");
+        let denies = round % 2 == 1;
+        let decide: Vec<&str> = if denies {
+            vec!["deny", "app-1", "--request", &id, "--reason", &reason]
+        } else {
+            vec!["approve", "app-1", "--request", &id]
+        };
+        // Now one of them is a little earlier, now the other.
+        let pause = Duration::from_millis(20) * u32::try_from(round / 2).unwrap();
+        let (decided, ()) = tokio::join!(
+            async {
+                tokio::time::sleep(pause).await;
+                sandbox.ao(&decide).await
+            },
+            press(&sandbox, "Enter")
+        );
+        assert!([0, 5].contains(&decided.code), "{decided:#?}");
+        gates[round + 1].reached(1, BOUND).await;
+        let told = server.turns().iter().any(|request| request.tool_results().contains(&reason));
+        let ran = std::fs::read_to_string(sandbox.worktree("app-1").join("ran")).unwrap_or_default();
+        let times = ran.lines().filter(|line| *line == round.to_string()).count();
+        assert_eq!(times, usize::from(!told), "round {round}: {ran:?} {decided:#?}");
+        assert!(denies || times == 1, "round {round}");
+        assert!(!told || decided.code == 0, "{decided:#?}");
+    }
+    gates[ROUNDS].release();
+    sandbox.wait_for("app-1", "status", "idle").await;
+    no_hook_is_left(&sandbox).await;
+    assert_eq!(answers(&sandbox).await.len(), ROUNDS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_and_a_decision_outlive_the_daemon() {
+    let Some((_server, sandbox)) = asking(&["touch one", "touch two"], "pty").await else { return };
+    asked(&sandbox, "touch one").await;
+    sandbox.ao(&["stop"]).await.ok();
+    sandbox.ao(&["approve", "app-1"]).await.fails(3, &["no daemon answers", "ao start"]);
+    sandbox.ao(&["start"]).await.ok();
+    sandbox.ao(&["approve", "app-1"]).await.ok();
+
+    let id = asked(&sandbox, "touch two").await;
+    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
+    let hook = hooks(&sandbox)[0];
+    // It is not there to take the answer, and then nobody is there to give it.
+    signal(hook, Signal::STOP);
+    sandbox.ao(&["approve", "app-1", "--request", &id]).await.ok();
+    let daemon = sandbox.daemon_pid().await;
+    signal(daemon, Signal::KILL);
+    sandbox.until("the daemon is dead", || !Sandbox::is_running(daemon)).await;
+    assert!(!sandbox.worktree("app-1").join("two").exists());
+    sandbox.ao(&["start"]).await.ok();
+    assert_eq!(answers(&sandbox).await[1]["decision"]["verdict"], "allow");
+    signal(hook, Signal::CONT);
+    sandbox.wait_for("app-1", "status", "idle").await;
+    assert!(["one", "two"].iter().all(|file| sandbox.worktree("app-1").join(file).exists()));
+    no_hook_is_left(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_while_no_daemon_runs_is_decided_when_one_is_back() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    let gate = Gate::new();
+    server.script("ask", vec![Turn::bash("touch asked").gated(&gate), Turn::text("Done.")]);
+    spawn(&sandbox, "pty").await;
+    gate.reached(1, BOUND).await;
+    sandbox.ao(&["stop"]).await.ok();
+    gate.release();
+    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
+    sandbox.ao(&["start"]).await.ok();
+    asked(&sandbox, "touch asked").await;
+    sandbox.ao(&["approve", "app-1"]).await.ok();
+    sandbox.wait_for("app-1", "status", "idle").await;
+    assert!(sandbox.worktree("app-1").join("asked").exists());
+    no_hook_is_left(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_leaves_with_its_agent_and_without_a_hook_nothing_is_decided() {
+    let Some((_server, sandbox)) = asking(&["touch asked"], "pty").await else { return };
+    asked(&sandbox, "touch asked").await;
+    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
+    // Also while nobody could tell it.
+    let agent = u32::try_from(sandbox.show("app-1").await["pid"].as_u64().unwrap()).unwrap();
+    sandbox.ao(&["stop"]).await.ok();
+    signal(agent, Signal::KILL);
+    no_hook_is_left(&sandbox).await;
+    sandbox.ao(&["start"]).await.ok();
+    sandbox.wait_for("app-1", "activity", "exited").await;
+    sandbox.ao(&["approve", "app-1"]).await.fails(5, &["app-1 asks for no permission", "it is over"]);
+
+    spawn(&sandbox, "pty").await;
+    sandbox.wait_for("app-2", "status", "blocked").await;
+    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
+    signal(hooks(&sandbox)[0], Signal::KILL);
+    no_hook_is_left(&sandbox).await;
+    sandbox.ao(&["approve", "app-2"]).await.fails(5, &["does not wait any more", "answer in its terminal"]);
+    assert_eq!(sandbox.show("app-2").await["status"], "blocked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subagents_that_ask_at_the_same_time_are_answered_each_for_itself() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    let agent = |script: &str| {
+        let input = json!({ "description": "sub", "prompt": marker(script), "subagent_type": "general-purpose" });
+        Block::ToolUse { name: "Agent".into(), input }
+    };
+    server.script("ask", vec![Turn::of(vec![agent("sub-a"), agent("sub-b")])]);
+    for name in ["a", "b"] {
+        server.script(&format!("sub-{name}"), vec![Turn::bash(&format!("touch {name}")), Turn::text("Sub done.")]);
+    }
+    spawn(&sandbox, "pty").await;
+    let first = loop {
+        let session = sandbox.wait_for("app-1", "status", "blocked").await;
+        if session["more_requests"] == 1 {
+            break session["pending_request"]["input"]["command"].as_str().unwrap().to_owned();
+        }
+    };
+    let second = if first == "touch a" { "touch b" } else { "touch a" };
+    sandbox.ao(&["approve", "app-1"]).await.ok();
+    let made = |command: &str| sandbox.worktree("app-1").join(command.trim_start_matches("touch ")).exists();
+    sandbox.until("the first one ran", || made(&first)).await;
+    asked(&sandbox, second).await;
+    assert!(!made(second));
+    sandbox.ao(&["deny", "app-1", "--reason", "not the second one"]).await.ok();
+    server.wait_for_request(|request| request.mentions("not the second one"), BOUND).await;
+    no_hook_is_left(&sandbox).await;
+    assert!(!made(second));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_a_person_accepted_decide_and_are_named() {
+    const RULES: &str =
+        "[[rules]]\ntool = 'Bash'\ninput = 'touch secret*'\ndecide = 'deny'\nreason = 'secrets are not touched'\n
+[[rules]]\ntool = 'Bash'\ninput = 'touch *'\ndecide = 'allow'\n";
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    let gate = Gate::new();
+    let commands = ["touch made", "touch other; touch secret", "touch more; rm made", "mkdir asked"];
+    let turns = commands.iter().map(|command| Turn::bash(command).gated(&gate)).chain([Turn::text("Done.")]);
+    server.script("ask", turns.collect());
+    write(&sandbox, RULES);
+    let prompt = format!("Begin. {}", marker("ask"));
+    sandbox.ao(&["spawn", "--runtime", "pty", &prompt]).await.fails(5, &["nobody has accepted it"]);
+    let shown = sandbox.ao(&["project", "trust"]).await.fails(5, &["rule      deny Bash: touch secret*"]);
+    assert!(shown.stderr.contains("rule      allow Bash: touch *"), "{shown:#?}");
+    trust(&sandbox).await;
+    spawn(&sandbox, "pty").await;
+    // What the file says later, accepted or not, is nothing to an agent that runs.
+    gate.reached(1, BOUND).await;
+    write(&sandbox, "[[rules]]\ntool = '*'\ndecide = 'allow'\n");
+    gate.release();
+    for (command, is_made) in [("touch more; rm made", true), ("mkdir asked", true)] {
+        asked(&sandbox, command).await;
+        assert_eq!(sandbox.worktree("app-1").join("made").exists(), is_made);
+        sandbox.ao(&["deny", "app-1"]).await.ok();
+    }
+    sandbox.wait_for("app-1", "status", "idle").await;
+    server.wait_for_request(|request| request.mentions("secrets are not touched"), BOUND).await;
+    assert!(!sandbox.worktree("app-1").join("other").exists());
+    let answers = answers(&sandbox).await;
+    let told: Vec<_> =
+        answers.iter().map(|answer| (&answer["decision"]["verdict"], &answer["decision"]["by"])).collect();
+    let rule = |number: u32, input: &str, decide: &str, reason: Value| {
+        json!({ "kind": "rule", "number": number,
+                "rule": { "tool": "Bash", "input": input, "decide": decide, "reason": reason } })
+    };
+    assert_eq!(told[0], (&json!("allow"), &rule(2, "touch *", "allow", Value::Null)));
+    assert_eq!(told[1], (&json!("deny"), &rule(1, "touch secret*", "deny", json!("secrets are not touched"))));
+    let person = json!({ "kind": "person" });
+    assert_eq!(told[2..], [(&json!("deny"), &person), (&json!("deny"), &person)]);
+    let shown = sandbox.ao(&["show", "app-1"]).await.ok();
+    let rule = "denied by rule 1 of ao.toml (deny Bash: touch secret*): secrets are not touched";
+    assert!(shown.contains(rule), "{shown}");
+    no_hook_is_left(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_decides_nothing_unless_it_coordinates() {
+    let Some((_server, sandbox)) = asking(&["touch asked"], "pty").await else { return };
+    asked(&sandbox, "touch asked").await;
+    let script = "\"$AO_PROGRAM\" approve app-1; echo \"said $?\"; sleep 600";
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sh", "-c", script]).await.ok();
+    sandbox.until_output("app-2", "said 5").await;
+    let said = sandbox.ao(&["output", "app-2"]).await.ok();
+    assert!(said.contains("is not for app-2 to decide"), "{said}");
+    assert_eq!(sandbox.show("app-1").await["status"], "blocked");
+}
