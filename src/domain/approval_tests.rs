@@ -196,7 +196,7 @@ fn rules_decide_in_their_order_and_are_named() {
         let state = state(&session, &own(command), 1);
         match decided {
             None => {
-                assert_eq!((changes, state, session.facts.activity), (vec![], RequestState::Open, Activity::Blocked))
+                assert_eq!((changes, state, session.facts.activity), (vec![], RequestState::Open, Activity::Blocked));
             }
             Some((verdict, number)) => {
                 let by = Decider::Rule { number, rule: rules[number - 1].clone() };

@@ -173,15 +173,13 @@ impl Session {
                 let takes_turn = self.spec.prompt.is_some() && !self.facts.resumed;
                 (self.facts.activity == Activity::Starting && !takes_turn).then_some(Activity::Idle)
             }
-            Signal::Working(_) | Signal::Settled { subagent: None } => Some(Activity::Active),
             Signal::Idle => Some(Activity::Idle),
             Signal::WaitingInput => Some(Activity::WaitingInput),
             // A subagent may ask while the agent's own turn is over.
             Signal::Blocked { tool_use, .. } if tool_use.subagent.is_some() => Some(self.apart_from_waiting()),
-            Signal::Blocked { .. } => Some(Activity::Active),
+            Signal::Working(_) | Signal::Settled { subagent: None } | Signal::Blocked { .. } => Some(Activity::Active),
             // It works beside the agent.
-            Signal::Settled { subagent: Some(_) } => None,
-            Signal::Ending => None,
+            Signal::Settled { subagent: Some(_) } | Signal::Ending => None,
         }
     }
 }

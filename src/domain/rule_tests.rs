@@ -156,7 +156,7 @@ fn paths_in_the_workspace_are_relative_to_it_and_others_are_named_as_such() {
 #[test]
 fn what_was_too_large_to_be_reported_is_never_surely_meant_and_may_be_anything() {
     let mut large = bash("x");
-    large.tool_use.input = json!({ "description": "x" });
+    large.tool_use.input = json!({ "command": null, "description": "x" });
     assert!(!allows("*", &large));
     assert!(denies("rm *", &large));
 }

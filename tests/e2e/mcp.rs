@@ -112,7 +112,7 @@ fn sleeper() -> Value {
     json!({ "agent": "command", "agent_args": ["sh", "-c", "echo hello; exec sleep 1000"], "prompt": "sleep" })
 }
 
-const TOOLS: [&str; 8] = ["kill", "ls", "messages", "output", "send", "show", "spawn", "wait"];
+const TOOLS: [&str; 10] = ["approve", "deny", "kill", "ls", "messages", "output", "send", "show", "spawn", "wait"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_tool_says_what_it_is_for_and_what_it_takes() {
@@ -173,7 +173,7 @@ async fn the_tools_do_what_the_commands_do_and_start_the_daemon_they_need() {
 async fn what_fails_is_told_to_the_model_with_what_to_do() {
     let sandbox = sandbox();
     let mut server = Server::ready(&sandbox).await;
-    for tool in ["show", "output", "messages", "kill"] {
+    for tool in ["show", "output", "messages", "kill", "approve", "deny"] {
         let text = server.fail(tool, json!({ "session": "app-9" })).await;
         assert!(text.contains("there is no session app-9") && text.contains("hint: "), "{tool}: {text}");
     }

@@ -224,16 +224,19 @@ fn parse(input: &[u8]) -> Value {
 fn without_large(input: &[u8], mut payload: Value) -> Value {
     if input.len() > MAX_FIELD_BYTES {
         // A person decides by the small fields of a tool's input, for example which file it wants to write.
-        leave_out_large(payload.get_mut("tool_input"));
-        leave_out_large(Some(&mut payload));
+        if let Some(fields) = payload.get_mut("tool_input").and_then(Value::as_object_mut) {
+            // That there is more must show, to them and to rules.
+            fields.values_mut().filter(|field| is_large(field)).for_each(|field| *field = Value::Null);
+        }
+        if let Some(fields) = payload.as_object_mut() {
+            fields.retain(|_, field| !is_large(field));
+        }
     }
     payload
 }
 
-fn leave_out_large(value: Option<&mut Value>) {
-    if let Some(fields) = value.and_then(Value::as_object_mut) {
-        fields.retain(|_, field| field.to_string().len() <= MAX_FIELD_BYTES);
-    }
+fn is_large(field: &Value) -> bool {
+    field.to_string().len() > MAX_FIELD_BYTES
 }
 
 #[cfg(test)]
@@ -251,7 +254,8 @@ mod tests {
         let input = json!({ "tool_name": "Read", "tool_response": "x".repeat(MAX_FIELD_BYTES) }).to_string();
         assert_eq!(payload(input.as_bytes()), json!({ "tool_name": "Read" }));
         let write = json!({ "tool_input": { "file_path": "/a", "content": "x".repeat(MAX_FIELD_BYTES) } }).to_string();
-        assert_eq!(payload(write.as_bytes()), json!({ "tool_input": { "file_path": "/a" } }));
+        let known = json!({ "tool_input": { "file_path": "/a", "content": null } });
+        assert_eq!(payload(write.as_bytes()), known);
     }
 
     #[test]

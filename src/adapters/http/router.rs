@@ -303,7 +303,7 @@ async fn decide(
     Body(body): Body<DecisionRequest>,
 ) -> Answer<DecisionAnswer> {
     let (application, id) = (daemon.application, session_id(&id)?);
-    let caller = Caller { ancestry: peer.ancestry() };
+    let caller = Caller { ancestry: peer.ancestry(), claims: peer.claims(&daemon.info.data_dir) };
     let DecisionRequest { decision, reason, request } = body;
     let (request, session) = application.decide(&id, request.as_ref(), decision, reason, &caller).await?;
     Ok(Json(DecisionAnswer { request, session: application.view(&session) }))

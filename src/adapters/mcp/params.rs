@@ -5,7 +5,7 @@ use rmcp::schemars::{self, JsonSchema};
 use serde::Deserialize;
 
 use crate::app::wait::WaitFor;
-use crate::domain::id::{AgentKind, ProjectId, SessionId};
+use crate::domain::id::{AgentKind, ProjectId, RequestId, SessionId};
 use crate::domain::permission::PermissionMode;
 use crate::domain::session::SessionKind;
 
@@ -91,6 +91,38 @@ pub(super) struct SessionParams {
     /// The session's id, for example app-1.
     #[schemars(with = "String")]
     pub(super) session: SessionId,
+}
+
+/// `approve`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApproveParams {
+    /// The session's id, for example app-1.
+    #[schemars(with = "String")]
+    pub(super) session: SessionId,
+    /// The request that is meant, as show has it in pending_request.id: refused when that is not open any more. Without it, what was
+    /// asked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub(super) request: Option<RequestId>,
+}
+
+/// `deny`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DenyParams {
+    /// The session's id, for example app-1.
+    #[schemars(with = "String")]
+    pub(super) session: SessionId,
+    /// The request that is meant, as show has it in pending_request.id: refused when that is not open any more. Without it, what was
+    /// asked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub(super) request: Option<RequestId>,
+    /// Why; the agent is told, and goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub(super) reason: Option<String>,
 }
 
 /// `output`.

@@ -16,17 +16,24 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, Answer};
-use super::params::{LsParams, MessagesParams, OutputParams, SendParams, SessionParams, SpawnParams, WaitParams};
+use super::params::{
+    ApproveParams, DenyParams, LsParams, MessagesParams, OutputParams, SendParams, SessionParams, SpawnParams,
+    WaitParams,
+};
 use super::told::Told;
 use crate::adapters::cli::client::Client;
 use crate::adapters::cli::context::Context;
 use crate::adapters::cli::error::CliError;
 use crate::adapters::cli::waiting::{Bound, PatientClient, Wait};
 use crate::adapters::cli::{ensure_running, named_or_here, post_message};
-use crate::adapters::http::wire::{Accepted, KillAnswer, KillRequest, TerminalText, WaitAnswer};
+use crate::adapters::http::wire::{
+    Accepted, DecisionAnswer, DecisionRequest, KillAnswer, KillRequest, TerminalText, WaitAnswer,
+};
 use crate::app::spawn::SpawnRequest;
 use crate::app::view::SessionView;
 use crate::app::wait::WaitFor;
+use crate::domain::approval::Verdict;
+use crate::domain::id::SessionId;
 use crate::domain::message::MessageRecord;
 use crate::domain::status::Status;
 
@@ -60,6 +67,14 @@ impl Tools {
             done = waiting => Ok(done),
             () = self.over.cancelled() => Err(CliError::failed("the wait was given up: the client closed the connection")),
         }
+    }
+}
+
+impl Tools {
+    async fn decide(&self, session: &SessionId, request: &DecisionRequest) -> Answer {
+        let answer: DecisionAnswer =
+            self.client().await?.post(&format!("/sessions/{session}/decision"), request).await?;
+        answer::result(&DecisionAnswer { session: answer::brief(answer.session), ..answer })
     }
 }
 
@@ -190,6 +205,30 @@ impl Tools {
         answers.sort_by_key(|(place, _)| *place);
         let brief = |(_, answer): (usize, WaitAnswer)| WaitAnswer { session: answer::brief(answer.session), ..answer };
         answer::list("waits", &answers.into_iter().map(brief).collect::<Vec<_>>())
+    }
+
+    /// Allow what a session's agent asks permission for; show says what that is, as pending_request. Only the project's orchestrator may.
+    #[tool(annotations(
+        title = "Allow what an agent asks",
+        read_only_hint = false,
+        destructive_hint = true,
+        open_world_hint = false
+    ))]
+    async fn approve(&self, Parameters(params): Parameters<ApproveParams>) -> Answer {
+        let request = DecisionRequest { decision: Verdict::Allow, reason: None, request: params.request };
+        self.decide(&params.session, &request).await
+    }
+
+    /// Deny what a session's agent asks permission for. The agent goes on without it. Only the project's orchestrator may.
+    #[tool(annotations(
+        title = "Deny what an agent asks",
+        read_only_hint = false,
+        destructive_hint = false,
+        open_world_hint = false
+    ))]
+    async fn deny(&self, Parameters(params): Parameters<DenyParams>) -> Answer {
+        let request = DecisionRequest { decision: Verdict::Deny, reason: params.reason, request: params.request };
+        self.decide(&params.session, &request).await
     }
 
     /// End a session: its agent and everything it started. A workspace that holds uncommitted work stays, the answer says so; otherwise it

@@ -2,9 +2,9 @@
 //!
 //! # What is not asked
 //! The tools of [`UNASKED`] need no question in any permission mode: those that only look, and `send`. Text gives an agent no permission that
-//! it was not spawned with, it names its sender, and to answer its workers is what an orchestrator is for. `spawn` and `kill` are asked as
-//! the mode says, just as `ao spawn` and `ao kill` in a shell would be: a spawn runs a program with permissions of the caller's choice, so
-//! that unasked an agent that may do little could have another do everything, and a kill ends the work of others. Who wants neither asked
+//! it was not spawned with, it names its sender, and to answer its workers is what an orchestrator is for. `spawn`, `kill`, `approve` and `deny` are
+//! asked as the mode says, just as these commands in a shell would be: a spawn runs a program with permissions of the caller's choice, so
+//! that unasked an agent that may do little could have another do everything, an approval lets another do what this one may not, and a kill ends the work of others. Who wants neither asked
 //! gives the orchestrator a mode or `--allowedTools` that says so.
 //!
 //! # The first turn
