@@ -61,7 +61,7 @@ async fn an_orchestrator_looks_and_talks_with_tools_and_is_not_asked() {
     assert!(server.turns().iter().any(|request| request.mentions("MSG-by-tool") && request.mentions("[from app-2]")));
 
     // The first turn has them all, and a worker has none.
-    assert_eq!(tools(&first_request(&server, "lead").await).len(), 8);
+    assert_eq!(tools(&first_request(&server, "lead").await).len(), 10);
     assert_eq!(tools(&first_request(&server, "work").await), Vec::<&str>::new());
     assert_eq!(sandbox.git(&sandbox.worktree("app-2"), &["status", "--porcelain", "--ignored"]), "!! .ao/");
 

@@ -100,7 +100,7 @@ pub(super) struct ApproveParams {
     /// The session's id, for example app-1.
     #[schemars(with = "String")]
     pub(super) session: SessionId,
-    /// The request that is meant, as show has it in pending_request.id: refused when that is not open any more. Without it, what was
+    /// The request that is meant, as show has it in `pending_request.id`: refused when that is not open any more. Without it, what was
     /// asked first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
@@ -114,7 +114,7 @@ pub(super) struct DenyParams {
     /// The session's id, for example app-1.
     #[schemars(with = "String")]
     pub(super) session: SessionId,
-    /// The request that is meant, as show has it in pending_request.id: refused when that is not open any more. Without it, what was
+    /// The request that is meant, as show has it in `pending_request.id`: refused when that is not open any more. Without it, what was
     /// asked first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]

@@ -207,7 +207,7 @@ impl Tools {
         answer::list("waits", &answers.into_iter().map(brief).collect::<Vec<_>>())
     }
 
-    /// Allow what a session's agent asks permission for; show says what that is, as pending_request. Only the project's orchestrator may.
+    /// Allow what a session's agent asks permission for; show says what that is, as `pending_request`. Only the project's orchestrator may.
     #[tool(annotations(
         title = "Allow what an agent asks",
         read_only_hint = false,
