@@ -14,6 +14,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -249,31 +250,7 @@ pub async fn planted_files_are_refused(fixture: &Fixture) {
 /// An agent that swaps directories for links all the time gets nothing written outside.
 pub async fn links_planted_during_the_work_are_not_followed(fixture: &Fixture) {
     fixture.messenger.open(&fixture.workspace).await.unwrap();
-    let places = directories_below(&fixture.workspace);
-    let stop = Arc::new(AtomicBool::new(false));
-    let swapper = std::thread::spawn({
-        let (stop, outside, aside) = (Arc::clone(&stop), fixture.outside.clone(), fixture.workspace.join("aside"));
-        move || {
-            let mut swaps = 0_u64;
-            while !stop.load(Ordering::Relaxed) {
-                for place in &places {
-                    // The messenger may make the directory anew between the two renames; then both lie there until the next turn.
-                    if fs::rename(place, &aside).is_ok() {
-                        let linked = symlink(&outside, place).is_ok();
-                        std::thread::yield_now();
-                        if linked {
-                            fs::remove_file(place).unwrap();
-                        }
-                        if fs::rename(&aside, place).is_err() {
-                            fs::remove_dir_all(&aside).unwrap();
-                        }
-                        swaps += 1;
-                    }
-                }
-            }
-            swaps
-        }
-    });
+    let swapper = Swapper::start(&fixture.workspace, &fixture.outside, Duration::ZERO);
     let (mut accepted, mut refused) = (0, 0);
     for number in 0..1500 {
         match fixture.post(&format!("m{number}"), "text").await {
@@ -285,8 +262,63 @@ pub async fn links_planted_during_the_work_are_not_followed(fixture: &Fixture) {
             break;
         }
     }
-    stop.store(true, Ordering::Relaxed);
-    let swaps = swapper.join().unwrap();
+    let swaps = swapper.stop();
     fixture.assert_nothing_outside();
     assert!(swaps > 0 && refused > 0, "the race never happened: {swaps} swaps, {refused} refusals");
+}
+
+/// One who swaps each of a workspace's directories of messages for a link that leads outside, and back, all the time.
+pub struct Swapper {
+    stop: Arc<AtomicBool>,
+    swapping: Option<std::thread::JoinHandle<u64>>,
+}
+
+impl Swapper {
+    /// Begins with those that are there now; after each round it rests for `pause`.
+    #[must_use]
+    pub fn start(workspace: &Path, outside: &Path, pause: Duration) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (places, aside, outside) = (directories_below(workspace), workspace.join("aside"), outside.to_owned());
+        let swapping = std::thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || {
+                let mut swaps = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    swaps += places.iter().filter(|place| swap(place, &outside, &aside)).count() as u64;
+                    std::thread::sleep(pause);
+                }
+                swaps
+            }
+        });
+        Self { stop, swapping: Some(swapping) }
+    }
+
+    /// Stops, with every directory in its place, and gives the number of swaps.
+    #[must_use]
+    pub fn stop(mut self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.swapping.take().map_or(0, |swapping| swapping.join().unwrap())
+    }
+}
+
+impl Drop for Swapper {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn swap(place: &Path, outside: &Path, aside: &Path) -> bool {
+    // The messenger may make the directory anew between the two renames; then both lie there until the next turn.
+    let is_taken = fs::rename(place, aside).is_ok();
+    if is_taken {
+        let linked = symlink(outside, place).is_ok();
+        std::thread::yield_now();
+        if linked {
+            fs::remove_file(place).unwrap();
+        }
+        if fs::rename(aside, place).is_err() {
+            fs::remove_dir_all(aside).unwrap();
+        }
+    }
+    is_taken
 }

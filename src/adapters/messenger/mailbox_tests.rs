@@ -7,6 +7,7 @@ use crate::domain::message::{Message, Progress, Route};
 use crate::platform::process;
 use crate::ports::clock::Clock;
 use crate::ports::messenger::AgentMessenger;
+use crate::testing::messenger::Swapper;
 
 struct Fixed;
 
@@ -40,6 +41,10 @@ impl Lab {
     }
 
     async fn post(&self, name: &str) -> MessageId {
+        self.try_post(name).await.unwrap()
+    }
+
+    async fn try_post(&self, name: &str) -> Result<MessageId, MessengerError> {
         let id = MessageId::hash_of(name);
         let message = Message {
             id: id.clone(),
@@ -48,8 +53,8 @@ impl Lab {
             body: format!("text {name}"),
             created_at: Timestamp::UNIX_EPOCH,
         };
-        self.messenger.post(&self.workspace(), &message).await.unwrap();
-        id
+        self.messenger.post(&self.workspace(), &message).await?;
+        Ok(id)
     }
 
     async fn progress(&self) -> Vec<(MessageId, Progress)> {
@@ -197,6 +202,50 @@ async fn i12_links_in_the_place_of_directories_and_locks_are_refused() {
     assert!(matches!(open.keep(&id), Err(MessengerError::Planted { .. })));
     mailbox.note_turn(true).unwrap();
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0, "written outside the workspace");
+}
+
+#[tokio::test]
+async fn i12_links_planted_while_messages_are_moved_are_not_followed() {
+    let lab = Lab::new().await;
+    let outside = lab.root.path().join("outside");
+    let mailbox = lab.mailbox();
+    let first = lab.post("first").await;
+    {
+        let mut open = mailbox.open().unwrap();
+        open.take(&first, &handover()).unwrap();
+        open.keep(&first).unwrap();
+    }
+    mailbox.note_turn(true).unwrap();
+    // With a rest in which a whole life has room.
+    let swapper = Swapper::start(&lab.workspace(), &outside, Duration::from_millis(1));
+    let begun = std::time::Instant::now();
+    let (mut done, mut refused, mut number) = (0, 0, 0);
+    while (done < 30 || refused < 300) && begun.elapsed() < Duration::from_secs(60) {
+        number += 1;
+        let life = async {
+            let id = lab.try_post(&format!("m{number}")).await?;
+            mailbox.note_turn(number % 2 == 0)?;
+            {
+                let mut open = mailbox.open()?;
+                open.take(&id, &handover())?;
+                open.keep(&id)?;
+                open.handed_over(&id)?;
+                if number % 3 > 0 {
+                    open.confirm(&id, Timestamp::UNIX_EPOCH)?;
+                }
+            }
+            lab.messenger.take_back(&lab.workspace()).await?;
+            lab.messenger.forget(&lab.workspace(), &[id]).await
+        };
+        match life.await {
+            Ok(()) => done += 1,
+            Err(MessengerError::Planted { .. } | MessengerError::File { .. }) => refused += 1,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    let swaps = swapper.stop();
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0, "written outside the workspace");
+    assert!(done > 0 && refused > 0, "the race never happened: {swaps} swaps, {done} done, {refused} refused");
 }
 
 #[tokio::test]
