@@ -233,9 +233,11 @@ async fn a_task_is_followed_from_its_start_to_its_commit_and_resumed() {
     let id = plan.agent_session_id.clone().unwrap();
     let signals = lab.signals();
     assert_eq!(signals.first(), Some(&Signal::Ready { agent_session_id: Some(id.clone()) }));
-    assert_eq!(signals.get(1), Some(&Signal::Working(None)));
-    let tools =
-        signals[2..signals.len() - 1].iter().filter(|signal| matches!(signal, Signal::Working(Some(_)))).count();
+    assert_eq!(signals.get(1), Some(&Signal::Prompted));
+    let tools = signals[2..signals.len() - 1]
+        .iter()
+        .filter(|signal| matches!(signal, Signal::Calling(_) | Signal::Called(_)))
+        .count();
     assert_eq!(tools, 4, "two tools, each before and after: {signals:?}");
     assert_eq!(signals.last(), Some(&Signal::Idle));
 

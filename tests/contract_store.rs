@@ -199,13 +199,16 @@ fn database(version: u32) -> PathBuf {
 mod old_databases {
     //! Databases written by released schemas, kept in `tests/data`. A released one is never made anew.
 
+    use ao::domain::approval::{Subject, SubjectKind};
     use ao::domain::change::ChangeKind;
     use ao::domain::exit::Exit;
-    use ao::domain::id::MessageId;
+    use ao::domain::id::{MessageId, RequestId};
     use ao::domain::message::{Message, MessageRecord, MessageState, Route};
+    use ao::domain::observation::Signal;
     use ao::domain::phase::{EndReason, Phase, Step};
     use ao::domain::preserved::PreservedWork;
-    use ao::domain::session::{Activity, Facts, ProcessIdentity, Restoring, Session, SessionSpec};
+    use ao::domain::rule::{Rule, RuleVerdict};
+    use ao::domain::session::{Activity, Facts, ProcessIdentity, Restoring, Session, SessionSpec, ToolUse};
     use ao::domain::setup::ProjectSetup;
     use ao::ports::message_store::MessageStore;
     use ao::ports::store::{ChangeFilter, ChangeLog, ProjectStore, SessionFilter, SessionStore};
@@ -260,7 +263,7 @@ mod old_databases {
 
     #[tokio::test]
     async fn i17_databases_of_every_version_still_load_and_go_on() {
-        for (version, sessions) in [(1, sessions()), (2, sessions_v2()), (3, sessions_v3())] {
+        for (version, sessions) in [(1, sessions()), (2, sessions_v2()), (3, sessions_v3()), (4, sessions_v4())] {
             let fixture = SqliteFixture::new();
             std::fs::copy(database(version), fixture.path()).unwrap();
             loads_and_goes_on(&fixture, &sessions).await;
@@ -276,6 +279,33 @@ mod old_databases {
     fn sessions_v3() -> Vec<Session> {
         let mut sessions = sessions_v2();
         sessions[1].facts.announced = Some("idle 1790000005000".into());
+        sessions
+    }
+
+    /// What version 4 added, beside what version 3 had.
+    fn sessions_v4() -> Vec<Session> {
+        let mut sessions = sessions_v3();
+        let rule = Rule { tool: "Bash".into(), input: Some("make *".into()), decide: RuleVerdict::Allow, reason: None };
+        let live = &mut sessions[1];
+        live.spec.setup =
+            Some(ProjectSetup { rules: vec![rule], timeout_s: 600, teardown_timeout_s: 60, ..ProjectSetup::default() });
+        live.facts.activity = Activity::Active;
+        let subject = Subject { kind: SubjectKind::Shell, field: Some("command".into()), says_not_all: false };
+        for (second, command) in [(10, "make a"), (11, "make b"), (12, "größe")] {
+            let input = serde_json::json!({ "command": command });
+            let tool_use = ToolUse { tool: "Bash".into(), input, subagent: None, is_cut: false };
+            let asks = Signal::Blocked { tool_use: tool_use.clone(), subject: subject.clone() };
+            live.observe(&asks, at(second), at(second));
+            let id = RequestId::of(&live.id, &tool_use, at(second));
+            if let Some(decision) = live.ruled(&id) {
+                live.decide(&id, decision, at(second));
+            }
+            if command == "make a" {
+                live.was_told(&id);
+            }
+        }
+        let facts = &live.facts.requests;
+        assert_eq!((facts.open.len(), facts.decided.len(), facts.answered.len()), (1, 1, 1));
         sessions
     }
 
@@ -342,16 +372,16 @@ mod old_databases {
     }
 
     #[tokio::test]
-    #[ignore = "writes tests/data/ao-v3.db; only while schema 3 is not released"]
-    async fn regenerate_the_database_of_version_3() {
+    #[ignore = "writes tests/data/ao-v4.db; only while schema 4 is not released"]
+    async fn regenerate_the_database_of_version_4() {
         use ao::domain::change::NewChange;
-        let path = database(3);
+        let path = database(4);
         let _ = std::fs::remove_file(&path);
         let store = SqliteStore::open(&path).await.unwrap();
         for id in ["app", "empty"] {
             store.add_project(&project(id)).await.unwrap();
         }
-        for mut session in sessions_v3() {
+        for mut session in sessions_v4() {
             let recorded = NewChange::new(ChangeKind::SessionRecorded, serde_json::json!({}));
             store.insert_session(&mut session, &[recorded]).await.unwrap();
         }

@@ -1,12 +1,14 @@
 //! Approve: decide what an agent asks permission for, and tell the hook that waits for it.
 //!
 //! A decision is on record before anybody hears of it, and is made only while the agent's hook waits: otherwise it would be taken for an answer,
-//! and nobody would hand it over. The agent's own dialog stays; who answers first, there or here, wins.
+//! and nobody would hand it over. One whose hook ended before it heard is undone: the agent asks still. The agent's own dialog stays; who
+//! answers first, there or here, wins.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Application;
 use super::error::{AppError, ErrorKind};
@@ -14,32 +16,42 @@ use super::messages::Caller;
 use crate::domain::Timestamp;
 use crate::domain::approval::{AnsweredRequest, Decider, Decision, PendingRequest, RequestState, Verdict};
 use crate::domain::id::{RequestId, SessionId};
+use crate::domain::phase::Phase;
 use crate::domain::session::{Session, SessionKind};
 
 /// How long a hook may take to ask again, after a daemon came back or an answer came without one.
 const HOOK_BOUND: Duration = Duration::from_secs(5);
 
 /// Which requests hooks wait for just now.
-pub(super) struct Waiting(watch::Sender<BTreeMap<RequestId, usize>>);
+pub(super) struct Waiting {
+    hooks: watch::Sender<BTreeMap<RequestId, usize>>,
+    /// Since when they can be heard.
+    since: Instant,
+}
 
 impl Default for Waiting {
     fn default() -> Self {
-        Self(watch::Sender::new(BTreeMap::new()))
+        Self { hooks: watch::Sender::new(BTreeMap::new()), since: Instant::now() }
     }
 }
 
 impl Waiting {
     /// Notes that a hook waits, until what is given is dropped.
     fn begin(&self, request: &RequestId) -> Waiter<'_> {
-        self.0.send_modify(|waiting| *waiting.entry(request.clone()).or_default() += 1);
+        self.hooks.send_modify(|waiting| *waiting.entry(request.clone()).or_default() += 1);
         Waiter { waiting: self, request: request.clone() }
     }
 
     /// Waits until a hook waits, for as long as one may be away; whether one does.
     async fn has(&self, request: &RequestId) -> bool {
-        let mut waiting = self.0.subscribe();
+        let mut waiting = self.hooks.subscribe();
         let one = waiting.wait_for(|waiting| waiting.contains_key(request));
         tokio::time::timeout(HOOK_BOUND, one).await.is_ok()
+    }
+
+    /// Whether no hook waits, and each had the time to come back.
+    fn is_left(&self, request: &RequestId) -> bool {
+        self.since.elapsed() >= HOOK_BOUND && !self.hooks.borrow().contains_key(request)
     }
 }
 
@@ -50,7 +62,7 @@ struct Waiter<'a> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.waiting.0.send_modify(|waiting| {
+        self.waiting.hooks.send_modify(|waiting| {
             if let Some(count) = waiting.get_mut(&self.request) {
                 *count -= 1;
                 if *count == 0 {
@@ -63,7 +75,7 @@ impl Drop for Waiter<'_> {
 
 impl Application {
     /// Decides about what a session's agent asks: about `request`, else about what it asked first. The decision is on record when this answers. Who
-    /// decides is told by the caller's processes.
+    /// decides is told by the caller's processes. The same decision about the same `request` again is answered as it was.
     ///
     /// # Errors
     /// `unknown_session`; `nothing_asked` and `request_not_open` when there is nothing to decide; `nobody_waits` when the agent's hook has ended;
@@ -79,9 +91,15 @@ impl Application {
         if let Some(reason) = &reason {
             Decision::check_reason(reason).map_err(|why| AppError::new(ErrorKind::Invalid, "invalid_reason", why))?;
         }
-        let by = self.decider(session, caller).await?;
+        let asking = self.session(session).await?;
+        let by = self.decider(&asking, caller).await?;
+        if let Some(answered) = request.and_then(|id| asking.facts.requests.answer(id))
+            && answered.decision.as_ref().is_some_and(|decided| decided.verdict == verdict && decided.by == by)
+        {
+            return Ok((answered, asking));
+        }
         let decision = Decision { verdict, reason, by };
-        let id = open_request(&self.session(session).await?, request)?.id.clone();
+        let id = open_request(&asking, request)?.id.clone();
         if !self.shared.waiting.has(&id).await {
             // It may have been answered meanwhile.
             open_request(&self.session(session).await?, Some(&id))?;
@@ -109,14 +127,29 @@ impl Application {
             })
             .await?;
         tracing::info!(%session, %request, by = %decision.by, verdict = ?decision.verdict, "decided");
-        let answered = decided.facts.requests.answered.iter().rfind(|answered| answered.request.id == *request);
-        match answered.cloned() {
+        match decided.facts.requests.answer(request) {
             Some(answered) => Ok((answered, decided)),
             None => Err(not_open(&decided, request)),
         }
     }
 
-    /// What is known of a request that was asked then, once that is more than that it is open, or after `timeout`. Asked by the hook that waits for it.
+    /// Opens what was decided and what no hook is left to hear of: the agent waits still.
+    pub(super) async fn ask_again_where_nobody_heard(&self, sessions: &[Session]) -> Result<(), AppError> {
+        for session in sessions.iter().filter(|session| session.phase == Phase::Live) {
+            for decided in &session.facts.requests.decided {
+                let id = &decided.request.id;
+                let had_time = self.shared.clock.now().duration_since(decided.decided_at).unsigned_abs() >= HOOK_BOUND;
+                if had_time && self.shared.waiting.is_left(id) {
+                    tracing::warn!(session = %session.id, request = %id, "no hook is left to hear what was decided: it is asked still");
+                    self.shared.writer.change(&session.id, |session, _| Ok(session.ask_again(id))).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known of a request that was asked then, once that is more than that it is open, or after `timeout`. Asked by the hook that waits for
+    /// it, and will hand the answer over. What a rule speaks about, and was reported while nobody could decide, is decided now.
     ///
     /// # Errors
     /// `unknown_session`, or the store's failure.
@@ -133,31 +166,54 @@ impl Application {
         loop {
             let seq = self.shared.changes.last_seq().await?;
             let now = self.session(session).await?;
-            let state = match now.facts.requests.state(request, asked_at) {
-                RequestState::Open if now.phase.is_terminated() => RequestState::Settled,
-                state => state,
-            };
-            if state != RequestState::Open {
-                return Ok(state);
+            match now.facts.requests.state(request, asked_at) {
+                RequestState::Open if now.phase.is_terminated() => return Ok(RequestState::Settled),
+                RequestState::Open => {
+                    if let Some(decision) = now.ruled(request) {
+                        let decide = |session: &mut Session, at| Ok(session.decide(request, decision.clone(), at));
+                        self.shared.writer.change(session, decide).await?;
+                        continue;
+                    }
+                }
+                RequestState::Settled => return Ok(RequestState::Settled),
+                decided @ RequestState::Decided { .. } => {
+                    let told = |session: &mut Session, _| {
+                        session.was_told(request);
+                        Ok(Vec::new())
+                    };
+                    self.shared.writer.change(session, told).await?;
+                    return Ok(decided);
+                }
             }
             tokio::select! {
                 () = self.shared.changes.wait_beyond(seq) => {}
-                () = &mut time_is_up => return Ok(state),
-                () = self.shared.stop.cancelled() => return Ok(state),
+                () = &mut time_is_up => return Ok(RequestState::Open),
+                () = self.shared.stop.cancelled() => return Ok(RequestState::Open),
             }
         }
     }
 
     /// Who decides: a person, or the orchestrator of the session's project. Whoever runs as the user can do what the user can; this stops those that
     /// mean well.
-    async fn decider(&self, session: &SessionId, caller: &Caller) -> Result<Decider, AppError> {
-        let Some(from) = self.session_of(caller).await? else { return Ok(Decider::Person) };
-        let is_orchestrator = self.session(&from).await?.spec.kind == SessionKind::Orchestrator;
-        if from == *session || !is_orchestrator || from.project() != session.project() {
+    async fn decider(&self, asking: &Session, caller: &Caller) -> Result<Decider, AppError> {
+        let refused = |who: &str| {
             let message = format!(
-                "what {session} asks is not for {from} to decide, but for a person or the project's orchestrator"
+                "what {} asks is not for {who} to decide, but for a person, or for the project's orchestrator about a worker",
+                asking.id
             );
-            return Err(AppError::new(ErrorKind::Refused, "not_yours_to_decide", message));
+            AppError::new(ErrorKind::Refused, "not_yours_to_decide", message)
+        };
+        let from = match (self.session_of(caller).await?, &caller.claims) {
+            (Some(from), _) => from,
+            // Left behind by an agent that has ended.
+            (None, Some(ended)) => return Err(refused(&ended.to_string())),
+            (None, None) if caller.ancestry.is_empty() => return Err(refused("a process that has ended")),
+            (None, None) => return Ok(Decider::Person),
+        };
+        let is_orchestrator = self.session(&from).await?.spec.kind == SessionKind::Orchestrator;
+        let is_worker = asking.spec.kind != SessionKind::Orchestrator;
+        if !is_orchestrator || !is_worker || from.project() != asking.id.project() {
+            return Err(refused(&from.to_string()));
         }
         Ok(Decider::Session { session: from })
     }
@@ -173,8 +229,8 @@ fn open_request<'a>(session: &'a Session, request: Option<&RequestId>) -> Result
 }
 
 fn not_open(session: &Session, id: &RequestId) -> AppError {
-    let answered = session.facts.requests.answered.iter().rfind(|answered| answered.request.id == *id);
-    let what = answered.map_or_else(|| "is not known".to_owned(), answer_given);
+    let answered = session.facts.requests.answer(id);
+    let what = answered.map_or_else(|| "is not known".to_owned(), |answered| answer_given(&answered));
     let message = format!("request {id} of {} is not open: it {what}", session.id);
     AppError::new(ErrorKind::Refused, "request_not_open", message).hint(look(session))
 }
@@ -185,8 +241,8 @@ fn nothing_asked(session: &Session) -> AppError {
         phase if phase.is_terminated() => "it is over".to_owned(),
         _ => format!("its activity is {}", session.facts.activity.as_str().replace('_', " ")),
     };
-    let last = session.facts.requests.answered.last();
-    let last = last.map(|last| format!("; what it asked last ({}) {}", last.request.tool_use.tool, answer_given(last)));
+    let last = session.facts.requests.answers().pop();
+    let last = last.map(|last| format!("; what it asked last ({}) {}", last.tool, answer_given(&last)));
     let message = format!("{id} asks for no permission: {doing}{}", last.unwrap_or_default());
     AppError::new(ErrorKind::Refused, "nothing_asked", message).hint(look(session))
 }

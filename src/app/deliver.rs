@@ -120,7 +120,7 @@ pub async fn wait_and_deliver<'mailbox>(
     let Some(hooks) = agent.text_hooks() else { return Ok(None) };
     let begun = clock.now();
     // A start may be followed by a first prompt, and that a prompt begins a turn is noted by the hook that runs beside this one.
-    let begins = |signal: &Signal| matches!(signal, Signal::Ready { .. } | Signal::Working(_));
+    let begins = |signal: &Signal| matches!(signal, Signal::Ready { .. } | Signal::Prompted | Signal::Woken);
     let is_start = agent.interpret(call.event, call.payload).iter().any(begins);
     loop {
         let mut next_look = None;
@@ -157,7 +157,12 @@ pub async fn wait_and_deliver<'mailbox>(
 /// Whether the agent is in a turn after these; `None` when they do not tell.
 fn turn_after(signals: &[Signal]) -> Option<bool> {
     signals.iter().rev().find_map(|signal| match signal {
-        Signal::Working(_) | Signal::WaitingInput | Signal::Settled { subagent: None } => Some(true),
+        Signal::Prompted
+        | Signal::Woken
+        | Signal::Calling(_)
+        | Signal::Called(_)
+        | Signal::WaitingInput
+        | Signal::Settled { subagent: None } => Some(true),
         // A subagent may work on when the agent's own turn is over.
         Signal::Blocked { tool_use, .. } => tool_use.subagent.is_none().then_some(true),
         Signal::Idle | Signal::Ending => Some(false),

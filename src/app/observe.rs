@@ -3,7 +3,8 @@
 use super::Application;
 use super::error::{AppError, ErrorKind};
 use super::writer::unknown_session;
-use crate::domain::change::NewChange;
+use crate::domain::id::RequestId;
+use crate::domain::observation::Signal;
 use crate::domain::report::HookReport;
 use crate::fault::{self, Point};
 use crate::ports::spool::Spooled;
@@ -15,6 +16,11 @@ impl Application {
     /// # Errors
     /// `unknown_session`, or the store's failure: the report should be kept and offered again.
     pub async fn observe(&self, report: &HookReport) -> Result<(), AppError> {
+        self.take_in_report(report, true).await
+    }
+
+    /// `is_fresh`: the hook that made it is at work, and hears of what is decided now. What was reported to nobody may have been answered since.
+    async fn take_in_report(&self, report: &HookReport, is_fresh: bool) -> Result<(), AppError> {
         let session = self.shared.sessions.session(&report.session).await?;
         let session = session.ok_or_else(|| unknown_session(&report.session))?;
         if session.spec.agent != report.agent {
@@ -26,9 +32,16 @@ impl Application {
         self.shared
             .writer
             .change(&report.session, |session, now| {
-                let mut changes: Vec<NewChange> =
-                    signals.iter().flat_map(|signal| session.observe(signal, report.at, now)).collect();
-                changes.extend(session.decide_by_rules(now));
+                let mut changes = Vec::new();
+                for signal in &signals {
+                    changes.extend(session.observe(signal, report.at, now));
+                    if let (true, Signal::Blocked { tool_use, .. }) = (is_fresh, signal) {
+                        let request = RequestId::of(&session.id, tool_use, report.at);
+                        if let Some(decision) = session.ruled(&request) {
+                            changes.extend(session.decide(&request, decision, now));
+                        }
+                    }
+                }
                 Ok(changes)
             })
             .await?;
@@ -59,7 +72,7 @@ impl Application {
 
     async fn take_spooled(&self, spooled: &Spooled) -> Result<(), AppError> {
         let observed = match &spooled.report {
-            Some(report) => self.observe(report).await,
+            Some(report) => self.take_in_report(report, false).await,
             None => Err(AppError::new(ErrorKind::NotFound, "no_report", "the file holds no report")),
         };
         match observed {

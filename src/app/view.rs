@@ -123,7 +123,7 @@ impl SessionView {
             agent_session_id: facts.agent_session_id.clone(),
             pid: facts.process.filter(|_| is_live).map(|process| process.pid),
             more_requests: facts.requests.open.len().saturating_sub(1),
-            answered_requests: facts.requests.answered.clone(),
+            answered_requests: facts.requests.answers(),
             pending_request: facts.requests.first().cloned(),
             pull_request: None,
             exit: ExitView::of(session),

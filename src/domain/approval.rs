@@ -10,15 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Timestamp;
-use super::change::{ChangeKind, NewChange};
 use super::id::{RequestId, SessionId};
-use super::rule::{Rule, RuleVerdict};
-use super::session::{Activity, ToolUse};
+use super::rule::Rule;
+use super::session::ToolUse;
 use super::text::printable;
 
-/// How many answered requests are kept with a session, the newest.
-const KEPT: usize = 10;
-/// How much of what is asked for stands in the change log, in characters.
+/// How much of what is asked for stands in the change log, and with an answered request, in characters.
 const MAX_TOLD: usize = 500;
 
 /// What in a tool's input a person decides by.
@@ -28,6 +25,9 @@ pub struct Subject {
     pub kind: SubjectKind,
     /// The field of the input that it is; `None` for the whole input, as JSON.
     pub field: Option<String>,
+    /// Whether the rest of the input asks for something that it does not say.
+    #[serde(default)]
+    pub says_not_all: bool,
 }
 
 /// How what a person decides by is to be read.
@@ -38,6 +38,8 @@ pub enum SubjectKind {
     Shell,
     /// The path of a file.
     Path,
+    /// The address of a page.
+    Address,
     /// Any text.
     #[default]
     Text,
@@ -65,13 +67,22 @@ impl PendingRequest {
     pub fn about(&self) -> Option<Cow<'_, str>> {
         match &self.subject.field {
             Some(field) => self.tool_use.input.get(field).and_then(Value::as_str).map(Cow::Borrowed),
+            None if self.tool_use.is_cut => None,
             None => Some(Cow::Owned(self.tool_use.input.to_string())),
         }
     }
 
-    fn told(&self) -> Value {
-        let about: Option<String> = self.about().map(|about| about.chars().take(MAX_TOLD).collect());
-        json!({ "request": self.id, "tool": self.tool_use.tool, "about": about })
+    /// The same, cut when it is long.
+    #[must_use]
+    pub fn told_about(&self) -> Option<String> {
+        self.about().map(|about| match about.char_indices().nth(MAX_TOLD) {
+            Some((end, _)) => format!("{}…", &about[..end]),
+            None => about.into_owned(),
+        })
+    }
+
+    pub(super) fn told(&self) -> Value {
+        told(&self.id, &self.tool_use.tool, self.told_about().as_deref())
     }
 }
 
@@ -154,16 +165,64 @@ impl Decision {
     }
 }
 
+/// A request that was decided, and whose agent was not told yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecidedRequest {
+    /// What was asked.
+    pub request: PendingRequest,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// What was decided.
+    pub decision: Decision,
+}
+
 /// A request that is open no more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AnsweredRequest {
-    /// What was asked.
-    #[serde(flatten)]
-    pub request: PendingRequest,
+    /// The request's id.
+    pub id: RequestId,
+    /// The tool that was asked for.
+    pub tool: String,
+    /// What of its input a person decides by, cut when it is long; `None` when that is not known.
+    pub about: Option<String>,
+    /// The agent's own id for the subagent that asked, if one did.
+    pub subagent: Option<String>,
+    /// When it was asked.
+    pub since: Timestamp,
     /// Since when it is not open.
     pub answered_at: Timestamp,
     /// What was decided; `None` when it was answered elsewhere, as on the agent's terminal.
     pub decision: Option<Decision>,
+    /// Whether the agent did it although it was denied: it had been allowed on the terminal before.
+    #[serde(default)]
+    pub is_overruled: bool,
+    /// Tells the tool call from others, until it is made anew.
+    #[serde(default)]
+    pub call: Option<RequestId>,
+}
+
+impl AnsweredRequest {
+    pub(super) fn of(request: PendingRequest, answered_at: Timestamp, decision: Option<Decision>) -> Self {
+        let about = request.told_about();
+        let PendingRequest { id, tool_use, subject: _, since } = request;
+        let call = Some(RequestId::of_call(&tool_use));
+        let ToolUse { tool, subagent, .. } = tool_use;
+        Self { id, tool, about, subagent, since, answered_at, decision, is_overruled: false, call }
+    }
+
+    pub(super) fn told(&self) -> Value {
+        told(&self.id, &self.tool, self.about.as_deref())
+    }
+}
+
+impl From<DecidedRequest> for AnsweredRequest {
+    fn from(decided: DecidedRequest) -> Self {
+        Self::of(decided.request, decided.decided_at, Some(decided.decision))
+    }
+}
+
+fn told(id: &RequestId, tool: &str, about: Option<&str>) -> Value {
+    json!({ "request": id, "tool": tool, "about": about })
 }
 
 /// What there is to be known about a request.
@@ -179,150 +238,4 @@ pub enum RequestState {
     },
     /// It was answered elsewhere, or its agent has ended.
     Settled,
-}
-
-/// The requests of an agent.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Option<Recorded>")]
-pub struct Requests {
-    /// Those that are open, oldest first.
-    pub open: Vec<PendingRequest>,
-    /// Those that were answered, the newest last.
-    pub answered: Vec<AnsweredRequest>,
-    /// Whatever the agent itself asked up to then has been answered, also what a late report tells of.
-    pub own_settled_up_to: Option<Timestamp>,
-    /// The same of whatever its subagents asked.
-    pub all_settled_up_to: Option<Timestamp>,
-    /// What the agent does apart from waiting, while a request is open.
-    pub beside: Option<Activity>,
-}
-
-/// What may stand in a record.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Recorded {
-    Requests {
-        open: Vec<PendingRequest>,
-        #[serde(default)]
-        answered: Vec<AnsweredRequest>,
-        #[serde(default)]
-        own_settled_up_to: Option<Timestamp>,
-        #[serde(default)]
-        all_settled_up_to: Option<Timestamp>,
-        #[serde(default)]
-        beside: Option<Activity>,
-    },
-    /// The one open request of an older ao.
-    Open(PendingRequest),
-}
-
-impl From<Option<Recorded>> for Requests {
-    fn from(recorded: Option<Recorded>) -> Self {
-        match recorded {
-            Some(Recorded::Requests { open, answered, own_settled_up_to, all_settled_up_to, beside }) => {
-                Self { open, answered, own_settled_up_to, all_settled_up_to, beside }
-            }
-            Some(Recorded::Open(request)) => Self { open: vec![request], ..Self::default() },
-            None => Self::default(),
-        }
-    }
-}
-
-impl Requests {
-    /// The request that is decided next.
-    #[must_use]
-    pub fn first(&self) -> Option<&PendingRequest> {
-        self.open.first()
-    }
-
-    /// What is known about a request that was asked then.
-    #[must_use]
-    pub fn state(&self, id: &RequestId, asked_at: Timestamp) -> RequestState {
-        match self.answered.iter().rfind(|answered| answered.request.id == *id) {
-            Some(AnsweredRequest { decision: Some(decision), .. }) => {
-                RequestState::Decided { decision: decision.clone() }
-            }
-            Some(_) => RequestState::Settled,
-            None if self.open.iter().any(|request| request.id == *id) => RequestState::Open,
-            None if self.all_settled_up_to.is_some_and(|settled| asked_at <= settled) => RequestState::Settled,
-            // Its report is on its way, for example in the spool.
-            None => RequestState::Open,
-        }
-    }
-
-    /// Takes in that something is asked. A report that comes twice, or after the answer, opens nothing.
-    pub(super) fn ask(&mut self, request: PendingRequest) -> Option<NewChange> {
-        let mut known = self.open.iter().chain(self.answered.iter().map(|answered| &answered.request));
-        if known.any(|known| known.id == request.id) {
-            return None;
-        }
-        let is_own = request.tool_use.subagent.is_none();
-        let settled_up_to = if is_own { self.own_settled_up_to } else { self.all_settled_up_to };
-        if let Some(answered_at) = settled_up_to.filter(|settled| request.since <= *settled) {
-            self.keep(AnsweredRequest { request, answered_at, decision: None });
-            return None;
-        }
-        let change = NewChange::new(ChangeKind::SessionAsked, request.told());
-        self.open.push(request);
-        Some(change)
-    }
-
-    /// Takes in that the open requests for which `is_answered` says so were answered elsewhere.
-    pub(super) fn settle(&mut self, at: Timestamp, is_answered: impl Fn(&PendingRequest) -> bool) -> Vec<NewChange> {
-        let (settled, open) =
-            std::mem::take(&mut self.open).into_iter().partition(|request| request.since <= at && is_answered(request));
-        self.open = open;
-        let settled: Vec<PendingRequest> = settled;
-        let changes =
-            settled.iter().map(|request| NewChange::new(ChangeKind::SessionSettled, request.told())).collect();
-        for request in settled {
-            self.keep(AnsweredRequest { request, answered_at: at, decision: None });
-        }
-        changes
-    }
-
-    /// Records a decision about an open request; `None` when it is not open.
-    pub(super) fn decide(&mut self, id: &RequestId, decision: Decision, now: Timestamp) -> Option<NewChange> {
-        let at = self.open.iter().position(|request| request.id == *id)?;
-        let request = self.open.remove(at);
-        let mut told = request.told();
-        told["decision"] = json!(decision);
-        self.keep(AnsweredRequest { request, answered_at: now, decision: Some(decision) });
-        Some(NewChange::new(ChangeKind::SessionDecided, told))
-    }
-
-    /// The first open request about which a rule has an answer.
-    pub(super) fn decided_by(&self, rules: &[Rule], workspace: &std::path::Path) -> Option<(RequestId, Decision)> {
-        self.open.iter().find_map(|request| {
-            let (index, rule) = rules.iter().enumerate().find(|(_, rule)| rule.matches(request, workspace))?;
-            let verdict = match rule.decide {
-                RuleVerdict::Allow => Verdict::Allow,
-                RuleVerdict::Deny => Verdict::Deny,
-                RuleVerdict::Ask => return None,
-            };
-            let by = Decider::Rule { number: index + 1, rule: rule.clone() };
-            Some((request.id.clone(), Decision { verdict, reason: rule.reason.clone(), by }))
-        })
-    }
-
-    /// Takes in that the clock has stepped back behind what is on record: what was asked was asked by then.
-    pub(super) fn step_back(&mut self, to: Timestamp) {
-        for request in &mut self.open {
-            request.since = request.since.min(to);
-        }
-        self.own_settled_up_to = self.own_settled_up_to.min(Some(to));
-        self.all_settled_up_to = self.all_settled_up_to.min(Some(to));
-    }
-
-    /// Nobody asks any more: the agent has ended.
-    pub(crate) fn end(&mut self) {
-        self.open.clear();
-        self.beside = None;
-    }
-
-    fn keep(&mut self, answered: AnsweredRequest) {
-        self.answered.push(answered);
-        let surplus = self.answered.len().saturating_sub(KEPT);
-        self.answered.drain(..surplus);
-    }
 }

@@ -1,9 +1,10 @@
 use serde_json::json;
 
-use super::approval::{Decider, Decision, PendingRequest, RequestState, Requests, Subject, SubjectKind, Verdict};
+use super::approval::{Decider, Decision, PendingRequest, RequestState, Subject, SubjectKind, Verdict};
 use super::change::{ChangeKind, NewChange};
 use super::id::RequestId;
 use super::observation::Signal;
+use super::requests::Requests;
 use super::rule::{Rule, RuleVerdict};
 use super::session::tests::{at, session};
 use super::session::{Activity, Session, ToolUse};
@@ -11,7 +12,7 @@ use super::setup::ProjectSetup;
 
 fn bash(command: &str, subagent: Option<&str>) -> ToolUse {
     let subagent = subagent.map(str::to_owned);
-    ToolUse { tool: "Bash".into(), input: json!({ "command": command }), subagent }
+    ToolUse { tool: "Bash".into(), input: json!({ "command": command }), subagent, is_cut: false }
 }
 
 fn own(command: &str) -> ToolUse {
@@ -19,12 +20,12 @@ fn own(command: &str) -> ToolUse {
 }
 
 fn asks(tool_use: &ToolUse) -> Signal {
-    let subject = Subject { kind: SubjectKind::Shell, field: Some("command".into()) };
+    let subject = Subject { kind: SubjectKind::Shell, field: Some("command".into()), says_not_all: false };
     Signal::Blocked { tool_use: tool_use.clone(), subject }
 }
 
 fn works(tool_use: &ToolUse) -> Signal {
-    Signal::Working(Some(tool_use.clone()))
+    Signal::Called(tool_use.clone())
 }
 
 fn settled(subagent: Option<&str>) -> Signal {
@@ -38,6 +39,13 @@ fn allow() -> Decision {
 /// Takes a signal in when it is reported.
 fn see(session: &mut Session, signal: &Signal, second: i64) -> Vec<NewChange> {
     session.observe(signal, at(second), at(second))
+}
+
+/// Has the rules decide about what was asked then.
+fn rule_on(session: &mut Session, tool_use: &ToolUse, second: i64) -> Vec<NewChange> {
+    let id = RequestId::of(&session.id, tool_use, at(second));
+    let decision = session.ruled(&id);
+    decision.map_or_else(Vec::new, |decision| session.decide(&id, decision, at(second)))
 }
 
 fn open(session: &Session) -> Vec<&str> {
@@ -80,7 +88,7 @@ fn a_decided_request_is_open_no_more_and_its_agent_is_at_work_again() {
 #[test]
 fn a_request_that_is_answered_elsewhere_is_settled_by_what_comes_next() {
     let make = own("make");
-    for next in [works(&make), settled(None), Signal::Idle, Signal::Working(None)] {
+    for next in [works(&make), settled(None), Signal::Idle, Signal::Prompted] {
         let mut session = session();
         see(&mut session, &asks(&make), 1);
         let id = session.facts.requests.open[0].id.clone();
@@ -108,7 +116,7 @@ fn the_same_tool_use_asked_again_is_another_request() {
 fn subagents_ask_side_by_side_and_each_is_answered_for_itself() {
     let mut session = session();
     let (a, b) = (bash("make", Some("a")), bash("make", Some("b")));
-    see(&mut session, &Signal::Working(None), 1);
+    see(&mut session, &Signal::Prompted, 1);
     see(&mut session, &asks(&a), 2);
     see(&mut session, &asks(&b), 3);
     assert_eq!(open(&session), ["make", "make"]);
@@ -147,7 +155,7 @@ fn a_subagent_that_asks_beside_an_idle_agent_leaves_it_idle_when_it_is_answered(
 fn reports_that_overtake_each_other_lose_no_request_and_open_none_again() {
     let mut session = session();
     let (a, b) = (bash("a", Some("a")), bash("b", Some("b")));
-    see(&mut session, &Signal::Working(None), 1);
+    see(&mut session, &Signal::Prompted, 1);
     session.observe(&works(&b), at(3), at(3));
     session.observe(&asks(&a), at(2), at(3));
     assert_eq!((open(&session), session.facts.activity), (vec!["a"], Activity::Blocked));
@@ -158,7 +166,7 @@ fn reports_that_overtake_each_other_lose_no_request_and_open_none_again() {
     see(&mut session, &settled(None), 8);
     session.observe(&asks(&late), at(7), at(9));
     assert_eq!((open(&session), state(&session, &late, 7)), (vec![], RequestState::Settled));
-    see(&mut session, &Signal::Working(None), 20);
+    see(&mut session, &Signal::Prompted, 20);
     assert_eq!(state(&session, &bash("unknown", Some("a")), 19), RequestState::Settled);
     assert_eq!(state(&session, &own("not reported yet"), 21), RequestState::Open);
 }
@@ -192,7 +200,7 @@ fn rules_decide_in_their_order_and_are_named() {
         let mut session = session();
         session.spec.setup = Some(ProjectSetup { rules: rules.clone(), ..ProjectSetup::default() });
         see(&mut session, &asks(&own(command)), 1);
-        let changes = session.decide_by_rules(at(1));
+        let changes = rule_on(&mut session, &own(command), 1);
         let state = state(&session, &own(command), 1);
         match decided {
             None => {
@@ -216,7 +224,8 @@ fn a_rule_that_asks_holds_up_no_other_request() {
     session.spec.setup = Some(ProjectSetup { rules, ..ProjectSetup::default() });
     see(&mut session, &asks(&bash("a", Some("a"))), 1);
     see(&mut session, &asks(&bash("b", Some("b"))), 2);
-    session.decide_by_rules(at(2));
+    rule_on(&mut session, &bash("a", Some("a")), 1);
+    rule_on(&mut session, &bash("b", Some("b")), 2);
     assert_eq!(open(&session), ["a"]);
 }
 
@@ -229,7 +238,7 @@ fn only_the_newest_answers_are_kept() {
         see(&mut session, &works(&tool_use), n * 2 + 1);
     }
     let answered = &session.facts.requests.answered;
-    assert_eq!((answered.len(), &answered[9].request.tool_use), (10, &own("29")));
+    assert_eq!((answered.len(), answered[19].about.as_deref()), (20, Some("29")));
 }
 
 #[test]
@@ -248,4 +257,116 @@ fn i17_what_an_older_ao_recorded_is_an_open_request_that_no_hook_waits_for() {
     session.facts.activity = Activity::Blocked;
     see(&mut session, &works(&own("x")), 2);
     assert_eq!(session.facts.activity, Activity::Active);
+}
+
+#[test]
+fn a_decision_says_nothing_of_what_the_agent_reported_since_it_asked() {
+    let mut session = session();
+    let make = own("make");
+    see(&mut session, &Signal::Prompted, 0);
+    see(&mut session, &asks(&make), 1);
+    let id = session.facts.requests.open[0].id.clone();
+    // Reported while no daemon ran, and decided when one was back.
+    session.decide(&id, allow(), at(100));
+    session.observe(&Signal::Idle, at(30), at(101));
+    assert_eq!(session.facts.activity, Activity::Idle);
+}
+
+#[test]
+fn what_nobody_heard_of_is_asked_still_and_what_was_told_is_not() {
+    let mut session = session();
+    let (a, b) = (bash("make", Some("a")), bash("make", Some("b")));
+    see(&mut session, &Signal::Prompted, 0);
+    for sub in [&a, &b] {
+        see(&mut session, &asks(sub), 1);
+        let id = session.facts.requests.open[0].id.clone();
+        session.decide(&id, allow(), at(2));
+    }
+    let id = |sub: &ToolUse| RequestId::of(&session.id, sub, at(1));
+    let (first, second) = (id(&a), id(&b));
+    session.was_told(&first);
+    assert_eq!(session.facts.activity, Activity::Active);
+    assert_eq!(kinds(&session.ask_again(&second)), [ChangeKind::SessionAsked, ChangeKind::SessionActivity]);
+    assert_eq!((session.facts.activity, state(&session, &b, 1)), (Activity::Blocked, RequestState::Open));
+    assert!(session.ask_again(&first).is_empty() && session.ask_again(&second).is_empty());
+    assert_eq!(state(&session, &a, 1), RequestState::Decided { decision: allow() });
+}
+
+#[test]
+fn what_was_decided_is_kept_until_it_was_told_however_much_is_asked() {
+    let mut session = session();
+    for n in 0..30 {
+        let sub = bash("make", Some(&n.to_string()));
+        see(&mut session, &asks(&sub), 1);
+        let id = session.facts.requests.open[0].id.clone();
+        session.decide(&id, allow(), at(2));
+    }
+    for n in 0..30 {
+        let sub = bash("make", Some(&n.to_string()));
+        assert_eq!(state(&session, &sub, 1), RequestState::Decided { decision: allow() }, "{n}");
+    }
+}
+
+#[test]
+fn a_denial_that_came_too_late_is_told_as_such() {
+    let deny = Decision { verdict: Verdict::Deny, ..allow() };
+    let denied = |decision: &Decision| {
+        let mut session = session();
+        see(&mut session, &Signal::Calling(own("make")), 1);
+        see(&mut session, &asks(&own("make")), 2);
+        let id = session.facts.requests.open[0].id.clone();
+        session.decide(&id, decision.clone(), at(3));
+        session.was_told(&id);
+        session
+    };
+    let is_overruled = |session: &Session| session.facts.requests.answers()[0].is_overruled;
+
+    let mut ran = denied(&deny);
+    assert_eq!(kinds(&see(&mut ran, &Signal::Called(own("make")), 4)), [ChangeKind::SessionSettled]);
+    assert!(is_overruled(&ran));
+    assert!(see(&mut ran, &Signal::Called(own("make")), 5).is_empty());
+
+    let mut other = denied(&deny);
+    see(&mut other, &Signal::Called(own("make test")), 4);
+    // The model tries again, and is allowed to without being asked.
+    see(&mut other, &Signal::Calling(own("make")), 5);
+    see(&mut other, &Signal::Called(own("make")), 6);
+    assert!(!is_overruled(&other));
+
+    let mut allowed = denied(&allow());
+    see(&mut allowed, &Signal::Called(own("make")), 4);
+    assert!(!is_overruled(&allowed));
+}
+
+#[test]
+fn what_goes_on_in_the_background_answers_no_subagent_and_a_person_answers_all() {
+    let (sub, own) = (bash("make", Some("a")), own("make"));
+    for (signal, left) in [(Signal::Woken, vec!["make"]), (Signal::Prompted, vec![])] {
+        let mut session = session();
+        see(&mut session, &asks(&sub), 1);
+        see(&mut session, &asks(&own), 2);
+        see(&mut session, &signal, 3);
+        assert_eq!(open(&session), left, "{signal:?}");
+        assert_eq!(session.facts.requests.open.first().is_some_and(|open| open.tool_use == sub), !left.is_empty());
+    }
+}
+
+#[test]
+fn answers_outlive_their_agent() {
+    let mut session = session();
+    see(&mut session, &asks(&own("make")), 1);
+    let id = session.facts.requests.open[0].id.clone();
+    session.decide(&id, allow(), at(2));
+    session.facts.requests.end();
+    assert_eq!(session.facts.requests.of_the_past().answers()[0].decision, Some(allow()));
+}
+
+#[test]
+fn a_clock_that_stepped_back_behind_an_idle_agents_reports_loses_no_request() {
+    let mut session = session();
+    see(&mut session, &Signal::Idle, 1);
+    // The same end, told again: it raises what was settled, and not since when it is idle.
+    see(&mut session, &Signal::Idle, 61);
+    see(&mut session, &asks(&own("make")), 31);
+    assert_eq!((open(&session), session.facts.activity), (vec!["make"], Activity::Blocked));
 }

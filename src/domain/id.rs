@@ -158,8 +158,15 @@ impl RequestId {
     /// The id of what a session's agent asked at a time. Who asked and who was told make it on their own, so it needs no answer.
     #[must_use]
     pub fn of(session: &SessionId, tool_use: &ToolUse, asked_at: Timestamp) -> Self {
-        let ToolUse { tool, input, subagent } = tool_use;
+        let ToolUse { tool, input, subagent, is_cut: _ } = tool_use;
         Self(hash(&serde_json::json!([session, tool, input, subagent, asked_at]).to_string()))
+    }
+
+    /// Tells a tool call from others, whenever it was made.
+    #[must_use]
+    pub fn of_call(tool_use: &ToolUse) -> Self {
+        let ToolUse { tool, input, subagent, is_cut: _ } = tool_use;
+        Self(hash(&serde_json::json!([tool, input, subagent]).to_string()))
     }
 
     /// The id of a request of which it is not known.
@@ -226,6 +233,14 @@ mod tests {
         assert_eq!(id.project().as_str(), "my-app");
         assert_eq!(id.number(), 12);
         assert_eq!(SessionId::of(&id.project(), 12), id);
+    }
+
+    #[test]
+    fn i17_a_request_has_the_id_that_the_hook_of_an_older_ao_waits_with() {
+        let input = serde_json::json!({ "command": "make", "timeout": 7.5 });
+        let tool_use = ToolUse { tool: "Bash".into(), input, subagent: Some("a1".into()), is_cut: true };
+        let at = Timestamp::from_millisecond(1_790_000_000_123).unwrap();
+        assert_eq!(RequestId::of(&"app-1".parse().unwrap(), &tool_use, at).as_str(), "0acf41bb4575f3f4");
     }
 
     #[test]

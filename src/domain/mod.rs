@@ -14,6 +14,7 @@
 //! | [`permission`] | how much an agent may do unasked |
 //! | [`change`] | what the change log records |
 //! | [`approval`] | what an agent asks permission for, and who answered |
+//! | [`requests`] | those of one agent, and what became of them |
 //! | [`rule`] | what a project decided about that beforehand |
 //! | [`message`] | text on its way to an agent |
 //! | [`news`] | what the coordinator of a project should hear of a worker |
@@ -38,6 +39,7 @@ pub mod preserved;
 pub mod project;
 pub mod project_file;
 pub mod report;
+pub mod requests;
 pub mod rule;
 #[cfg(test)]
 mod rule_tests;

@@ -79,8 +79,13 @@ impl News {
             }
             Self::Blocked { .. } => match session.facts.requests.first() {
                 Some(pending) => {
-                    let input: String = pending.tool_use.input.to_string().chars().take(MAX_INPUT).collect();
-                    format!("{id}{name} waits for a permission: {} {}", pending.tool_use.tool, printable(&input))
+                    let about = pending.about().unwrap_or("(too long to be told)".into());
+                    let (about, more) = match about.char_indices().nth(MAX_INPUT) {
+                        Some((end, _)) => (&about[..end], "…"),
+                        None => (about.as_ref(), ""),
+                    };
+                    let asked = printable(&format!("{}: {}", pending.tool_use.tool, one_line(about)));
+                    format!("{id}{name} waits for a permission (request {}): {asked}{more}", pending.id)
                 }
                 None => format!("{id}{name} waits for a permission"),
             },
@@ -93,6 +98,11 @@ impl News {
             },
         }
     }
+}
+
+/// The text in one line.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -108,13 +118,13 @@ mod tests {
     #[test]
     fn a_worker_at_work_is_no_news_and_each_turns_end_is_new() {
         let mut session = session();
-        session.observe(&Signal::Working(None), at(1), at(1));
+        session.observe(&Signal::Prompted, at(1), at(1));
         assert_eq!(News::of(&session), None);
         session.observe(&Signal::Idle, at(2), at(2));
         let first = News::of(&session).unwrap();
         assert_eq!(first.line(&session, Some(2)), "app-1 is idle, with 2 commits on ao/app-1");
         assert_eq!(News::of(&session).unwrap().key(), first.key());
-        session.observe(&Signal::Working(None), at(3), at(3));
+        session.observe(&Signal::Prompted, at(3), at(3));
         session.observe(&Signal::Idle, at(4), at(4));
         assert_ne!(News::of(&session).unwrap().key(), first.key());
     }
@@ -123,11 +133,12 @@ mod tests {
     fn what_it_waits_for_is_told_in_one_bounded_line() {
         let mut session = session();
         let input = serde_json::json!({ "command": format!("echo '\u{1b}[2J\n{}'", "x".repeat(1000)) });
-        let tool_use = ToolUse { tool: "Bash".into(), input, subagent: None };
+        let tool_use = ToolUse { tool: "Bash".into(), input, subagent: None, is_cut: false };
         session.observe(&Signal::Blocked { tool_use, subject: Subject::default() }, at(1), at(1));
         let line = News::of(&session).unwrap().line(&session, None);
-        assert!(line.starts_with("app-1 waits for a permission: Bash {"), "{line}");
-        assert!(line.len() < 300 && !line.contains(['\n', '\u{1b}']), "{line}");
+        let request = &session.facts.requests.open[0].id;
+        assert!(line.starts_with(&format!("app-1 waits for a permission (request {request}): Bash: {{")), "{line}");
+        assert!(line.ends_with("x…") && line.chars().count() < 300 && !line.contains(['\n', '\u{1b}']), "{line}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::Timestamp;
 use super::approval::{Decision, PendingRequest, Subject};
 use super::change::{ChangeKind, NewChange};
 use super::id::{AgentSessionId, RequestId};
+use super::rule;
 use super::session::{Activity, Session, ToolUse};
 
 /// What one report of an agent means. An `Agent` adapter translates its agent's hooks into these.
@@ -16,8 +17,14 @@ pub enum Signal {
         /// The agent's own id for the conversation.
         agent_session_id: Option<AgentSessionId>,
     },
-    /// It is in a turn; with the tool call that shows it, if one does.
-    Working(Option<ToolUse>),
+    /// A turn began, by a person or by what a person said.
+    Prompted,
+    /// It is in a turn, which something else began, as the end of what it had in the background; its subagents go on.
+    Woken,
+    /// It is about to call a tool.
+    Calling(ToolUse),
+    /// It called a tool, so it was allowed to.
+    Called(ToolUse),
     /// Its turn is over.
     Idle,
     /// It asks the person a question.
@@ -59,8 +66,8 @@ impl Session {
         let at = at.min(now);
         // A clock that stepped back left times of the future behind; they must not outrank what is reported now, which was
         // some milliseconds on its way.
-        if facts.activity_at > now {
-            facts.activity_at = at;
+        if facts.activity_at > now || facts.requests.are_beyond(now) {
+            facts.activity_at = facts.activity_at.min(at);
             facts.requests.step_back(at);
         }
         facts.first_report_at = Some(facts.first_report_at.map_or(at, |first| first.min(at)));
@@ -100,16 +107,25 @@ impl Session {
                 requests.ask(request).into_iter().collect()
             }
             // Tools run side by side: another one's end does not answer the question about this one.
-            Signal::Working(Some(tool_use)) => requests.settle(at, |request| request.tool_use == *tool_use),
+            Signal::Calling(tool_use) => {
+                requests.called_anew(tool_use, at);
+                requests.settle(at, |request| request.tool_use == *tool_use)
+            }
+            Signal::Called(tool_use) => {
+                let mut changes = requests.settle(at, |request| request.tool_use == *tool_use);
+                changes.extend(requests.overrule(tool_use, at));
+                changes
+            }
             Signal::Settled { subagent: Some(of) } => {
                 requests.settle(at, |request| request.tool_use.subagent.as_ref() == Some(of))
             }
             // Subagents may go on in the background.
-            Signal::Settled { subagent: None } | Signal::Idle | Signal::WaitingInput => {
+            Signal::Settled { subagent: None } | Signal::Idle | Signal::WaitingInput | Signal::Woken => {
                 requests.own_settled_up_to = requests.own_settled_up_to.max(Some(at));
                 requests.settle(at, |request| request.tool_use.subagent.is_none())
             }
-            Signal::Working(None) => {
+            // A person who stopped a turn has stopped its subagents too, and no report tells of that.
+            Signal::Prompted => {
                 requests.own_settled_up_to = requests.own_settled_up_to.max(Some(at));
                 requests.all_settled_up_to = requests.all_settled_up_to.max(Some(at));
                 requests.settle(at, |_| true)
@@ -121,23 +137,28 @@ impl Session {
     /// Records a decision about an open request. Gives the changes worth logging; none when it is not open.
     pub fn decide(&mut self, request: &RequestId, decision: Decision, now: Timestamp) -> Vec<NewChange> {
         let Some(decided) = self.facts.requests.decide(request, decision, now) else { return Vec::new() };
-        // Nothing tells that the agent goes on: it is the decision that it waited for.
-        self.facts.activity_at = self.facts.activity_at.max(now);
+        // Nothing tells that the agent goes on: it is the decision that it waited for. What it reported since it asked says more.
         [decided].into_iter().chain(self.turn_to(self.apart_from_waiting())).collect()
     }
 
-    /// Has the project's rules decide what they can.
-    pub fn decide_by_rules(&mut self, now: Timestamp) -> Vec<NewChange> {
-        let mut changes = Vec::new();
-        while let Some((request, decision)) = self
-            .spec
-            .setup
-            .as_ref()
-            .and_then(|setup| self.facts.requests.decided_by(&setup.rules, &self.spec.workspace))
-        {
-            changes.extend(self.decide(&request, decision, now));
-        }
-        changes
+    /// What the project's rules say about an open request.
+    #[must_use]
+    pub fn ruled(&self, request: &RequestId) -> Option<Decision> {
+        let rules = &self.spec.setup.as_ref()?.rules;
+        let request = self.facts.requests.open.iter().find(|open| open.id == *request)?;
+        rule::decision(rules, request, &self.spec.workspace)
+    }
+
+    /// Takes in that the agent was told what was decided.
+    pub fn was_told(&mut self, request: &RequestId) {
+        self.facts.requests.was_told(request);
+    }
+
+    /// Takes in that nobody is left to tell the agent what was decided: it asks still. Gives the changes worth logging.
+    pub fn ask_again(&mut self, request: &RequestId) -> Vec<NewChange> {
+        let Some(asked) = self.facts.requests.ask_again(request) else { return Vec::new() };
+        let beside = self.apart_from_waiting();
+        [asked].into_iter().chain(self.turn_to(beside)).collect()
     }
 
     /// What it does, or did when it began to wait.
@@ -177,7 +198,12 @@ impl Session {
             Signal::WaitingInput => Some(Activity::WaitingInput),
             // A subagent may ask while the agent's own turn is over.
             Signal::Blocked { tool_use, .. } if tool_use.subagent.is_some() => Some(self.apart_from_waiting()),
-            Signal::Working(_) | Signal::Settled { subagent: None } | Signal::Blocked { .. } => Some(Activity::Active),
+            Signal::Prompted
+            | Signal::Woken
+            | Signal::Calling(_)
+            | Signal::Called(_)
+            | Signal::Settled { subagent: None }
+            | Signal::Blocked { .. } => Some(Activity::Active),
             // It works beside the agent.
             Signal::Settled { subagent: Some(_) } | Signal::Ending => None,
         }
@@ -190,7 +216,7 @@ mod tests {
     use crate::domain::session::tests::{at, session};
 
     fn bash(command: &str) -> ToolUse {
-        ToolUse { tool: "Bash".into(), input: json!({ "command": command }), subagent: None }
+        ToolUse { tool: "Bash".into(), input: json!({ "command": command }), subagent: None, is_cut: false }
     }
 
     fn asks(tool_use: ToolUse) -> Signal {
@@ -230,7 +256,7 @@ mod tests {
     fn a_compaction_in_a_turn_does_not_make_it_idle() {
         let mut session = session();
         session.spec.prompt = None;
-        session.observe(&Signal::Working(None), at(1), at(1));
+        session.observe(&Signal::Prompted, at(1), at(1));
         session.observe(&ready(), at(2), at(2));
         assert_eq!(session.facts.activity, Activity::Active);
     }
@@ -239,7 +265,7 @@ mod tests {
     fn a_late_report_does_not_turn_activity_back() {
         let mut session = session();
         session.observe(&Signal::Idle, at(5), at(5));
-        assert!(session.observe(&Signal::Working(None), at(3), at(6)).is_empty());
+        assert!(session.observe(&Signal::Prompted, at(3), at(6)).is_empty());
         assert_eq!(session.facts.activity, Activity::Idle);
         assert_eq!(session.facts.first_report_at, Some(at(3)));
     }
@@ -248,9 +274,9 @@ mod tests {
     fn another_tool_does_not_answer_a_permission_question() {
         let mut session = session();
         session.observe(&asks(bash("rm -r build")), at(1), at(1));
-        session.observe(&Signal::Working(Some(bash("ls"))), at(2), at(2));
+        session.observe(&Signal::Called(bash("ls")), at(2), at(2));
         assert_eq!(session.facts.activity, Activity::Blocked);
-        session.observe(&Signal::Working(Some(bash("rm -r build"))), at(3), at(3));
+        session.observe(&Signal::Called(bash("rm -r build")), at(3), at(3));
         assert_eq!(session.facts.activity, Activity::Active);
         assert_eq!(session.facts.requests.open, []);
     }
@@ -286,7 +312,7 @@ mod tests {
     #[test]
     fn a_clock_that_stepped_back_does_not_freeze_the_activity() {
         let mut session = session();
-        session.observe(&Signal::Working(None), at(3600), at(3600));
+        session.observe(&Signal::Prompted, at(3600), at(3600));
         session.observe(&Signal::Idle, at(5), at(5));
         assert_eq!(session.facts.activity, Activity::Idle);
     }
@@ -294,7 +320,7 @@ mod tests {
     #[test]
     fn after_a_clock_stepped_back_the_first_report_counts_however_long_it_took() {
         let mut session = session();
-        session.observe(&Signal::Working(None), at(3600), at(3600));
+        session.observe(&Signal::Prompted, at(3600), at(3600));
         session.observe(&Signal::Idle, at(5), at(6));
         assert_eq!(session.facts.activity, Activity::Idle);
     }
@@ -304,7 +330,7 @@ mod tests {
         let mut session = session();
         session.phase = session.phase.end(crate::domain::phase::EndReason::Killed).unwrap();
         let before = session.clone();
-        assert!(session.observe(&Signal::Working(None), at(9), at(9)).is_empty());
+        assert!(session.observe(&Signal::Prompted, at(9), at(9)).is_empty());
         assert_eq!(session, before);
     }
 }

@@ -8,6 +8,9 @@ use super::id::{AgentKind, SessionId};
 /// Hooks that run at every tool call, in all agents that ao knows.
 const ROUTINE: [&str; 4] = ["PreToolUse", "PostToolUse", "PostToolUseFailure", "PostToolBatch"];
 
+/// A field that ao adds to a payload from whose tool input it left something out, for its size.
+pub const LEFT_OUT: &str = "ao_left_out";
+
 /// What one call of an agent's hook told, as it travels from `ao hook` to the daemon, by socket or spool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HookReport {

@@ -9,10 +9,18 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::approval::{PendingRequest, SubjectKind};
+use super::approval::{Decider, Decision, PendingRequest, SubjectKind, Verdict};
 
 /// What in a shell's command may begin another one, or write a file. No `*` of a rule that allows stands for these.
 const CONTROL: [char; 9] = [';', '&', '|', '<', '>', '$', '(', ')', '`'];
+
+/// Words after which a program's name may follow in a command, besides those that set a variable.
+const PREFIXES: [&str; 22] = [
+    "!", "builtin", "command", "do", "doas", "elif", "else", "env", "eval", "exec", "if", "nice", "nohup", "setsid",
+    "stdbuf", "sudo", "then", "time", "timeout", "until", "while", "xargs",
+];
+/// How many commands of a script are looked at.
+const MAX_COMMANDS: usize = 100;
 
 /// What a rule says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,49 +76,88 @@ impl Rule {
     pub fn matches(&self, request: &PendingRequest, workspace: &Path) -> bool {
         let tool = &request.tool_use.tool;
         if self.decide == RuleVerdict::Allow {
-            return fits(&self.tool, tool, |_| true)
+            return fits(&self.tool, tool, |_, _| true)
                 && self.input.as_ref().is_none_or(|input| surely_matches(input, request, workspace));
         }
-        fits(&self.tool.to_lowercase(), &tool.to_lowercase(), |_| true)
+        fits(&self.tool.to_lowercase(), &tool.to_lowercase(), |_, _| true)
             && self.input.as_ref().is_none_or(|input| may_match(input, request, workspace))
     }
+}
+
+/// What the first rule that speaks about a request says, unless that is to ask.
+pub(super) fn decision(rules: &[Rule], request: &PendingRequest, workspace: &Path) -> Option<Decision> {
+    let (index, rule) = rules.iter().enumerate().find(|(_, rule)| rule.matches(request, workspace))?;
+    let verdict = match rule.decide {
+        RuleVerdict::Allow => Verdict::Allow,
+        RuleVerdict::Deny => Verdict::Deny,
+        RuleVerdict::Ask => return None,
+    };
+    let by = Decider::Rule { number: index + 1, rule: rule.clone() };
+    Some(Decision { verdict, reason: rule.reason.clone(), by })
 }
 
 /// Whether a pattern is surely meant for what is asked.
 fn surely_matches(pattern: &str, request: &PendingRequest, workspace: &Path) -> bool {
     let Some(about) = request.about() else { return false };
-    match request.subject.kind {
-        SubjectKind::Shell => fits(pattern, &about, |c| !CONTROL.contains(&c) && (!c.is_control() || c == '\t')),
-        SubjectKind::Path => {
-            let path = in_workspace(&about, workspace);
-            let is_plain = |path: &str| !Path::new(path).components().any(|part| part == Component::ParentDir);
-            (is_plain(&path) || !is_plain(pattern))
-                && pattern.starts_with('/') == path.starts_with('/')
-                && fits(pattern, &path, |_| true)
-        }
-        SubjectKind::Text => fits(pattern, &about, |_| true),
+    if request.subject.says_not_all {
+        return false;
     }
+    match request.subject.kind {
+        SubjectKind::Shell => fits(pattern, &about, |text, at| {
+            !CONTROL.contains(&text[at]) && (!text[at].is_control() || text[at] == '\t')
+        }),
+        SubjectKind::Path => {
+            let leads_up = |path: &str| Path::new(path).components().any(|part| part == Component::ParentDir);
+            let path = in_workspace(&about, workspace);
+            Path::new(about.as_ref()).is_absolute()
+                && !leads_up(&about)
+                && pattern.starts_with('/') == path.starts_with('/')
+                // As a shell has it, a star stands for no name that begins with a dot: those files are read by programs.
+                && fits(pattern, &path, |text, at| text[at] != '.' || at > 0 && text[at - 1] != '/')
+        }
+        SubjectKind::Address => match (parts_of(pattern), parts_of(&about)) {
+            _ if is_anything(pattern) => true,
+            (Some((pattern_host, pattern_rest)), Some((host, rest))) => {
+                let is_host =
+                    |text: &[char], at: usize| text[at].is_ascii_alphanumeric() || matches!(text[at], '.' | '-');
+                fits(pattern_host, host, is_host) && fits(pattern_rest, rest, |_, _| true)
+            }
+            _ => false,
+        },
+        // In JSON a text ends at a quotation mark, and what follows is another one.
+        SubjectKind::Text if request.subject.field.is_none() => {
+            is_anything(pattern) || fits(pattern, &about, |text, at| text[at] != '"')
+        }
+        SubjectKind::Text => fits(pattern, &about, |_, _| true),
+    }
+}
+
+/// An address up to the end of its host, and the rest of it.
+fn parts_of(address: &str) -> Option<(&str, &str)> {
+    let host = address.find("://")? + "://".len();
+    let end = address[host..].find(['/', '?', '#', '\\']).map_or(address.len(), |end| host + end);
+    Some(address.split_at(end))
+}
+
+fn is_anything(pattern: &str) -> bool {
+    !pattern.is_empty() && pattern.chars().all(|c| c == '*')
 }
 
 /// Whether a pattern may be meant for what is asked. What is not known may be anything.
 fn may_match(pattern: &str, request: &PendingRequest, workspace: &Path) -> bool {
     let Some(about) = request.about() else { return true };
     let pattern = squeezed(pattern);
-    let fits = |text: &str| fits(&pattern, &squeezed(text), |_| true);
-    if fits(&about) {
+    let fits = |text: &str| fits(&pattern, text.trim(), |_, _| true);
+    if fits(&squeezed(&about)) {
         return true;
     }
     match request.subject.kind {
         SubjectKind::Shell => {
             let bare: String = about.chars().filter(|c| !['"', '\'', '\\'].contains(c)).collect();
-            [about.as_ref(), bare.as_str()].into_iter().any(|command| {
-                let is_end = |c: char| CONTROL.contains(&c) || ['\n', '\r', '{', '}'].contains(&c);
-                let starts = command.char_indices().filter(|(_, c)| is_end(*c)).map(|(at, c)| at + c.len_utf8());
+            [about.as_ref(), bare.as_str()].into_iter().any(|script| match commands(script) {
                 // From each command to its end, and to the end of all.
-                [0].into_iter().chain(starts).any(|start| {
-                    let rest = &command[start..];
-                    fits(rest) || rest.split(is_end).next().is_some_and(fits)
-                })
+                Some(commands) => commands.iter().any(|(command, rest)| fits(command) || fits(rest)),
+                None => true,
             })
         }
         SubjectKind::Path => {
@@ -124,10 +171,41 @@ fn may_match(pattern: &str, request: &PendingRequest, workspace: &Path) -> bool 
             }
             let plain: std::path::PathBuf = parts.into_iter().collect();
             let plain = plain.to_string_lossy();
-            fits(&plain) || fits(&in_workspace(&plain, workspace))
+            fits(&squeezed(&plain)) || fits(&squeezed(&in_workspace(&plain, workspace)))
         }
-        SubjectKind::Text => false,
+        SubjectKind::Address | SubjectKind::Text => false,
     }
+}
+
+/// The commands of a script, squeezed, each with all that follows it; also what is left of one without the words before the program's name.
+/// `None` when they are too many to be looked at.
+fn commands(script: &str) -> Option<Vec<(String, String)>> {
+    let ends_one = |c: char| CONTROL.contains(&c) || matches!(c, '{' | '}');
+    // An end of a line is white space to those who squeeze.
+    let script = squeezed(&script.replace(['\n', '\r'], ";"));
+    let starts = script.char_indices().filter(|(_, c)| ends_one(*c)).map(|(at, c)| at + c.len_utf8());
+    let starts: Vec<usize> = [0].into_iter().chain(starts).take(MAX_COMMANDS + 1).collect();
+    if starts.len() > MAX_COMMANDS {
+        return None;
+    }
+    let mut commands = Vec::new();
+    for start in starts {
+        let mut rest = script[start..].trim_start();
+        loop {
+            commands.push((rest.split(ends_one).next().unwrap_or_default().to_owned(), rest.to_owned()));
+            match rest.split_once(' ') {
+                Some((word, after)) if is_before_a_program(word) => rest = after,
+                _ => break,
+            }
+        }
+    }
+    Some(commands)
+}
+
+/// Whether a program's name may follow this word: it is one of the shell's, sets a variable, or names a program that runs another one.
+fn is_before_a_program(word: &str) -> bool {
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    PREFIXES.contains(&word) || word.split_once('=').is_some_and(|(name, _)| is_name(name))
 }
 
 /// A path relative to the workspace, when it is in there.
@@ -143,8 +221,8 @@ fn squeezed(text: &str) -> String {
     text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a text fits a pattern, each `*` of which may stand for what `is_any` takes.
-fn fits(pattern: &str, text: &str, is_any: impl Fn(char) -> bool) -> bool {
+/// Whether a text fits a pattern, each `*` of which may stand for the characters of the text that `is_any` takes.
+fn fits(pattern: &str, text: &str, is_any: impl Fn(&[char], usize) -> bool) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     let (mut p, mut t) = (0, 0);
@@ -158,9 +236,9 @@ fn fits(pattern: &str, text: &str, is_any: impl Fn(char) -> bool) -> bool {
             p += 1;
             t += 1;
         } else {
-            // The last star takes one more. What it may not take no earlier one could: it would have to take it as well, or the pattern
-            // between them would.
-            let Some((at, taken)) = star.filter(|(_, taken)| is_any(text[*taken])) else { return false };
+            // The last star takes one more. Where it may not, an earlier one might have taken more, so that this was not its turn: that is not
+            // looked for, and what is not surely meant is asked.
+            let Some((at, taken)) = star.filter(|(_, taken)| is_any(&text, *taken)) else { return false };
             star = Some((at, taken + 1));
             p = at + 1;
             t = taken + 1;

@@ -11,8 +11,8 @@ use super::session::tests::at;
 fn request(tool: &str, kind: SubjectKind, field: &str, text: &str) -> PendingRequest {
     PendingRequest {
         id: RequestId::unknown(),
-        tool_use: ToolUse { tool: tool.into(), input: json!({ field: text }), subagent: None },
-        subject: Subject { kind, field: Some(field.into()) },
+        tool_use: ToolUse { tool: tool.into(), input: json!({ field: text }), subagent: None, is_cut: false },
+        subject: Subject { kind, field: Some(field.into()), says_not_all: false },
         since: at(0),
     }
 }
@@ -114,6 +114,12 @@ fn a_denial_looks_into_every_command_whatever_its_spelling() {
         "\"rm\" -rf x",
         "r\\m -rf x",
         "  rm\t-rf x > y; z",
+        "if [ -d x ]; then rm -rf x; fi",
+        "for a in x; do rm -rf $a; done",
+        "! rm -rf x",
+        "A=1 B_2='x' sudo rm -rf x",
+        "time env A=1 command rm -rf x",
+        &"true;".repeat(200),
     ] {
         assert!(denies("rm -rf *", &bash(command)), "{command}");
     }
@@ -138,6 +144,16 @@ fn paths_in_the_workspace_are_relative_to_it_and_others_are_named_as_such() {
         ("/tmp/*", "/tmp/../etc/passwd", false),
         ("*", "/w/app-1/../app-2/a", false),
         ("*", "/w/app-12/a", false),
+        // No name that begins with a dot, but where it is named.
+        ("*", "/w/app-1/.git/hooks/pre-commit", false),
+        ("*", "/w/app-1/a/.env", false),
+        (".github/*", "/w/app-1/.github/x.yml", true),
+        ("a*/b", "/w/app-1/a.d/b", true),
+        // Where it is, only an absolute path says.
+        ("*", "~/.bashrc", false),
+        ("*", "docs/a.md", false),
+        ("../*", "../x", false),
+        ("/w/../*", "/w/../x", false),
     ] {
         assert_eq!(allows(pattern, &edit(path)), is_match, "{pattern} {path}");
     }
@@ -163,7 +179,8 @@ fn what_was_too_large_to_be_reported_is_never_surely_meant_and_may_be_anything()
 
 #[test]
 fn the_tool_is_a_pattern_too_and_the_rest_is_json() {
-    let tool_use = ToolUse { tool: "mcp__db__query".into(), input: json!({ "sql": "select 1" }), subagent: None };
+    let tool_use =
+        ToolUse { tool: "mcp__db__query".into(), input: json!({ "sql": "select 1" }), subagent: None, is_cut: false };
     let asked = PendingRequest { id: RequestId::unknown(), tool_use, subject: Subject::default(), since: at(0) };
     let rule = |tool: &str, input: Option<&str>, decide| Rule {
         tool: tool.into(),
@@ -173,8 +190,52 @@ fn the_tool_is_a_pattern_too_and_the_rest_is_json() {
     };
     let is_match = |rule: Rule| rule.matches(&asked, Path::new("/w"));
     assert!(is_match(rule("mcp__db__*", Some("{\"sql\":\"select *\"}"), RuleVerdict::Allow)));
+    assert!(is_match(rule("mcp__db__*", Some("*"), RuleVerdict::Allow)));
     assert!(!is_match(rule("mcp__db__*", Some("select *"), RuleVerdict::Allow)));
     assert!(!is_match(rule("MCP__db__*", None, RuleVerdict::Allow)));
     assert!(is_match(rule("MCP__db__*", Some("*SELECT*"), RuleVerdict::Deny)));
     assert!(!is_match(rule("Bash", None, RuleVerdict::Deny)));
+}
+
+#[test]
+fn a_star_in_json_stands_for_no_end_of_a_text() {
+    let asked = |input: serde_json::Value, is_cut: bool| PendingRequest {
+        id: RequestId::unknown(),
+        tool_use: ToolUse { tool: "mcp__fs__read".into(), input, subagent: None, is_cut },
+        subject: Subject::default(),
+        since: at(0),
+    };
+    let docs = "{\"path\":\"docs/*\"}";
+    assert!(allows(docs, &asked(json!({ "path": "docs/a.md" }), false)));
+    assert!(!allows(docs, &asked(json!({ "path": "docs/a", "mode": "delete\\" }), false)));
+    assert!(!allows(docs, &asked(json!({ "path": "docs/\"a" }), false)));
+    // What was left out may be anything.
+    let cut = asked(json!({ "path": "docs/a.md" }), true);
+    assert!(!allows(docs, &cut) && !allows("*", &cut) && denies("*secret*", &cut));
+}
+
+#[test]
+fn a_star_in_an_address_does_not_leave_its_host() {
+    let fetch = |url: &str| request("WebFetch", SubjectKind::Address, "url", url);
+    for (pattern, url, is_match) in [
+        ("https://docs.rs/*", "https://docs.rs/serde?x#y", true),
+        ("https://*.docs.rs/*", "https://a.docs.rs/x", true),
+        ("https://*.docs.rs/*", "https://evil.example/x.docs.rs/", false),
+        ("https://*.docs.rs/*", "https://evil.example?.docs.rs/", false),
+        ("https://*docs.rs/*", "https://me@docs.rs/", false),
+        ("https://docs.rs*", "https://docs.rs/x", false),
+        ("*docs.rs*", "https://docs.rs/x", false),
+        ("*", "https://docs.rs/x", true),
+        ("https://docs.rs/*", "HTTPS://docs.rs/x", false),
+    ] {
+        assert_eq!(allows(pattern, &fetch(url)), is_match, "{pattern} {url}");
+    }
+    assert!(denies("*EVIL.example*", &fetch("https://evil.example/")));
+}
+
+#[test]
+fn a_command_that_asks_for_more_than_it_says_is_allowed_by_no_pattern() {
+    let mut outside = bash("git status");
+    outside.subject.says_not_all = true;
+    assert!(!allows("git *", &outside) && denies("git *", &outside));
 }

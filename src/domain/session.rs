@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
-use super::approval::Requests;
 use super::exit::Exit;
 use super::id::{AgentKind, AgentSessionId, RuntimeKind, SessionId};
 use super::permission::PermissionMode;
 use super::phase::{EndReason, Phase};
 use super::preserved::PreservedWork;
+use super::requests::Requests;
 use super::setup::ProjectSetup;
 
 /// What a session is for.
@@ -94,6 +94,14 @@ pub struct ToolUse {
     /// The agent's own id for the subagent that calls it, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subagent: Option<String>,
+    /// Whether the report left something of the input out, for its size.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_cut: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What was asked for when the session was spawned. Never changes.
@@ -145,7 +153,7 @@ pub struct Facts {
     /// The agent's own id for the conversation.
     pub agent_session_id: Option<AgentSessionId>,
     /// The permissions it asked for.
-    #[serde(default, rename = "pending_request")]
+    #[serde(default, alias = "pending_request")]
     pub requests: Requests,
     /// What its branch started from, by name; known once the workspace was made.
     pub resolved_base: Option<String>,
@@ -229,6 +237,7 @@ impl Facts {
             preserved: self.preserved.clone(),
             notes: self.notes.clone(),
             announced: self.announced.clone(),
+            requests: self.requests.of_the_past(),
             restoring: Some(Box::new(restoring)),
             ..Self::none_yet(now)
         }

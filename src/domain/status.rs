@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn one_report_ends_the_silence() {
         let mut session = session();
-        session.observe(&Signal::Working(None), at(100), at(100));
+        session.observe(&Signal::Prompted, at(100), at(100));
         assert_eq!(Status::of(&session, at(1000)), Status::Working);
     }
 

@@ -6,9 +6,9 @@ use crate::domain::approval::Decision;
 /// An agent whose hooks can answer what it asks permission for.
 ///
 /// # Contract
-/// - The agent asks in a hook whose report means [`Signal::Blocked`](crate::domain::observation::Signal::Blocked), and goes on showing its
+/// - The agent asks in a hook whose report means [`Signal::Blocked`](crate::domain::observation::Signal::Blocked), and may go on showing its
 ///   own dialog while that hook runs, for as long as it takes. The first answer counts.
-/// - A hook that ends without an answer leaves the dialog as it is.
+/// - When a hook ends without an answer, the dialog is there.
 pub trait PermissionHooks: Send + Sync {
     /// The answer that tells the agent.
     fn answer(&self, event: &str, decision: &Decision) -> HookAnswer;

@@ -28,13 +28,17 @@ async fn spawn(sandbox: &Sandbox, runtime: &str) {
 
 /// Waits until it asks for this command; gives the id of that request.
 async fn asked(sandbox: &Sandbox, command: &str) -> String {
-    loop {
-        let session = sandbox.wait_for("app-1", "status", "blocked").await;
-        let request = &session["pending_request"];
-        if request["input"]["command"] == command {
-            return request["id"].as_str().unwrap().to_owned();
+    let asked = async {
+        loop {
+            let session = sandbox.wait_for("app-1", "status", "blocked").await;
+            let request = &session["pending_request"];
+            if request["input"]["command"] == command {
+                return request["id"].as_str().unwrap().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    }
+    };
+    tokio::time::timeout(BOUND, asked).await.expect("it asks for that")
 }
 
 /// The hooks that wait for a decision.
@@ -100,7 +104,9 @@ async fn what_is_approved_runs_and_is_on_record() {
     assert_eq!((answers.len(), &answers[0]["decision"]), (1, &decision));
     let words = ["app-1 asks for no permission", "its activity is idle", "was allowed by a person"];
     sandbox.ao(&["approve", "app-1"]).await.fails(5, &words);
-    sandbox.ao(&["approve", "app-1", "--request", &id]).await.fails(5, &["it was allowed by a person"]);
+    // Who lost the answer asks again.
+    sandbox.ao(&["approve", "app-1", "--request", &id]).await.ok();
+    sandbox.ao(&["deny", "app-1", "--request", &id]).await.fails(5, &["it was allowed by a person"]);
     sandbox.ao(&["approve", "app-9"]).await.fails(4, &["there is no session app-9"]);
     no_hook_is_left(&sandbox).await;
 }
@@ -143,7 +149,10 @@ async fn a_person_who_answers_first_in_the_terminal_wins_and_the_hook_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_from_both_sides_at_once_are_one_answer() {
-    const ROUNDS: usize = 8;
+    /// How long the command and the key wait, in milliseconds: now one of them is there first, now the other, now both.
+    const PAUSES: [(u64, u64); 10] =
+        [(0, 0), (0, 0), (0, 1500), (0, 1500), (20, 0), (20, 0), (60, 0), (60, 0), (1500, 300), (1500, 300)];
+    const ROUNDS: usize = PAUSES.len();
     let (Some(program), true) = (claude(), has_runtime("tmux")) else { return };
     let server = ModelServer::start().await;
     let sandbox = claude_sandbox(&server, &program);
@@ -153,12 +162,11 @@ async fn answers_from_both_sides_at_once_are_one_answer() {
     let turns = (0..ROUNDS).map(|round| Turn::bash(&command(round)).gated(&gates[round]));
     server.script("ask", turns.chain([Turn::text("Done.").gated(&gates[ROUNDS])]).collect());
     spawn(&sandbox, "tmux").await;
+    let mut won = Vec::new();
     for round in 0..ROUNDS {
         gates[round].release();
         let id = asked(&sandbox, &command(round)).await;
-        if round > 1 {
-            sandbox.until_output("app-1", "Do you want to proceed?").await;
-        }
+        sandbox.until_output("app-1", &command(round)).await;
         let reason = format!("not round {round}");
         let denies = round % 2 == 1;
         let decide: Vec<&str> = if denies {
@@ -166,14 +174,16 @@ async fn answers_from_both_sides_at_once_are_one_answer() {
         } else {
             vec!["approve", "app-1", "--request", &id]
         };
-        // Now one of them is a little earlier, now the other.
-        let pause = Duration::from_millis(20) * u32::try_from(round / 2).unwrap();
+        let (before_ao, before_key) = PAUSES[round];
         let (decided, ()) = tokio::join!(
             async {
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep(Duration::from_millis(before_ao)).await;
                 sandbox.ao(&decide).await
             },
-            press(&sandbox, "Enter")
+            async {
+                tokio::time::sleep(Duration::from_millis(before_key)).await;
+                press(&sandbox, "Enter").await;
+            }
         );
         assert!([0, 5].contains(&decided.code), "{decided:#?}");
         gates[round + 1].reached(1, BOUND).await;
@@ -183,7 +193,20 @@ async fn answers_from_both_sides_at_once_are_one_answer() {
         assert_eq!(times, usize::from(!told), "round {round}: {ran:?} {decided:#?}");
         assert!(denies || times == 1, "round {round}");
         assert!(!told || decided.code == 0, "{decided:#?}");
+        // The record has what happened.
+        let answer = answers(&sandbox).await.pop().unwrap();
+        assert_eq!(answer["about"], command(round));
+        assert_eq!(answer["decision"].is_null(), decided.code == 5, "round {round}: {answer:#}");
+        assert_eq!(answer["is_overruled"], denies && decided.code == 0 && times == 1, "round {round}: {answer:#}");
+        won.push(if told {
+            "ao"
+        } else if denies || decided.code == 5 {
+            "terminal"
+        } else {
+            "either"
+        });
     }
+    assert!(won.contains(&"ao") && won.contains(&"terminal"), "{won:?}");
     gates[ROUNDS].release();
     sandbox.wait_for("app-1", "status", "idle").await;
     no_hook_is_left(&sandbox).await;
@@ -350,4 +373,177 @@ async fn an_agent_decides_nothing_unless_it_coordinates() {
     let said = sandbox.ao(&["output", "app-2"]).await.ok();
     assert!(said.contains("is not for app-2 to decide"), "{said}");
     assert_eq!(sandbox.show("app-1").await["status"], "blocked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orchestrator_decides_for_its_workers_and_for_nobody_else() {
+    let Some((server, sandbox)) = asking(&["touch asked"], "pty").await else { return };
+    asked(&sandbox, "touch asked").await;
+    let decide = |session: &str| format!("\"$AO_PROGRAM\" approve {session}; echo \"said $?\"; sleep 600");
+    let lead = |script: &str| {
+        let args =
+            ["spawn", "--kind", "orchestrator", "--agent", "command", "--runtime", "pty", "--", "sh", "-c", script];
+        args.map(str::to_owned)
+    };
+    let run = |args: [String; 11]| {
+        let sandbox = &sandbox;
+        async move { sandbox.ao(&args.each_ref().map(String::as_str)).await.ok() }
+    };
+    run(lead(&decide("app-1"))).await;
+    sandbox.until_output("app-2", "said 0").await;
+    sandbox.wait_for("app-1", "status", "idle").await;
+    assert!(sandbox.worktree("app-1").join("asked").exists());
+    assert_eq!(answers(&sandbox).await[0]["decision"]["by"], json!({ "kind": "session", "session": "app-2" }));
+    let shown = sandbox.ao(&["show", "app-1"]).await.ok();
+    assert!(shown.contains("allowed by app-2"), "{shown}");
+
+    // It is no other orchestrator's to decide what one asks.
+    let prompt = format!("Begin. {}", marker("ask"));
+    server.script("ask", vec![Turn::bash("touch mine"), Turn::text("Done.")]);
+    sandbox.ao(&["spawn", "--kind", "orchestrator", "--runtime", "pty", &prompt]).await.ok();
+    sandbox.wait_for("app-3", "status", "blocked").await;
+    run(lead(&decide("app-3"))).await;
+    sandbox.until_output("app-4", "said 5").await;
+    assert_eq!(sandbox.show("app-3").await["status"], "blocked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_does_not_decide_what_it_asks_itself() {
+    const ASKS_ITSELF: &str = r#"#!/bin/sh
+[ "$1" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }
+report() { printf '{"session_id":"x","tool_name":"Bash","tool_input":{"command":"ls"}}' | "$AO_PROGRAM" hook claude-code "$1"; }
+report SessionStart
+report PermissionRequest &
+until "$AO_PROGRAM" ls | grep blocked; do sleep 0.1; done
+"$AO_PROGRAM" approve app-1; echo "said $?"
+# One that has left its family, and one that has no environment either.
+(setsid sh -c '"$AO_PROGRAM" approve app-1; echo "then said $?"' &)
+sleep 600
+"#;
+    let mut sandbox = Sandbox::new();
+    sandbox.install("claude", ASKS_ITSELF);
+    sandbox.ao(&["spawn", "--runtime", "pty", "--wait", "none", "task"]).await.ok();
+    for said in ["said 5", "then said 5"] {
+        sandbox.until_output("app-1", said).await;
+    }
+    let said = sandbox.ao(&["output", "app-1"]).await.ok();
+    assert!(said.contains("is not for app-1 to decide"), "{said}");
+    assert_eq!(sandbox.show("app-1").await["status"], "blocked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_that_came_after_the_terminals_answer_is_not_taken_for_one() {
+    let command = "touch begun; until [ -e go ]; do sleep 0.1; done; touch ended";
+    if !has_runtime("tmux") {
+        return;
+    }
+    let Some((_server, sandbox)) = asking(&[command], "tmux").await else { return };
+    asked(&sandbox, command).await;
+    sandbox.until_output("app-1", "Do you want to proceed?").await;
+    let has = |file: &str| sandbox.worktree("app-1").join(file).exists();
+    press_until(&sandbox, "Enter", || has("begun")).await;
+    // Nothing tells that it runs.
+    sandbox.ao(&["deny", "app-1", "--reason", "not that"]).await.ok();
+    std::fs::write(sandbox.worktree("app-1").join("go"), "").unwrap();
+    sandbox.wait_for("app-1", "status", "idle").await;
+    assert!(has("ended"));
+    assert_eq!(answers(&sandbox).await[0]["is_overruled"], true);
+    let shown = sandbox.ao(&["show", "app-1"]).await.ok();
+    assert!(
+        shown.contains("denied by a person: not that; but it had been allowed in its terminal, and ran"),
+        "{shown}"
+    );
+    no_hook_is_left(&sandbox).await;
+}
+
+const ALLOWS_TOUCH: &str = "[[rules]]\ntool = 'Bash'\ninput = 'touch *'\ndecide = 'allow'\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rule_speaks_about_is_decided_also_when_it_was_asked_while_no_daemon_ran() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    let gate = Gate::new();
+    server.script("ask", vec![Turn::bash("touch asked").gated(&gate), Turn::text("Done.")]);
+    write(&sandbox, ALLOWS_TOUCH);
+    trust(&sandbox).await;
+    spawn(&sandbox, "pty").await;
+    gate.reached(1, BOUND).await;
+    sandbox.ao(&["stop"]).await.ok();
+    gate.release();
+    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
+    assert!(!sandbox.worktree("app-1").join("asked").exists());
+    sandbox.ao(&["start"]).await.ok();
+    sandbox.wait_for("app-1", "status", "idle").await;
+    assert!(sandbox.worktree("app-1").join("asked").exists());
+    assert_eq!(answers(&sandbox).await[0]["decision"]["by"]["kind"], "rule");
+    no_hook_is_left(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rule_decided_and_no_hook_heard_is_asked_still() {
+    const REPORTS: &str = r#"#!/bin/sh
+[ "$1" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }
+printf '{"session_id":"x"}' | "$AO_PROGRAM" hook claude-code SessionStart
+exec sleep 600
+"#;
+    let mut sandbox = Sandbox::new();
+    sandbox.install("claude", REPORTS);
+    write(&sandbox, ALLOWS_TOUCH);
+    trust(&sandbox).await;
+    sandbox.ao(&["spawn", "--runtime", "pty", "task"]).await.ok();
+    // As of a hook that was killed when it had reported.
+    let payload = json!({ "session_id": "x", "tool_name": "Bash", "tool_input": { "command": "touch asked" } });
+    let report = json!({ "session": "app-1", "agent": "claude-code", "event": "PermissionRequest",
+                         "at": jiff::Timestamp::now(), "payload": payload });
+    post(&sandbox, "/api/v1/reports", &report).await;
+    assert_eq!(answers(&sandbox).await[0]["decision"]["by"]["kind"], "rule");
+    sandbox.wait_for("app-1", "status", "blocked").await;
+    assert_eq!(answers(&sandbox).await, Vec::<Value>::new());
+    sandbox.ao(&["approve", "app-1"]).await.fails(5, &["does not wait any more"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_subagent_in_the_background_asks_is_answered_here_and_on_its_terminal_when_the_hook_has_left() {
+    let (Some(program), true) = (claude(), has_runtime("tmux")) else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    let input = json!({ "description": "sub", "prompt": marker("sub"), "subagent_type": "general-purpose",
+                        "run_in_background": true });
+    let begins = Turn::of(vec![Block::ToolUse { name: "Agent".into(), input }]);
+    server.script("ask", vec![begins, Turn::text("Begun."), Turn::text("Told.")]);
+    server.script("sub", vec![Turn::bash("touch one"), Turn::bash("touch two"), Turn::text("Sub done.")]);
+    spawn(&sandbox, "tmux").await;
+    asked(&sandbox, "touch one").await;
+    // What a message to the agent begins is no answer to its subagent.
+    sandbox.ao(&["send", "app-1", "--wait", "MSG-meanwhile"]).await.ok();
+    asked(&sandbox, "touch one").await;
+    sandbox.ao(&["approve", "app-1"]).await.ok();
+    asked(&sandbox, "touch two").await;
+    assert!(sandbox.worktree("app-1").join("one").exists());
+    // Until its hook has left, Claude Code shows no dialog for such a one.
+    let waiting = sandbox.ao(&["output", "app-1"]).await.ok();
+    assert!(!waiting.contains("touch two"), "{waiting}");
+    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
+    signal(hooks(&sandbox)[0], Signal::TERM);
+    sandbox.until_output("app-1", "Do you want to proceed?").await;
+    press_until(&sandbox, "Enter", || sandbox.worktree("app-1").join("two").exists()).await;
+    sandbox.wait_for("app-1", "status", "idle").await;
+    assert_eq!(answers(&sandbox).await[1]["decision"], Value::Null);
+    no_hook_is_left(&sandbox).await;
+}
+
+/// Posts this to the daemon, which takes it.
+async fn post(sandbox: &Sandbox, path: &str, body: &Value) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::UnixStream::connect(sandbox.path("data/run/daemon.sock")).await.unwrap();
+    let body = body.to_string();
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: ao\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
 }

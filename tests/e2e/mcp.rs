@@ -174,7 +174,11 @@ async fn what_fails_is_told_to_the_model_with_what_to_do() {
     let sandbox = sandbox();
     let mut server = Server::ready(&sandbox).await;
     for tool in ["show", "output", "messages", "kill", "approve", "deny"] {
-        let text = server.fail(tool, json!({ "session": "app-9" })).await;
+        let mut arguments = json!({ "session": "app-9" });
+        if ["approve", "deny"].contains(&tool) {
+            arguments["request"] = json!("0123456789abcdef");
+        }
+        let text = server.fail(tool, arguments).await;
         assert!(text.contains("there is no session app-9") && text.contains("hint: "), "{tool}: {text}");
     }
     let text = server.fail("send", json!({ "session": "app-9", "message": "x" })).await;

@@ -19,7 +19,7 @@ use crate::domain::Timestamp;
 use crate::domain::approval::{Decision, RequestState};
 use crate::domain::id::{AgentKind, RequestId, SessionId};
 use crate::domain::observation::Signal;
-use crate::domain::report::HookReport;
+use crate::domain::report::{HookReport, LEFT_OUT};
 use crate::domain::session::ProcessIdentity;
 use crate::platform::process_end;
 use crate::ports::agent::Agent;
@@ -111,21 +111,21 @@ pub async fn run<S: ReportSpool>(
     let client = Client::new(socket);
     let event = call.event.clone();
     report(call, payload, &client, spool).await;
-    match asked {
-        Some(asked) => asked.wait(&event, &client).await,
-        None => code,
+    // Nobody waits for an agent whose end would not be noticed. It is looked for after the report, which must not be late.
+    match (asked, ports.and_then(|ports| (ports.process)())) {
+        (Some(asked), Some(agent)) => asked.wait(&event, agent, &client).await,
+        _ => code,
     }
 }
 
 /// A request for a permission that is waited for.
 struct Asked<'a> {
     path: String,
-    agent: ProcessIdentity,
     hooks: &'a dyn PermissionHooks,
 }
 
 impl<'a> Asked<'a> {
-    /// What a call asks; `None` when it asks nothing, or the agent is not known, whose end would not be noticed.
+    /// What a call asks; `None` when it asks nothing.
     fn of(call: &HookCall, payload: &Value, ports: &HookPorts<'a>) -> Option<Self> {
         let hooks = ports.agent.permission_hooks()?;
         let signals = ports.agent.interpret(&call.event, payload);
@@ -133,19 +133,18 @@ impl<'a> Asked<'a> {
             Signal::Blocked { tool_use, .. } => Some(tool_use),
             _ => None,
         })?;
-        let agent = (ports.process)()?;
         let (session, at) = (&call.session, call.at);
         let request = RequestId::of(session, tool_use, at);
         let path = format!("/sessions/{session}/requests/{request}?asked_at={at}&timeout_ms={MAX_WAIT_MS}");
-        Some(Self { path, agent, hooks })
+        Some(Self { path, hooks })
     }
 
     /// Waits until it is decided, answered elsewhere, or the agent has ended; tells the agent, and gives the exit code.
-    async fn wait(self, event: &str, client: &Client) -> u8 {
+    async fn wait(self, event: &str, agent: ProcessIdentity, client: &Client) -> u8 {
         let decision = tokio::select! {
             decision = self.decision(client) => decision,
             // Also when that cannot be told: nobody must be left behind.
-            _ = process_end::ended(self.agent) => None,
+            _ = process_end::ended(agent) => None,
         };
         let Some(decision) = decision else { return 0 };
         let answer = self.hooks.answer(event, &decision);
@@ -159,7 +158,7 @@ impl<'a> Asked<'a> {
                 Ok(RequestState::Decided { decision }) => return Some(decision),
                 Ok(RequestState::Settled) => return None,
                 Ok(RequestState::Open) => {}
-                Err(ClientError::Refused { status, .. }) if status.is_client_error() => return None,
+                Err(ClientError::Refused { status, .. }) if is_final(status) => return None,
                 Err(_) => tokio::time::sleep(DAEMON_AWAY).await,
             }
         }
@@ -202,17 +201,19 @@ async fn report<S: ReportSpool>(call: HookCall, payload: Value, client: &Client,
     let posted = client.post::<Value>("/reports", &report);
     let refused = match tokio::time::timeout(DAEMON_TIMEOUT, posted).await {
         Ok(Ok(_)) => true,
-        // The daemon knows no such session: keeping the report would not change that. What it could not do now, as on a full
-        // disk, is another matter.
-        Ok(Err(ClientError::Refused { status, .. })) => {
-            status.is_client_error() && status != StatusCode::UNPROCESSABLE_ENTITY
-        }
+        Ok(Err(ClientError::Refused { status, .. })) => is_final(status),
         Ok(Err(_)) | Err(_) => false,
     };
     if !refused {
         // Nobody is there to be told: the agent must not be.
         let _ = spool().put(&report).await;
     }
+}
+
+/// Whether asking again would not change the answer: the daemon knows no such session. What it could not do now, as on a full disk, is another
+/// matter.
+fn is_final(status: StatusCode) -> bool {
+    status.is_client_error() && status != StatusCode::UNPROCESSABLE_ENTITY
 }
 
 /// The input as JSON; null when it is none.
@@ -223,13 +224,21 @@ fn parse(input: &[u8]) -> Value {
 /// A report's payload: the input without fields too large to matter.
 fn without_large(input: &[u8], mut payload: Value) -> Value {
     if input.len() > MAX_FIELD_BYTES {
+        let mut is_cut = false;
         // A person decides by the small fields of a tool's input, for example which file it wants to write.
         if let Some(fields) = payload.get_mut("tool_input").and_then(Value::as_object_mut) {
-            // That there is more must show, to them and to rules.
-            fields.values_mut().filter(|field| is_large(field)).for_each(|field| *field = Value::Null);
+            for field in fields.values_mut().filter(|field| is_large(field)) {
+                *field = Value::Null;
+                is_cut = true;
+            }
         }
         if let Some(fields) = payload.as_object_mut() {
+            is_cut |= fields.get("tool_input").is_some_and(is_large);
             fields.retain(|_, field| !is_large(field));
+            // That there is more must show, to them and to rules.
+            if is_cut {
+                fields.insert(LEFT_OUT.to_owned(), true.into());
+            }
         }
     }
     payload
@@ -254,8 +263,11 @@ mod tests {
         let input = json!({ "tool_name": "Read", "tool_response": "x".repeat(MAX_FIELD_BYTES) }).to_string();
         assert_eq!(payload(input.as_bytes()), json!({ "tool_name": "Read" }));
         let write = json!({ "tool_input": { "file_path": "/a", "content": "x".repeat(MAX_FIELD_BYTES) } }).to_string();
-        let known = json!({ "tool_input": { "file_path": "/a", "content": null } });
+        let known = json!({ "tool_input": { "file_path": "/a", "content": null }, "ao_left_out": true });
         assert_eq!(payload(write.as_bytes()), known);
+        let fields: Value = (0..3).map(|n| (n.to_string(), json!("x".repeat(MAX_FIELD_BYTES / 2)))).collect();
+        let many = json!({ "tool_input": fields }).to_string();
+        assert_eq!(payload(many.as_bytes()), json!({ "ao_left_out": true }));
     }
 
     #[test]

@@ -92,11 +92,18 @@ pub(super) fn list(name: &str, values: &impl Serialize) -> Answer {
     result(&json!({ name: values }))
 }
 
-/// A session as it stands in a list: its task cut, and without the end of its output.
+/// A session as it stands in a list: its task and what it asks cut, and without the end of its output and what it asked before.
 pub(super) fn brief(mut session: SessionView) -> SessionView {
     session.prompt = session.prompt.map(|prompt| cut(&prompt, PROMPT_CHARS));
     if let Some(exit) = &mut session.exit {
         exit.output_tail = None;
+    }
+    session.answered_requests.clear();
+    if let Some(request) = &mut session.pending_request {
+        let input = request.tool_use.input.to_string();
+        if input.chars().count() > PROMPT_CHARS {
+            request.tool_use.input = Value::String(cut(&input, PROMPT_CHARS));
+        }
     }
     session
 }

@@ -100,11 +100,9 @@ pub(super) struct ApproveParams {
     /// The session's id, for example app-1.
     #[schemars(with = "String")]
     pub(super) session: SessionId,
-    /// The request that is meant, as show has it in `pending_request.id`: refused when that is not open any more. Without it, what was
-    /// asked first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The request that is meant, as show has it in `pending_request.id`: refused when that is not open any more.
     #[schemars(with = "String")]
-    pub(super) request: Option<RequestId>,
+    pub(super) request: RequestId,
 }
 
 /// `deny`.
@@ -114,11 +112,9 @@ pub(super) struct DenyParams {
     /// The session's id, for example app-1.
     #[schemars(with = "String")]
     pub(super) session: SessionId,
-    /// The request that is meant, as show has it in `pending_request.id`: refused when that is not open any more. Without it, what was
-    /// asked first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The request that is meant, as show has it in `pending_request.id`: refused when that is not open any more.
     #[schemars(with = "String")]
-    pub(super) request: Option<RequestId>,
+    pub(super) request: RequestId,
     /// Why; the agent is told, and goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]

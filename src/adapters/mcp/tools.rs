@@ -215,7 +215,7 @@ impl Tools {
         open_world_hint = false
     ))]
     async fn approve(&self, Parameters(params): Parameters<ApproveParams>) -> Answer {
-        let request = DecisionRequest { decision: Verdict::Allow, reason: None, request: params.request };
+        let request = DecisionRequest { decision: Verdict::Allow, reason: None, request: Some(params.request) };
         self.decide(&params.session, &request).await
     }
 
@@ -227,7 +227,7 @@ impl Tools {
         open_world_hint = false
     ))]
     async fn deny(&self, Parameters(params): Parameters<DenyParams>) -> Answer {
-        let request = DecisionRequest { decision: Verdict::Deny, reason: params.reason, request: params.request };
+        let request = DecisionRequest { decision: Verdict::Deny, reason: params.reason, request: Some(params.request) };
         self.decide(&params.session, &request).await
     }
 

@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "init", include_str!("../../../migrations/0001_init.sql")),
     (2, "lifecycle", include_str!("../../../migrations/0002_lifecycle.sql")),
     (3, "messages", include_str!("../../../migrations/0003_messages.sql")),
+    (4, "requests", include_str!("../../../migrations/0004_requests.sql")),
 ];
 
 #[derive(Debug)]

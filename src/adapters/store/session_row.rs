@@ -6,8 +6,8 @@ use sqlx::sqlite::SqliteArguments;
 
 use super::column::{Columns, exit_text, integer, json_text, path_text};
 use crate::domain::Timestamp;
-use crate::domain::approval::Requests;
 use crate::domain::phase::{EndReason, Phase, Step};
+use crate::domain::requests::Requests;
 use crate::domain::session::{Facts, ProcessIdentity, Session, SessionSpec};
 use crate::ports::store::StoreError;
 
@@ -20,7 +20,7 @@ pub(super) fn insert(session: &Session, action: &'static str) -> Result<Statemen
         "INSERT INTO sessions (
              updated_at_ms, version, phase, step, end_reason, end_step, end_cause, end_exit,
              activity, activity_at_ms, launched_at_ms, first_report_at_ms, ready_at_ms, pid, pid_start_ticks,
-             agent_session_id, pending_request_json, resolved_base, base_commit, kill_requested_at_ms,
+             agent_session_id, requests_json, resolved_base, base_commit, kill_requested_at_ms,
              spawn_failure, exit, output_tail, notes_json, kill_preserves, queue_ticket, restoring_json, resumed,
              preserved_json, announced, id, project_id, number, created_at_ms, kind, agent, agent_reports, runtime, permission_mode,
              name, issue, prompt, agent_args_json, branch, base, workspace, setup_json)
@@ -54,7 +54,7 @@ pub(super) fn update(session: &Session, action: &'static str) -> Result<Statemen
         "UPDATE sessions SET
              updated_at_ms = ?, version = ?, phase = ?, step = ?, end_reason = ?, end_step = ?, end_cause = ?,
              end_exit = ?, activity = ?, activity_at_ms = ?, launched_at_ms = ?, first_report_at_ms = ?,
-             ready_at_ms = ?, pid = ?, pid_start_ticks = ?, agent_session_id = ?, pending_request_json = ?,
+             ready_at_ms = ?, pid = ?, pid_start_ticks = ?, agent_session_id = ?, requests_json = ?,
              resolved_base = ?, base_commit = ?, kill_requested_at_ms = ?, spawn_failure = ?, exit = ?, output_tail = ?,
              notes_json = ?, kill_preserves = ?, queue_ticket = ?, restoring_json = ?, resumed = ?, preserved_json = ?, announced = ?
          WHERE id = ?",
@@ -207,7 +207,7 @@ fn read_facts(row: Columns<'_>) -> Result<Facts, String> {
         ready_at: row.optional_time("ready_at_ms")?,
         process,
         agent_session_id: row.optional_word("agent_session_id")?,
-        requests: row.optional_json("pending_request_json")?.unwrap_or_default(),
+        requests: row.optional_json("requests_json")?.unwrap_or_default(),
         resolved_base: row.get("resolved_base")?,
         base_commit: row.get("base_commit")?,
         kill_requested_at: row.optional_time("kill_requested_at_ms")?,

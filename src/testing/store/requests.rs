@@ -2,18 +2,19 @@
 
 use super::{at, id};
 use crate::domain::approval::{
-    AnsweredRequest, Decider, Decision, PendingRequest, Requests, Subject, SubjectKind, Verdict,
+    AnsweredRequest, DecidedRequest, Decider, Decision, PendingRequest, Subject, SubjectKind, Verdict,
 };
 use crate::domain::id::{RequestId, SessionId};
+use crate::domain::requests::Requests;
 use crate::domain::rule::{Rule, RuleVerdict};
 use crate::domain::session::{Activity, ToolUse};
 
-/// One open request of a subagent, one decided by a rule, one by a session, one answered elsewhere.
+/// One open request of a subagent, one whose agent was not told yet, one decided by a rule, one by a session, one answered elsewhere.
 pub(super) fn requests(input: serde_json::Value) -> Requests {
     let session = |n: u32| SessionId::of(&id("app"), n);
     let subagent = Some("a1460c4".to_owned());
-    let tool_use = ToolUse { tool: "Bash".to_owned(), input, subagent };
-    let subject = Subject { kind: SubjectKind::Shell, field: Some("command".to_owned()) };
+    let tool_use = ToolUse { tool: "Bash".to_owned(), input, subagent, is_cut: true };
+    let subject = Subject { kind: SubjectKind::Shell, field: Some("command".to_owned()), says_not_all: true };
     let open = PendingRequest { id: RequestId::of(&session(1), &tool_use, at(6)), tool_use, subject, since: at(6) };
     let rule = Rule {
         tool: "Ba*".to_owned(),
@@ -24,13 +25,21 @@ pub(super) fn requests(input: serde_json::Value) -> Requests {
     let by_rule =
         Decision { verdict: Verdict::Deny, reason: rule.reason.clone(), by: Decider::Rule { number: 2, rule } };
     let by_session = Decision { verdict: Verdict::Allow, reason: None, by: Decider::Session { session: session(2) } };
-    let answered = [Some(by_rule), Some(by_session), None].map(|decision| AnsweredRequest {
-        request: open.clone(),
+    let answered = [Some(by_rule.clone()), Some(by_session), None].map(|decision| AnsweredRequest {
+        id: open.id.clone(),
+        tool: "Bash".to_owned(),
+        about: Some("ö".to_owned()),
+        subagent: Some("a1460c4".to_owned()),
+        since: at(6),
         answered_at: at(7),
+        is_overruled: decision.is_none(),
+        call: decision.as_ref().map(|_| RequestId::unknown()),
         decision,
     });
+    let decided = DecidedRequest { request: open.clone(), decided_at: at(8), decision: by_rule };
     Requests {
         open: vec![open],
+        decided: vec![decided],
         answered: answered.into(),
         own_settled_up_to: Some(at(5)),
         all_settled_up_to: Some(at(4)),

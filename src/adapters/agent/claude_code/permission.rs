@@ -2,6 +2,7 @@
 //!
 //! - `PermissionRequest` runs beside the dialog, which closes when it answers. A refusal's message is what the model gets as the tool's
 //!   result, and the turn goes on.
+//! - For a subagent in the background the dialog comes only when the hook has ended without an answer.
 //! - When a person answers first, the tool runs at once, and the hook is neither told nor ended.
 
 use serde_json::json;

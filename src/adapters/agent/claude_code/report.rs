@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::domain::approval::{Subject, SubjectKind};
 use crate::domain::id::AgentSessionId;
 use crate::domain::observation::Signal;
+use crate::domain::report::LEFT_OUT;
 use crate::domain::session::ToolUse;
 
 /// Tools that are a question to the person.
@@ -28,15 +29,14 @@ const QUESTIONS: [&str; 2] = ["AskUserQuestion", "ExitPlanMode"];
 pub(super) fn signals(event: &str, payload: &Value) -> Vec<Signal> {
     let signal = match event {
         "SessionStart" => Some(Signal::Ready { agent_session_id: conversation(payload) }),
-        "UserPromptSubmit" => Some(Signal::Working(None)),
-        "PreToolUse" => tool_use(payload).map(|tool_use| {
-            if is_question(&tool_use) { Signal::WaitingInput } else { Signal::Working(Some(tool_use)) }
-        }),
+        "UserPromptSubmit" => Some(if is_notice(payload) { Signal::Woken } else { Signal::Prompted }),
+        "PreToolUse" => tool_use(payload)
+            .map(|tool_use| if is_question(&tool_use) { Signal::WaitingInput } else { Signal::Calling(tool_use) }),
         "PermissionRequest" => tool_use(payload).map(|tool_use| {
-            let subject = subject(&tool_use.tool);
+            let subject = subject(&tool_use);
             if is_question(&tool_use) { Signal::WaitingInput } else { Signal::Blocked { tool_use, subject } }
         }),
-        "PostToolUse" | "PostToolUseFailure" => tool_use(payload).map(|tool_use| Signal::Working(Some(tool_use))),
+        "PostToolUse" | "PostToolUseFailure" => tool_use(payload).map(Signal::Called),
         // A subagent works beside the agent: the end of its batch settles no question of the agent's.
         "PostToolBatch" => Some(Signal::Settled { subagent: subagent(payload) }),
         "SubagentStop" => subagent(payload).map(|id| Signal::Settled { subagent: Some(id) }),
@@ -55,24 +55,32 @@ fn conversation(payload: &Value) -> Option<AgentSessionId> {
 fn tool_use(payload: &Value) -> Option<ToolUse> {
     let tool = payload.get("tool_name")?.as_str()?.to_owned();
     let input = payload.get("tool_input").cloned().unwrap_or(Value::Null);
-    Some(ToolUse { tool, input, subagent: subagent(payload) })
+    let is_cut = payload.get(LEFT_OUT).is_some();
+    Some(ToolUse { tool, input, subagent: subagent(payload), is_cut })
 }
 
 fn subagent(payload: &Value) -> Option<String> {
     payload.get("agent_id")?.as_str().map(str::to_owned)
 }
 
+/// Whether a prompt tells of something that went on in the background, and no person wrote it.
+fn is_notice(payload: &Value) -> bool {
+    payload.get("prompt").and_then(Value::as_str).is_some_and(|prompt| prompt.starts_with("<task-notification>"))
+}
+
 /// What in a tool's input a person decides by.
-fn subject(tool: &str) -> Subject {
-    let (kind, field) = match tool {
+fn subject(tool_use: &ToolUse) -> Subject {
+    let (kind, field) = match tool_use.tool.as_str() {
         "Bash" | "PowerShell" => (SubjectKind::Shell, "command"),
         "Read" | "Edit" | "MultiEdit" | "Write" => (SubjectKind::Path, "file_path"),
         "NotebookEdit" => (SubjectKind::Path, "notebook_path"),
-        "WebFetch" => (SubjectKind::Text, "url"),
+        "WebFetch" => (SubjectKind::Address, "url"),
         "WebSearch" => (SubjectKind::Text, "query"),
         _ => return Subject::default(),
     };
-    Subject { kind, field: Some(field.to_owned()) }
+    // A command that is to run outside the sandbox is more than a command.
+    let says_not_all = tool_use.input["dangerouslyDisableSandbox"] == true;
+    Subject { kind, field: Some(field.to_owned()), says_not_all }
 }
 
 fn is_question(tool_use: &ToolUse) -> bool {
@@ -141,7 +149,7 @@ mod tests {
     fn tools_are_work_with_their_input() {
         for event in ["PreToolUse", "PostToolUse", "PostToolUseFailure"] {
             let signals = of(event, "tool_name", "Bash");
-            let is_work = |signal: &Signal| matches!(signal, Signal::Working(Some(tool)) if tool.tool == "Bash" && tool.input["command"].is_string());
+            let is_work = |signal: &Signal| matches!(signal, Signal::Calling(tool) | Signal::Called(tool) if tool.tool == "Bash" && tool.input["command"].is_string());
             assert!(all(&signals, is_work), "{event}: {signals:?}");
         }
     }
@@ -152,7 +160,7 @@ mod tests {
         let calls = of("PreToolUse", "tool_name", "Bash");
         let is_a_call = |signal: &Signal| match signal {
             Signal::Blocked { tool_use, subject } => {
-                subject.kind == SubjectKind::Shell && calls.contains(&Signal::Working(Some(tool_use.clone())))
+                subject.kind == SubjectKind::Shell && calls.contains(&Signal::Calling(tool_use.clone()))
             }
             _ => false,
         };
@@ -165,7 +173,7 @@ mod tests {
             for event in ["PreToolUse", "PermissionRequest"] {
                 assert!(all(&of(event, "tool_name", tool), |signal| *signal == Signal::WaitingInput), "{event} {tool}");
             }
-            assert!(all(&of("PostToolUse", "tool_name", tool), |signal| matches!(signal, Signal::Working(Some(_)))));
+            assert!(all(&of("PostToolUse", "tool_name", tool), |signal| matches!(signal, Signal::Called(_))));
         }
     }
 
@@ -175,7 +183,7 @@ mod tests {
         assert!(prompts > 0);
         for (event, payload) in captured() {
             match event.as_str() {
-                "UserPromptSubmit" => assert_eq!(signals(&event, &payload), [Signal::Working(None)]),
+                "UserPromptSubmit" => assert_eq!(signals(&event, &payload), [Signal::Prompted]),
                 "Stop" | "StopFailure" => assert_eq!(signals(&event, &payload), [Signal::Idle]),
                 _ => {}
             }

@@ -7,22 +7,29 @@ use super::super::error::CliError;
 use super::super::ui;
 use super::show;
 use crate::adapters::http::wire::{DecisionAnswer, DecisionRequest};
+use crate::app::view::SessionView;
 use crate::domain::approval::Verdict;
 use crate::domain::id::SessionId;
 
 pub(in super::super) async fn approve(args: ApproveArgs, context: &Context) -> Result<(), CliError> {
     let request = DecisionRequest { decision: Verdict::Allow, reason: None, request: args.request };
-    decide(&args.session, &request, args.json, context).await
+    decide(&args.session, request, args.json, context).await
 }
 
 pub(in super::super) async fn deny(args: DenyArgs, context: &Context) -> Result<(), CliError> {
     let request = DecisionRequest { decision: Verdict::Deny, reason: args.reason, request: args.request };
-    decide(&args.session, &request, args.json, context).await
+    decide(&args.session, request, args.json, context).await
 }
 
-async fn decide(session: &SessionId, request: &DecisionRequest, json: bool, context: &Context) -> Result<(), CliError> {
-    let path = format!("/sessions/{session}/decision");
-    let answer: DecisionAnswer = Client::new(&context.socket).post(&path, request).await?;
+async fn decide(session: &SessionId, request: DecisionRequest, json: bool, context: &Context) -> Result<(), CliError> {
+    let client = Client::new(&context.socket);
+    // What is told to be decided is what was asked when this began, not what is asked when the daemon hears of it.
+    let mut request = request;
+    if request.request.is_none() {
+        let now: SessionView = client.get(&format!("/sessions/{session}")).await?;
+        request.request = now.pending_request.map(|pending| pending.id);
+    }
+    let answer: DecisionAnswer = client.post(&format!("/sessions/{session}/decision"), &request).await?;
     if json {
         return ui::json(&answer);
     }

@@ -59,7 +59,7 @@ fn describe(session: &SessionView, waiting_messages: usize) -> String {
     add("base", session.base.clone());
     add("pid", session.pid.map(|pid| pid.to_string()));
     add("conversation", session.agent_session_id.as_ref().map(ToString::to_string));
-    add("waits for", session.pending_request.as_ref().map(|p| format!("{} {}", p.tool_use.tool, p.tool_use.input)));
+    add("waits for", session.pending_request.as_ref().map(whole));
     add("request", session.pending_request.as_ref().map(|request| answers(&session.id, request)));
     add("also asked", (session.more_requests > 0).then(|| session.more_requests.to_string()));
     for request in session.answered_requests.iter().rev().take(SHOWN_ANSWERS).rev() {
@@ -86,6 +86,12 @@ fn describe(session: &SessionView, waiting_messages: usize) -> String {
     text
 }
 
+/// All that is known of what is asked.
+fn whole(request: &PendingRequest) -> String {
+    let cut = if request.tool_use.is_cut { " (what was too long is left out)" } else { "" };
+    format!("{} {}{cut}", request.tool_use.tool, ui::unmistakable(&request.tool_use.input.to_string()))
+}
+
 /// How a request is answered.
 fn answers(session: &SessionId, request: &PendingRequest) -> String {
     format!("{}, since {}; answer with: ao approve {session}, ao deny {session}", request.id, request.since)
@@ -93,15 +99,20 @@ fn answers(session: &SessionId, request: &PendingRequest) -> String {
 
 /// What is asked, on a line.
 pub(in super::super) fn asked(request: &PendingRequest) -> String {
-    match request.about() {
-        Some(about) => format!("{}: {}", request.tool_use.tool, ui::first_line(&about, MAX_ABOUT)),
-        None => request.tool_use.tool.clone(),
+    in_a_line(&request.tool_use.tool, request.about().as_deref())
+}
+
+fn in_a_line(tool: &str, about: Option<&str>) -> String {
+    match about {
+        // By this a person decides.
+        Some(about) => format!("{tool}: {}", ui::first_line(&ui::unmistakable(about), MAX_ABOUT)),
+        None => tool.to_owned(),
     }
 }
 
 /// What was asked, and what became of it.
 pub(in super::super) fn answered(answered: &AnsweredRequest) -> String {
-    let asked = asked(&answered.request);
+    let asked = in_a_line(&answered.tool, answered.about.as_deref());
     let Some(Decision { verdict, reason, by }) = &answered.decision else {
         return format!("{asked}: answered in its terminal");
     };
@@ -110,7 +121,8 @@ pub(in super::super) fn answered(answered: &AnsweredRequest) -> String {
         Verdict::Deny => "denied",
     };
     let reason = reason.as_ref().map(|reason| format!(": {}", ui::first_line(reason, MAX_ABOUT))).unwrap_or_default();
-    format!("{asked}: {verdict} by {by}{reason}")
+    let overruled = if answered.is_overruled { "; but it had been allowed in its terminal, and ran" } else { "" };
+    format!("{asked}: {verdict} by {by}{reason}{overruled}")
 }
 
 pub(in super::super) fn ended(exit: &ExitView) -> String {
