@@ -516,7 +516,9 @@ async fn what_a_subagent_in_the_background_asks_is_answered_here_and_on_its_term
     spawn(&sandbox, "tmux").await;
     asked(&sandbox, "touch one").await;
     // What a message to the agent begins is no answer to its subagent.
-    sandbox.ao(&["send", "app-1", "--wait", "MSG-meanwhile"]).await.ok();
+    sandbox.until("its turn is over", || !sandbox.worktree("app-1").join(".ao/turn").exists()).await;
+    let sent = sandbox.ao(&["send", "app-1", "--wait", "--json", "MSG-meanwhile"]).await;
+    assert_eq!(sent.json()["via"], "wake", "{sent:?}");
     asked(&sandbox, "touch one").await;
     sandbox.ao(&["approve", "app-1"]).await.ok();
     asked(&sandbox, "touch two").await;
