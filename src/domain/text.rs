@@ -8,9 +8,26 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// The end of a text on one line, at most so many characters of it, with `…` for what was left out.
+#[must_use]
+pub fn shortened(text: &str, at_most: usize) -> String {
+    let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ");
+    match line.char_indices().rev().nth(at_most.saturating_sub(1)) {
+        Some((begin, _)) if begin > 0 => format!("…{}", &line[begin..]),
+        _ => line,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_text_the_end_is_left() {
+        assert_eq!(shortened("a b\n\n  ü c ", 100), "a b / ü c");
+        assert_eq!(shortened("äbcdef", 6), "äbcdef");
+        assert_eq!(shortened("aäbcdef", 6), "…äbcdef");
+    }
 
     #[test]
     fn what_a_terminal_would_obey_is_shown_and_the_rest_stays() {

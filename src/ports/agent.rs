@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::permission_hooks::PermissionHooks;
+use super::terminal_input::TerminalInput;
 use super::text_hooks::TextHooks;
 use crate::domain::id::{AgentKind, AgentSessionId, SessionId};
 use crate::domain::observation::Signal;
@@ -198,6 +199,11 @@ pub trait Agent: Send + Sync {
 
     /// How it is told what was decided about a permission it asked for; `None` when only its terminal takes that.
     fn permission_hooks(&self) -> Option<&dyn PermissionHooks> {
+        None
+    }
+
+    /// How it is typed to, for one that takes no text through hooks; `None` when nobody can know when.
+    fn terminal_input(&self) -> Option<&dyn TerminalInput> {
         None
     }
 

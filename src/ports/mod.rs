@@ -10,6 +10,7 @@
 //! | [`Mailbox`](mailbox::Mailbox) | what waits for an agent, and what was it handed? | `inbox` |
 //! | [`TextHooks`](text_hooks::TextHooks) | how does this kind of agent take text through its own hooks? | `claude_code` |
 //! | [`PermissionHooks`](permission_hooks::PermissionHooks) | how is this kind of agent told what was decided about a permission? | `claude_code` |
+//! | [`TerminalInput`](terminal_input::TerminalInput) | how does this kind of agent take text on its terminal? | `command` |
 //! | [`RepoResolver`](repo::RepoResolver) | is this project's repository usable, and where is it? | `gix` |
 //! | [`ProjectFiles`](project_file::ProjectFiles) | what does a repository say about itself to ao? | `project_file` |
 //! | [`SetupRunner`](setup::SetupRunner) | how are a project's own commands run in a workspace? | `setup` |
@@ -34,5 +35,6 @@ pub mod session_dir;
 pub mod setup;
 pub mod spool;
 pub mod store;
+pub mod terminal_input;
 pub mod text_hooks;
 pub mod workspace;

@@ -37,7 +37,7 @@ const OUTBOUND: [&str; 11] = [
 ];
 
 /// Where a library that belongs to one concern may be named. One that is not listed may be named anywhere but in `domain`.
-const HOMES: [(&str, &[&str]); 19] = [
+const HOMES: [(&str, &[&str]); 20] = [
     ("alacritty_terminal", &["src/adapters/runtime/"]),
     ("anyhow", &["src/main.rs", "src/main/", "src/adapters/cli/"]),
     ("axum", &["src/adapters/http/"]),
@@ -50,6 +50,7 @@ const HOMES: [(&str, &[&str]); 19] = [
     ("hyper", &["src/adapters/http/", "src/adapters/cli/"]),
     ("hyper_util", &["src/adapters/http/", "src/adapters/cli/"]),
     ("pty_process", &["src/adapters/runtime/", "src/platform/"]),
+    ("regex", &["src/adapters/agent/", "src/adapters/cli/"]),
     ("rmcp", &["src/adapters/mcp/"]),
     ("rustix", &["src/adapters/", "src/platform/", "src/main.rs", "src/main/", "src/testing/"]),
     ("sqlx", &["src/adapters/store/"]),

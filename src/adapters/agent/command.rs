@@ -1,4 +1,5 @@
-//! Any program as the agent. It reports nothing, so all that is known of it is its process.
+//! Any program as the agent. It reports nothing, so all that is known of it is its process, and where the configuration says how its prompt
+//! looks, when it can be typed to.
 //!
 //! The prompt is a file whose path stands in `AO_PROMPT_FILE`; standard input stays the terminal. The built-in kind `command`
 //! takes its command from the arguments of the session (`ao spawn --agent command -- make -k`); a kind named in the
@@ -11,10 +12,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::terminal::Prompt;
 use crate::domain::id::{AgentKind, AgentSessionId};
 use crate::domain::observation::Signal;
 use crate::platform::file::{find_program, is_executable, write_atomically};
 use crate::ports::agent::{Agent, AgentCommand, AgentError, AgentInstallation, LaunchPlan, LaunchRequest, prompt_file};
+use crate::ports::terminal_input::TerminalInput;
 
 /// The variable that holds the path of the prompt's file.
 pub const PROMPT_FILE_VARIABLE: &str = "AO_PROMPT_FILE";
@@ -105,13 +108,20 @@ pub struct CommandAgent {
     kind: AgentKind,
     command: CommandLine,
     settings: CommandAgentSettings,
+    prompt: Option<Prompt>,
 }
 
 impl CommandAgent {
     /// An agent of that name. With an empty command ([`CommandLine::default`]) the session's arguments are the command.
     #[must_use]
     pub fn new(kind: AgentKind, command: CommandLine, settings: CommandAgentSettings) -> Self {
-        Self { kind, command, settings }
+        Self { kind, command, settings, prompt: None }
+    }
+
+    /// The same, which is typed to at this prompt.
+    #[must_use]
+    pub fn with_prompt(self, prompt: Option<Prompt>) -> Self {
+        Self { prompt, ..self }
     }
 
     /// The program's name and its arguments. A name that holds a `/` and is not absolute is taken from `workspace`, where
@@ -199,6 +209,10 @@ impl Agent for CommandAgent {
     ) -> Result<LaunchPlan, AgentError> {
         let kind = &self.kind;
         Err(AgentError::Refused(format!("agent {kind} cannot go on with an earlier conversation: spawn a new session")))
+    }
+
+    fn terminal_input(&self) -> Option<&dyn TerminalInput> {
+        self.prompt.as_ref().map(|prompt| prompt as &dyn TerminalInput)
     }
 
     fn interpret(&self, _event: &str, _payload: &Value) -> Vec<Signal> {

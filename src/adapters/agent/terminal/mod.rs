@@ -1,0 +1,147 @@
+//! Typing to an agent of which only the screen is known: how its empty prompt looks is configured.
+//!
+//! | Module | Holds |
+//! | --- | --- |
+//! | `echo` | what a screen shows of text that was pasted |
+
+mod echo;
+
+use regex::Regex;
+
+use crate::domain::text::{printable, shortened};
+use crate::ports::terminal_input::{Echo, Paste, TerminalInput};
+
+const PASTE_BEGINS: &[u8] = b"\x1b[200~";
+const PASTE_ENDS: &[u8] = b"\x1b[201~";
+
+/// How much is typed at once, in bytes: what a terminal's buffer holds.
+const PIECE_BYTES: usize = 4096;
+
+/// How much of what stands at a prompt is told, in characters.
+const TOLD_CHARS: usize = 100;
+
+/// How an agent's prompt looks and takes text, as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptSettings {
+    /// A regular expression for the last lines of the screen, as a whole and without trailing blanks, when the agent waits and nothing is
+    /// typed.
+    pub prompt: String,
+    /// How many lines that are; those without a letter do not count.
+    pub prompt_lines: usize,
+    /// A regular expression that is found anywhere on the screen while nothing may be typed, whatever the prompt looks like.
+    pub busy: Option<String>,
+    /// A regular expression for the same lines as `prompt`, when the agent shows something else in the place of a text that was pasted.
+    pub echo: Option<String>,
+    /// Whether the agent understands bracketed paste.
+    pub bracketed_paste: bool,
+}
+
+/// A prompt to type at.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    settings: PromptSettings,
+    prompt: Regex,
+    busy: Option<Regex>,
+    echo: Option<Regex>,
+}
+
+impl Prompt {
+    /// The prompt that is configured so.
+    ///
+    /// # Errors
+    /// [`regex::Error`] for what is no regular expression.
+    pub fn new(settings: PromptSettings) -> Result<Self, regex::Error> {
+        // As a whole: a draft after the prompt must not match, also where whoever wrote the pattern did not think of that.
+        let whole = |pattern: &str| Regex::new(&format!(r"\A(?:{pattern})\z"));
+        let anywhere = |pattern: &String| Regex::new(&format!("(?m){pattern}"));
+        let (prompt, busy) = (whole(&settings.prompt)?, settings.busy.as_ref().map(anywhere).transpose()?);
+        let echo = settings.echo.as_deref().map(whole).transpose()?;
+        Ok(Self { settings, prompt, busy, echo })
+    }
+
+    /// The last lines of the screen that hold anything.
+    fn last_lines(&self, screen: &str) -> String {
+        let mut lines: Vec<&str> = screen.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+        lines.drain(..lines.len().saturating_sub(self.settings.prompt_lines));
+        lines.join("\n")
+    }
+
+    /// The text without what a terminal or a line editor would obey.
+    fn typed(&self, text: &str) -> String {
+        let typed = printable(text.replace("\r\n", "\n").trim_end_matches('\n'));
+        // Outside a paste it completes names.
+        if self.settings.bracketed_paste { typed } else { typed.replace('\t', " ") }
+    }
+}
+
+impl TerminalInput for Prompt {
+    fn check(&self, text: &str) -> Result<(), String> {
+        if !self.settings.bracketed_paste && self.typed(text).contains('\n') {
+            return Err("it has several lines, of which each would be submitted by itself without bracketed paste".to_owned());
+        }
+        Ok(())
+    }
+
+    fn empty_prompt(&self, screen: &str) -> Result<String, String> {
+        if let Some(busy) = &self.busy
+            && let Some(found) = busy.find(screen)
+        {
+            return Err(format!("its screen shows that it is busy: {:?}", told(found.as_str())));
+        }
+        let last = self.last_lines(screen);
+        if self.prompt.is_match(&last) {
+            return Ok(last);
+        }
+        Err(format!("its prompt {:?} is not there, or not empty: {}", self.settings.prompt, self.standing(screen)))
+    }
+
+    fn paste(&self, text: &str) -> Paste {
+        // What the Enter key sends; within a paste it submits nothing.
+        let typed = self.typed(text).replace('\n', "\r");
+        let (opening, closing): (&[u8], &[u8]) =
+            if self.settings.bracketed_paste { (PASTE_BEGINS, PASTE_ENDS) } else { (b"", b"") };
+        Paste { opening, pieces: pieces(&typed), closing }
+    }
+
+    fn submit(&self) -> &[u8] {
+        b"\r"
+    }
+
+    fn echo(&self, prompt: &str, screen: &str, text: &str) -> Echo {
+        let last = self.last_lines(screen);
+        // First: a text may look like the end of the prompt.
+        if last == prompt {
+            return Echo::Nothing;
+        }
+        let is_replaced = self.echo.as_ref().is_some_and(|echo| echo.is_match(&last));
+        let is_alone = is_replaced || echo::stands_alone(prompt, screen, &self.typed(text));
+        if is_alone { Echo::Alone } else { Echo::Other }
+    }
+
+    fn standing(&self, screen: &str) -> String {
+        let last = self.last_lines(screen);
+        if last.is_empty() { "its screen is empty".to_owned() } else { format!("there stands {:?}", told(&last)) }
+    }
+}
+
+/// The end of what is on a screen, for a person.
+fn told(text: &str) -> String {
+    shortened(&printable(text), TOLD_CHARS)
+}
+
+/// A text in pieces that end where characters do.
+fn pieces(text: &str) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = (0..=PIECE_BYTES.min(rest.len())).rev().find(|end| rest.is_char_boundary(*end));
+        let (piece, after) = rest.split_at(end.unwrap_or(rest.len()));
+        pieces.push(piece.to_owned());
+        rest = after;
+    }
+    pieces
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,56 @@
+//! How does an agent that has no hooks for text take it on its terminal?
+
+/// What a terminal shows after text was pasted into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Echo {
+    /// The text stands at the prompt, and nothing else does that was not there before, as far as a screen can tell.
+    Alone,
+    /// The prompt is as empty as it was.
+    Nothing,
+    /// Something else: a part of the text, more than the text, or no prompt.
+    Other,
+}
+
+/// Text as it goes into a terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paste {
+    /// What opens it; may be empty.
+    pub opening: &'static [u8],
+    /// The text in pieces, none of which ends within a character.
+    pub pieces: Vec<String>,
+    /// What closes it, also one that was broken off; may be empty.
+    pub closing: &'static [u8],
+}
+
+/// An agent that is typed to. What it shows is all that is known of it.
+///
+/// # Contract
+/// - Everything is pure: it is asked about a screen as [`Runtime::screen`](super::runtime::Runtime::screen) gives it.
+/// - [`empty_prompt`](TerminalInput::empty_prompt) is `Ok` only where the agent waits for input and nothing is typed yet.
+/// - Of what [`paste`](TerminalInput::paste) gives no byte is obeyed by a terminal or by the agent's line editor as a command, but for
+///   what opens and closes it: whatever the text holds, it can neither leave the paste nor submit itself.
+pub trait TerminalInput: Send + Sync {
+    /// Whether this text can be typed at all.
+    ///
+    /// # Errors
+    /// Why not, for a person.
+    fn check(&self, text: &str) -> Result<(), String>;
+
+    /// The lines of the prompt at which the agent waits with nothing typed.
+    ///
+    /// # Errors
+    /// What was looked for and what is there instead, shortly, for a person.
+    fn empty_prompt(&self, screen: &str) -> Result<String, String>;
+
+    /// The text as it is typed.
+    fn paste(&self, text: &str) -> Paste;
+
+    /// What submits it.
+    fn submit(&self) -> &[u8];
+
+    /// What a screen shows of a text that was pasted at `prompt`, as [`empty_prompt`](TerminalInput::empty_prompt) gave that.
+    fn echo(&self, prompt: &str, screen: &str, text: &str) -> Echo;
+
+    /// What stands at the prompt now, shortly, for a person.
+    fn standing(&self, screen: &str) -> String;
+}
