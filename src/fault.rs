@@ -134,6 +134,19 @@ points! {
     /// It is on record that the agent took a message; its file is still there.
     MessageSettled = "message.settled",
 
+    /// A message was taken out to be typed; nothing of it was.
+    TerminalTaken = "terminal.taken",
+    /// The paste of a message is open, and nothing of the text was typed.
+    TerminalPasteOpened = "terminal.paste-opened",
+    /// A message stands at the prompt; it is not submitted.
+    TerminalTyped = "terminal.typed",
+    /// A message was submitted; it is not on record that it was.
+    TerminalSubmitted = "terminal.submitted",
+    /// It is on record that a message was submitted; nobody looked what became of it.
+    TerminalHandedOver = "terminal.handed-over",
+    /// It is on record that a message was seen to be taken; the daemon's record does not say so.
+    TerminalConfirmed = "terminal.confirmed",
+
     /// An orchestrator was sent news; it is not on record that it was told them.
     NewsAccepted = "news.accepted",
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::Application;
 use super::error::{AppError, ErrorKind};
+use super::typing::typed_to;
 use crate::domain::Timestamp;
 use crate::domain::change::{ChangeKind, NewChange};
 use crate::domain::id::{MessageId, SessionId};
@@ -39,6 +40,10 @@ pub(super) enum Sender {
     /// This program.
     Ao,
 }
+
+/// What is on record of a message that was typed and submitted unseen.
+pub(super) const NO_ECHO: &str =
+    "it was typed and submitted, and no echo of it was seen: it may or may not have been taken, and is not typed again";
 
 /// How many messages between sessions may follow from one another.
 const MAX_DEPTH: u32 = 30;
@@ -83,7 +88,7 @@ impl Application {
     /// that was accepted under it is answered.
     ///
     /// # Errors
-    /// `unknown_session`; `session_over`; `message_exists` when another message has that id; `no_text_hooks` when that agent cannot be handed text; `empty_message` and `message_too_large`; or
+    /// `unknown_session`; `session_over`; `message_exists` when another message has that id; `no_text_hooks` when that agent cannot be handed text, and `cannot_be_typed` when not this; `empty_message` and `message_too_large`; or
     /// `inbox_refused` when something stands in the inbox's place.
     pub async fn send(
         &self,
@@ -130,10 +135,16 @@ impl Application {
             return Err(AppError::new(ErrorKind::Refused, "session_over", message)
                 .hint(format!("bring it back with: ao restore {}", session.id)));
         }
-        if self.agent(&session.spec.agent)?.text_hooks().is_none() {
-            let message =
-                format!("agent {} of {} has no hooks that could hand it a message", session.spec.agent, session.id);
-            return Err(AppError::new(ErrorKind::Refused, "no_text_hooks", message));
+        let agent = self.agent(&session.spec.agent)?;
+        let typed_to = typed_to(&**agent);
+        if agent.text_hooks().is_none() && typed_to.is_none() {
+            let kind = &session.spec.agent;
+            let message = format!("agent {kind} of {} has no hooks that could hand it a message", session.id);
+            let hint = format!(
+                "messages are typed into its terminal when config.toml says how its empty prompt looks, for example \
+                 prompt = '> ?' in [agents.{kind}]; see Messages in the README"
+            );
+            return Err(AppError::new(ErrorKind::Refused, "no_text_hooks", message).hint(hint));
         }
         let lock = self.shared.messages_of.of(&session.id).await;
         let now = self.shared.clock.now();
@@ -147,6 +158,10 @@ impl Application {
         let id = given.unwrap_or_else(|| MessageId::hash_of(&uuid::Uuid::new_v4().to_string()));
         let message = Message { id, session: session.id.clone(), from, body, created_at: now };
         self.shared.messenger.check(&message)?;
+        if let Some(Err(cause)) = typed_to.map(|input| input.check(&message.text())) {
+            let message = format!("the message cannot be typed to {} of {}: {cause}", session.spec.agent, session.id);
+            return Err(AppError::new(ErrorKind::Invalid, "cannot_be_typed", message));
+        }
         let record = MessageRecord { depth, ..MessageRecord::queued(message) };
         match self.shared.messages.insert_message(&record, &[record.change(ChangeKind::MessageQueued)]).await {
             // Asked for twice at once.
@@ -313,6 +328,8 @@ impl Application {
         let is_left = |(id, progress): &(&MessageId, &Progress)| {
             matches!(progress, Progress::Acknowledged { .. }) && !open.contains(id)
         };
+        let is_typed_to = self.agent(&session.spec.agent).is_ok_and(|agent| typed_to(&**agent).is_some());
+        let mut is_to_be_typed = false;
         let mut taken: Vec<MessageId> = known.iter().filter(is_left).map(|(id, _)| id.clone()).collect();
         for mut record in records {
             let changes = match known.get(&record.message.id) {
@@ -333,13 +350,22 @@ impl Application {
                     }
                 },
             };
-            if changes.is_empty() && record.unhindered() {
+            // Who types knows what else hinders it.
+            if changes.is_empty() && !is_typed_to && record.unhindered() {
                 self.shared.messages.update_message(&record, &[], self.shared.clock.now()).await?;
             }
             self.record(&record, &changes).await?;
+            is_to_be_typed |= match record.state {
+                MessageState::Queued => true,
+                MessageState::Injected => record.error.as_deref() != Some(NO_ECHO),
+                _ => false,
+            };
             if record.state == MessageState::Acknowledged {
                 taken.push(record.message.id);
             }
+        }
+        if is_typed_to && is_to_be_typed {
+            self.begin_to_type(&session.id);
         }
         if !taken.is_empty() {
             fault::reach(Point::MessageSettled)?;
@@ -349,6 +375,18 @@ impl Application {
             && let Err(error) = self.shared.messenger.forget(workspace, &taken).await
         {
             tracing::warn!(session = %session.id, %error, "what is left of messages that were taken stays");
+        }
+        Ok(())
+    }
+
+    /// Puts on record what keeps a message from going on, for who asks.
+    pub(super) async fn tell_of_message(&self, session: &SessionId, id: &MessageId, why: &str) -> Result<(), AppError> {
+        let _lock = self.shared.messages_of.of(session).await;
+        // The record as far as its file has come: what is told is about that.
+        self.follow(session).await?;
+        let Some(mut record) = self.shared.messages.message(id).await? else { return Ok(()) };
+        if record.hindered(why) {
+            self.shared.messages.update_message(&record, &[], self.shared.clock.now()).await?;
         }
         Ok(())
     }

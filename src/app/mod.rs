@@ -11,6 +11,7 @@
 //! | [`approve`] | decide what an agent asks permission for |
 //! | `announce` | tell a project's orchestrator what became of its workers |
 //! | [`deliver`] | hand an agent what waits for it, in its hook's process |
+//! | `typing` | hand it to one that has no hooks for that, on its terminal |
 //! | `guide` | what an agent is told of the sessions around it |
 //! | [`observe`] | take in what hooks report |
 //! | [`reap`] | notice agents that ended |
@@ -49,6 +50,7 @@ mod settings;
 mod setup;
 pub mod spawn;
 pub mod teardown;
+mod typing;
 pub mod view;
 pub mod wait;
 mod watch;
@@ -82,6 +84,7 @@ use admission::Admission;
 use approve::Waiting;
 use messages::MessageLocks;
 use running::Running;
+use typing::Typists;
 use watch::Watches;
 use writer::LifecycleWriter;
 
@@ -145,6 +148,7 @@ struct Shared {
     watches: Watches,
     messages_of: MessageLocks,
     waiting: Waiting,
+    typists: Typists,
     /// Up to which change the orchestrators were told everything.
     announced_up_to: AtomicU64,
     /// Held by the one task that announces.
@@ -181,6 +185,7 @@ impl Application {
             watches: Watches::default(),
             messages_of: MessageLocks::default(),
             waiting: Waiting::default(),
+            typists: Typists::default(),
             announced_up_to: AtomicU64::new(u64::MAX),
             announcing: Arc::default(),
             tasks: TaskTracker::new(),

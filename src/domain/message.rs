@@ -48,6 +48,8 @@ pub enum Route {
     NextPrompt,
     /// While it is idle, which begins a turn.
     Wake,
+    /// Typed into its terminal while it waits at its empty prompt: it has no hooks for text.
+    Terminal,
 }
 
 impl Route {
@@ -59,6 +61,7 @@ impl Route {
             Self::EndOfTurn => "end_of_turn",
             Self::NextPrompt => "next_prompt",
             Self::Wake => "wake",
+            Self::Terminal => "terminal",
         }
     }
 }
@@ -194,7 +197,7 @@ impl MessageRecord {
                 if self.injected(via, injected_at) {
                     changes.push(self.change(ChangeKind::MessageInjected));
                 }
-                self.state = MessageState::Acknowledged;
+                (self.state, self.error) = (MessageState::Acknowledged, None);
                 self.acknowledged_at = Some(at);
                 changes.push(self.change(ChangeKind::MessageAcknowledged));
             }
@@ -295,6 +298,18 @@ mod tests {
         let taken = Progress::Acknowledged { via: Route::Wake, injected_at: at(1), at: at(2) };
         assert_eq!(kinds(&record.observe(&taken)), ["message.injected", "message.acknowledged"]);
         assert_eq!((record.injected_at, record.acknowledged_at), (Some(at(1)), Some(at(2))));
+    }
+
+    #[test]
+    fn what_was_handed_over_and_not_seen_to_be_taken_says_so_until_it_was() {
+        let mut record = record();
+        let injected = Progress::Injected { via: Route::Terminal, at: at(1) };
+        record.observe(&injected);
+        assert!(record.hindered("no echo was seen") && !record.hindered("no echo was seen"));
+        assert!(record.observe(&injected).is_empty() && !record.unhindered());
+        assert_eq!(record.error.as_deref(), Some("no echo was seen"));
+        record.observe(&Progress::Acknowledged { via: Route::Terminal, injected_at: at(1), at: at(2) });
+        assert_eq!((record.state, record.error), (MessageState::Acknowledged, None));
     }
 
     #[test]

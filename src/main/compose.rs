@@ -1,14 +1,16 @@
 //! Composes adapters into the application.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ao::adapters::agent::claude_code::{ClaudeCode, ClaudeCodeSettings, NESTED_SESSION_VARIABLES};
 use ao::adapters::agent::command::{CommandAgent, CommandAgentSettings, CommandLine};
+use ao::adapters::agent::terminal::{Prompt, PromptSettings};
 use ao::adapters::cli;
-use ao::adapters::cli::config::AgentConfig;
+use ao::adapters::cli::config::{AgentConfig, PromptConfig};
 use ao::adapters::cli::error::CliError;
 use ao::adapters::messenger::{FileMailbox, InboxMessenger};
 use ao::adapters::project_file::AoToml;
@@ -149,10 +151,12 @@ pub(crate) fn agents(edge: &Edge) -> Result<Vec<Arc<dyn Agent>>, CliError> {
             AgentConfig::ClaudeCode { program, args } => {
                 Arc::new(ClaudeCode::named(name.clone(), args, claude_code_settings(edge, program)))
             }
-            AgentConfig::Command { command } => {
-                let command = CommandLine::from_words(command)
-                    .map_err(|error| CliError::usage(format!("agents.{name}.command: {error}")))?;
-                Arc::new(CommandAgent::new(name.clone(), command, command_settings(edge)))
+            AgentConfig::Command { command, prompt } => {
+                let wrong = |key: &str, error: &dyn Display| CliError::usage(format!("agents.{name}.{key}: {error}"));
+                let command = CommandLine::from_words(command).map_err(|error| wrong("command", &error))?;
+                let prompt = prompt.map(prompt_settings).map(Prompt::new).transpose();
+                let prompt = prompt.map_err(|error| wrong("prompt", &error))?;
+                Arc::new(CommandAgent::new(name.clone(), command, command_settings(edge)).with_prompt(prompt))
             }
         };
         agents.insert(name.clone(), agent);
@@ -201,6 +205,11 @@ fn claude_code_settings(edge: &Edge, program: Option<PathBuf>) -> ClaudeCodeSett
 
 fn command_settings(edge: &Edge) -> CommandAgentSettings {
     CommandAgentSettings { path_var: edge.path_var(), env: BTreeMap::new() }
+}
+
+fn prompt_settings(config: PromptConfig) -> PromptSettings {
+    let PromptConfig { prompt, prompt_lines, busy, echo, bracketed_paste } = config;
+    PromptSettings { prompt, prompt_lines, busy, echo, bracketed_paste }
 }
 
 /// What agents inherit: the daemon's environment without what would mislead them.

@@ -113,6 +113,18 @@ pub trait OpenMailbox {
     /// [`MessengerError`].
     fn take(&mut self, id: &MessageId, handover: &Handover) -> Result<Option<Letter>, MessengerError>;
 
+    /// Records anew how a message that was taken out and not handed over is being handed over. On record before it answers.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn note(&mut self, id: &MessageId, handover: &Handover) -> Result<(), MessengerError>;
+
+    /// The text of a message that was taken out; `None` when it is not there, or is no message any more.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn text(&self, id: &MessageId) -> Result<Option<String>, MessengerError>;
+
     /// Keeps a copy of a message that was taken out where the agent can read it, as long as there is the workspace; its path, absolute.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
+use super::mailbox::Mailbox;
 use crate::domain::id::MessageId;
 use crate::domain::message::{Message, Progress};
 
@@ -59,6 +60,10 @@ pub trait AgentMessenger: Send + Sync {
     /// # Errors
     /// [`MessengerError::Empty`] or [`MessengerError::TooLarge`].
     fn check(&self, message: &Message) -> Result<(), MessengerError>;
+
+    /// The messages of a workspace as its agent's side sees them, for who hands them to an agent that has no hooks for that. What is asked
+    /// of it waits for the disk, and for who has it open.
+    fn mailbox(&self, workspace: &Path) -> Box<dyn Mailbox>;
 
     /// Makes the place messages go to.
     ///

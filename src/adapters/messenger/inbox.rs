@@ -10,10 +10,12 @@ use async_trait::async_trait;
 
 use super::boxes::{Boxes, Entry, Stage};
 use super::directory::Directory;
+use super::mailbox::FileMailbox;
 use crate::domain::id::MessageId;
 use crate::domain::message::{Message, Progress};
 use crate::platform::file;
 use crate::ports::clock::Clock;
+use crate::ports::mailbox::Mailbox;
 use crate::ports::messenger::{AgentMessenger, MessengerError};
 
 /// The longest text that is taken, in bytes.
@@ -168,6 +170,10 @@ impl AgentMessenger for InboxMessenger {
             return Err(MessengerError::TooLarge { size_bytes, limit_bytes: MAX_BODY_BYTES });
         }
         Ok(())
+    }
+
+    fn mailbox(&self, workspace: &Path) -> Box<dyn Mailbox> {
+        Box::new(FileMailbox::new(workspace.to_owned(), None))
     }
 
     async fn open(&self, workspace: &Path) -> Result<(), MessengerError> {

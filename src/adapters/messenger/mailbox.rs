@@ -174,6 +174,17 @@ impl OpenMailbox for Open<'_> {
         Ok(Some(Letter { id: entry.id, text }))
     }
 
+    fn note(&mut self, id: &MessageId, handover: &Handover) -> Result<(), MessengerError> {
+        let entry = self.taken(id, Stage::Text)?;
+        self.boxes.write_record(&entry, &Record { handover: handover.clone(), seen_at: None })
+    }
+
+    fn text(&self, id: &MessageId) -> Result<Option<String>, MessengerError> {
+        let Some(entry) = self.boxes.taken()?.into_iter().find(|entry| entry.id == *id) else { return Ok(None) };
+        let content = self.boxes.taken.read(&entry.name(), MAX_TEXT_BYTES)?;
+        Ok(content.and_then(|content| String::from_utf8(content).ok()))
+    }
+
     fn keep(&mut self, id: &MessageId) -> Result<PathBuf, MessengerError> {
         let entry = self.taken(id, Stage::Text)?;
         let messages = self.boxes.messages()?;

@@ -124,6 +124,26 @@ async fn what_a_hook_took_and_did_not_hand_over_is_the_next_ones_in_its_old_plac
 }
 
 #[tokio::test]
+async fn how_far_a_handover_is_can_be_put_on_record_while_it_goes_on() {
+    let lab = Lab::new().await;
+    let mailbox = lab.messenger.mailbox(&lab.workspace());
+    let (a, b) = (lab.post("a").await, lab.post("b").await);
+    let mut open = mailbox.open().unwrap();
+    open.take(&a, &handover()).unwrap().unwrap();
+    let further = Handover { via: Route::Terminal, trace: serde_json::json!("typed"), ..handover() };
+    open.note(&a, &further).unwrap();
+    // As when its process is killed.
+    drop(open);
+    let mut open = mailbox.open().unwrap();
+    let left = Unconfirmed { id: a.clone(), handover: further, was_handed_over: false };
+    assert_eq!(open.unconfirmed().unwrap(), [left]);
+    assert_eq!((open.text(&a).unwrap().as_deref(), open.text(&b).unwrap()), (Some("text a"), None));
+    open.handed_over(&a).unwrap();
+    assert_eq!(open.text(&a).unwrap().as_deref(), Some("text a"));
+    assert!(open.note(&a, &handover()).is_err(), "what was handed over was handed over so");
+}
+
+#[tokio::test]
 async fn what_an_ended_agent_had_not_taken_waits_again_and_the_rest_does_not() {
     let lab = Lab::new().await;
     let mailbox = lab.mailbox();

@@ -56,6 +56,8 @@ impl TextHooks for ClaudeText {
             }
             Route::EndOfTurn => answer(json!({ "decision": "block", "reason": text })),
             Route::Wake => HookAnswer { stderr: text.to_owned(), code: WAKES, ..HookAnswer::default() },
+            // No hook's.
+            Route::Terminal => HookAnswer::default(),
         }
     }
 

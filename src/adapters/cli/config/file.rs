@@ -8,8 +8,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::kept::{Changes, Days, KeptInFile, Megabytes};
-use super::value::{Cgroup, CommandWords, Count, Memory, ProgramName, runtime};
-use super::{AgentConfig, ConfigError};
+use super::value::{Bounded, Cgroup, CommandWords, Count, Memory, Pattern, ProgramName, runtime};
+use super::{AgentConfig, ConfigError, PromptConfig};
 use crate::app::RuntimeChoice;
 use crate::domain::id::AgentKind;
 use crate::domain::permission::PermissionMode;
@@ -62,7 +62,15 @@ struct AgentTable {
     command: Option<Spanned<CommandWords>>,
     #[serde(default)]
     args: Vec<String>,
+    prompt: Option<Spanned<Pattern>>,
+    prompt_lines: Option<Spanned<Bounded<1, 50>>>,
+    busy: Option<Spanned<Pattern>>,
+    echo: Option<Spanned<Pattern>>,
+    bracketed_paste: Option<Spanned<bool>>,
 }
+
+/// A key of an agent's table that is wrong: which, where, and why.
+type WrongKey = (&'static str, Range<usize>, &'static str);
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -107,8 +115,10 @@ fn parse(content: &[u8]) -> Result<Settings, Mistake> {
 }
 
 impl AgentTable {
-    fn check(self) -> Result<AgentConfig, (&'static str, Range<usize>, &'static str)> {
-        let Self { kind, program, command, args } = self;
+    fn check(self) -> Result<AgentConfig, WrongKey> {
+        let typed_to = self.typed_to();
+        let prompt = self.prompt_config()?;
+        let Self { kind, program, command, args, .. } = self;
         match kind.get_ref() {
             Kind::ClaudeCode => {
                 if let Some(command) = command {
@@ -117,6 +127,9 @@ impl AgentTable {
                         command.span(),
                         "only agents of kind command have it; use program and args",
                     ));
+                }
+                if let Some((key, span)) = typed_to {
+                    return Err((key, span, "only agents of kind command have it; this one takes messages through its hooks"));
                 }
                 let program = program.map(|program| program.into_inner().0);
                 Ok(AgentConfig::ClaudeCode { program, args })
@@ -130,8 +143,35 @@ impl AgentTable {
                 };
                 let CommandWords(mut command) = command.into_inner();
                 command.extend(args);
-                Ok(AgentConfig::Command { command })
+                Ok(AgentConfig::Command { command, prompt })
             }
         }
+    }
+
+    /// The first key that is there of those that say how it is typed to.
+    fn typed_to(&self) -> Option<(&'static str, Range<usize>)> {
+        let span = |key, span: Option<Range<usize>>| span.map(|span| (key, span));
+        span("prompt", self.prompt.as_ref().map(Spanned::span))
+            .or_else(|| span("prompt_lines", self.prompt_lines.as_ref().map(Spanned::span)))
+            .or_else(|| span("busy", self.busy.as_ref().map(Spanned::span)))
+            .or_else(|| span("echo", self.echo.as_ref().map(Spanned::span)))
+            .or_else(|| span("bracketed_paste", self.bracketed_paste.as_ref().map(Spanned::span)))
+    }
+
+    fn prompt_config(&self) -> Result<Option<PromptConfig>, WrongKey> {
+        let text = |pattern: &Spanned<Pattern>| pattern.get_ref().0.clone();
+        let Some(prompt) = &self.prompt else {
+            return match self.typed_to() {
+                Some((key, span)) => Err((key, span, "it says nothing without prompt")),
+                None => Ok(None),
+            };
+        };
+        Ok(Some(PromptConfig {
+            prompt: text(prompt),
+            prompt_lines: self.prompt_lines.as_ref().map_or(1, |lines| usize::try_from(lines.get_ref().0).unwrap_or(1)),
+            busy: self.busy.as_ref().map(text),
+            echo: self.echo.as_ref().map(text),
+            bracketed_paste: self.bracketed_paste.as_ref().is_none_or(|paste| *paste.get_ref()),
+        }))
     }
 }

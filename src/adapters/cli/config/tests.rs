@@ -36,9 +36,9 @@ fn i17_a_configuration_of_version_1_still_loads() {
     let config = Config::load(&path, &env(&[])).unwrap();
     let agents = [
         ("claude-code", AgentConfig::ClaudeCode { program: Some("/opt/claude/bin/claude".into()), args: vec![] }),
-        ("build", AgentConfig::Command { command: words(&["make", "-k", "all targets", "-j", "2"]) }),
+        ("build", AgentConfig::Command { command: words(&["make", "-k", "all targets", "-j", "2"]), prompt: None }),
         ("careful", AgentConfig::ClaudeCode { program: None, args: words(&["--model", "opus"]) }),
-        ("echo", AgentConfig::Command { command: words(&["/bin/echo", "größe $HOME"]) }),
+        ("echo", AgentConfig::Command { command: words(&["/bin/echo", "größe $HOME"]), prompt: None }),
     ];
     let expected = Config {
         agent: "careful".parse().unwrap(),
@@ -217,6 +217,27 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_key() {
         ("[agents.a]\n# c\nkind = 'command'\n", "line 3: agents.a.command: it is missing"),
         ("[agents.a]\ncommand = 'x'\nkind = 'claude-code'\n", "line 2: agents.a.command: only agents of kind command"),
         (
+            "[agents.a]\nkind = 'command'\ncommand = 'x'\nprompt = '('\n",
+            "line 4: agents.a.prompt: \"(\" is not a regular expression: unclosed group",
+        ),
+        ("[agents.a]\nkind = 'command'\ncommand = 'x'\nprompt = ''\n", "line 4: agents.a.prompt: the pattern is empty"),
+        (
+            "[agents.a]\nkind = 'command'\ncommand = 'x'\nprompt = '>'\nprompt_lines = 0\n",
+            "line 5: agents.a.prompt_lines: 0 is not a number from 1 to 50",
+        ),
+        (
+            "[agents.a]\nkind = 'command'\ncommand = 'x'\nbusy = 'y'\n",
+            "line 4: agents.a.busy: it says nothing without prompt",
+        ),
+        (
+            "[agents.a]\nkind = 'claude-code'\nbracketed_paste = true\n",
+            "line 3: agents.a.bracketed_paste: it says nothing without prompt",
+        ),
+        (
+            "[agents.a]\nkind = 'claude-code'\nprompt = '>'\n",
+            "line 3: agents.a.prompt: only agents of kind command have it",
+        ),
+        (
             "[agents.a]\nkind = 'command'\ncommand = 'x'\nprogram = 'y'\n",
             "line 4: agents.a.program: agents of kind command have none",
         ),
@@ -228,6 +249,25 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_key() {
         let windows = content.replace('\n', "\r\n");
         assert_eq!(load(&windows, &[]).unwrap_err(), said, "with other line ends");
     }
+}
+
+#[test]
+fn a_prompt_is_one_line_with_bracketed_paste_unless_said_otherwise() {
+    let agent = |keys: &str| {
+        let content = format!("[agents.a]\nkind = 'command'\ncommand = 'x'\n{keys}");
+        load(content, &[]).unwrap().agents.into_values().next().unwrap()
+    };
+    let command = words(&["x"]);
+    let plain = PromptConfig { prompt: "\\$".into(), prompt_lines: 1, busy: None, echo: None, bracketed_paste: true };
+    assert_eq!(agent(""), AgentConfig::Command { command: command.clone(), prompt: None });
+    assert_eq!(
+        agent("prompt = '\\$'"),
+        AgentConfig::Command { command: command.clone(), prompt: Some(plain.clone()) }
+    );
+    let all = "prompt = '\\$'\nprompt_lines = 3\nbusy = 'wait'\necho = 'pasted'\nbracketed_paste = false";
+    let (busy, echo) = (Some("wait".into()), Some("pasted".into()));
+    let full = PromptConfig { prompt_lines: 3, busy, echo, bracketed_paste: false, ..plain };
+    assert_eq!(agent(all), AgentConfig::Command { command, prompt: Some(full) });
 }
 
 #[test]

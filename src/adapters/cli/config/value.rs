@@ -156,6 +156,26 @@ pub(super) fn runtime<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Runti
     String::deserialize(from)?.parse().map(Some).map_err(Error::custom)
 }
 
+/// A regular expression that matches something.
+#[derive(Debug)]
+pub(super) struct Pattern(pub(super) String);
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        match regex::Regex::new(&text) {
+            Ok(_) if text.is_empty() => Err(Error::custom("the pattern is empty")),
+            Ok(_) => Ok(Self(text)),
+            Err(error) => {
+                // It draws the pattern with a mark below; the cause is its last line.
+                let error = error.to_string();
+                let cause = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                Err(Error::custom(format!("{text:?} is not a regular expression: {cause}")))
+            }
+        }
+    }
+}
+
 /// A program: an absolute path, or a bare name. What a relative path is relative to, nobody could say.
 #[derive(Debug)]
 pub(super) struct ProgramName(pub(super) PathBuf);

@@ -1,0 +1,449 @@
+//! Typing: hand an agent that has no hooks for text what waits for it, on its terminal.
+//!
+//! Text is typed where the agent was seen to wait at its empty prompt, twice and right before; it is submitted where it then stands there
+//! alone. A person may type at any moment, so what cannot be known is not submitted, and the message's record says why it waits.
+//!
+//! How far the typing of a message has come is on record beside its file before each step. A daemon that follows one which was killed
+//! goes on from there where the screen shows that it can; else the message waits again, which at most repeats it.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::Application;
+use super::error::{AppError, ErrorKind};
+use super::messages::NO_ECHO;
+use crate::domain::id::{MessageId, SessionId};
+use crate::domain::message::Route;
+use crate::domain::phase::Phase;
+use crate::domain::session::{Activity, Session};
+use crate::fault::{self, Point};
+use crate::ports::agent::Agent;
+use crate::ports::mailbox::{Handover, OpenMailbox, Unconfirmed};
+use crate::ports::messenger::MessengerError;
+use crate::ports::runtime::{Liveness, Runtime, TerminalKey};
+use crate::ports::terminal_input::{Echo, TerminalInput};
+
+/// How long the screen must stay as it is before something is typed.
+const STILL: Duration = Duration::from_millis(300);
+/// How often it is looked whether a message can be typed, and how often once nothing has come of that for [`PATIENCE`].
+const LOOK_INTERVAL: Duration = Duration::from_millis(300);
+const SLOW_INTERVAL: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the agent may take to show what was typed, and how often that is looked for.
+const ECHO_BOUND: Duration = Duration::from_secs(10);
+const ECHO_INTERVAL: Duration = Duration::from_millis(100);
+/// How often a changing reason for waiting is put on record.
+const TELL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Why a message that was submitted is not acknowledged yet.
+const UNMOVED: &str = "it was typed and submitted, and its terminal has not changed since";
+
+/// The sessions whose agents somebody types to, one for each.
+#[derive(Default)]
+pub(super) struct Typists {
+    sessions: Arc<Mutex<HashSet<SessionId>>>,
+}
+
+/// The right to type to a session's agent. Over when dropped.
+struct Turn {
+    sessions: Arc<Mutex<HashSet<SessionId>>>,
+    id: SessionId,
+}
+
+impl Typists {
+    /// `None` when somebody has it.
+    fn begin(&self, id: &SessionId) -> Option<Turn> {
+        let is_first = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        is_first.then(|| Turn { sessions: self.sessions.clone(), id: id.clone() })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+/// How far the typing of a message is, on record beside its file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Typing {
+    stage: Stage,
+    /// The empty prompt at which it was typed.
+    prompt: String,
+    /// Whether it was seen to stand there.
+    is_echoed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stage {
+    /// Nothing was typed.
+    Taken,
+    /// A part of it may have been.
+    Pasting,
+    /// All of it was, and it was not submitted.
+    Pasted,
+    /// It may have been submitted.
+    Submitting,
+}
+
+/// What becomes of a typist after a look.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// There is nothing for it to do any more.
+    Over,
+    /// It looks again after so long.
+    Look(Duration),
+}
+
+/// What a typist remembers from one look to the next.
+struct Memory {
+    /// What it left at the prompt.
+    left: Option<&'static str>,
+    /// When something last came of a look.
+    moved_at: Instant,
+    /// When it last said why a message waits.
+    told_at: Option<Instant>,
+    /// Messages whose echo was not seen, as is on record.
+    unseen: BTreeSet<MessageId>,
+}
+
+impl Memory {
+    fn new() -> Self {
+        Self { left: None, moved_at: Instant::now(), told_at: None, unseen: BTreeSet::new() }
+    }
+
+    fn look_again(&self) -> Next {
+        Next::Look(if self.moved_at.elapsed() < PATIENCE { LOOK_INTERVAL } else { SLOW_INTERVAL })
+    }
+
+    fn moved(&mut self) -> Next {
+        self.moved_at = Instant::now();
+        Next::Look(ECHO_INTERVAL)
+    }
+}
+
+/// How this agent is typed to; `None` for one that takes text through hooks, and for one that takes none.
+pub(super) fn typed_to(agent: &dyn Agent) -> Option<&dyn TerminalInput> {
+    if agent.text_hooks().is_some() { None } else { agent.terminal_input() }
+}
+
+impl Application {
+    /// Begins to type what waits for a session's agent, unless somebody does already. Ends when nothing waits any more, with the session,
+    /// or with the daemon.
+    pub(super) fn begin_to_type(&self, id: &SessionId) {
+        let Some(turn) = self.shared.typists.begin(id) else { return };
+        // As with a watch: waiting must not keep the application.
+        let (shared, stop) = (Arc::downgrade(&self.shared), self.shared.stop.clone());
+        self.shared.tasks.spawn(async move {
+            let mut memory = Memory::new();
+            loop {
+                let Some(shared) = shared.upgrade() else { return };
+                let next = Self { shared }.type_what_waits(&turn.id, &mut memory).await.unwrap_or_else(|error| {
+                    tracing::warn!(session = %turn.id, %error, "nothing can be typed; it is tried again");
+                    Next::Look(SLOW_INTERVAL)
+                });
+                let Next::Look(pause) = next else { return };
+                if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                    return;
+                }
+            }
+        });
+    }
+
+    async fn type_what_waits(&self, id: &SessionId, memory: &mut Memory) -> Result<Next, AppError> {
+        let Some(session) = self.shared.sessions.session(id).await? else { return Ok(Next::Over) };
+        if session.phase != Phase::Live || session.facts.kill_requested_at.is_some() {
+            return Ok(Next::Over);
+        }
+        let agent = self.agent(&session.spec.agent)?;
+        let Some(input) = typed_to(&**agent) else { return Ok(Next::Over) };
+        let (runtime, key) = (&**self.runtime(&session.spec.runtime)?, self.terminal_key(&session));
+        Typist { application: self, session: &session, input, runtime, key }.look(memory).await
+    }
+}
+
+/// Who types to one session's agent.
+struct Typist<'a> {
+    application: &'a Application,
+    session: &'a Session,
+    input: &'a dyn TerminalInput,
+    runtime: &'a dyn Runtime,
+    key: TerminalKey,
+}
+
+/// A screen on which the agent waits at its empty prompt.
+struct Idle {
+    screen: String,
+    prompt: String,
+}
+
+impl Typist<'_> {
+    async fn look(&self, memory: &mut Memory) -> Result<Next, AppError> {
+        let (unconfirmed, waiting) = self.mail(|open| Ok((open.unconfirmed()?, open.waiting()?))).await?;
+        let mut is_watched = false;
+        for message in unconfirmed {
+            let typing = serde_json::from_value(message.handover.trace.clone()).ok();
+            match typing {
+                Some(typing) if message.was_handed_over => {
+                    is_watched |= self.settle(&message, &typing, memory).await?;
+                }
+                Some(typing) => return self.go_on(message, typing, memory).await,
+                // Not a typist's.
+                None if message.was_handed_over => {}
+                None => return self.give_back(&message.id, memory).await,
+            }
+        }
+        let Some(first) = waiting.first() else {
+            return Ok(if is_watched { memory.look_again() } else { Next::Over });
+        };
+        match self.idle().await? {
+            Ok(idle) => self.begin(&waiting, idle, memory).await,
+            Err(cause) => {
+                self.tell_why_it_waits(first, &cause, memory).await?;
+                Ok(memory.look_again())
+            }
+        }
+    }
+
+    /// Finds out whether the agent waits at its empty prompt.
+    ///
+    /// # Errors
+    /// Inside: why it does not, for a person.
+    async fn idle(&self) -> Result<Result<Idle, String>, AppError> {
+        if let Some(cause) = self.is_blocked() {
+            return Ok(Err(cause));
+        }
+        let screen = self.screen().await?;
+        let prompt = match self.input.empty_prompt(&screen) {
+            Ok(prompt) => prompt,
+            Err(cause) => return Ok(Err(cause)),
+        };
+        if !self.sleeps(STILL).await || self.screen().await? != screen {
+            return Ok(Err("its screen changes still".to_owned()));
+        }
+        Ok(Ok(Idle { screen, prompt }))
+    }
+
+    fn is_blocked(&self) -> Option<String> {
+        let facts = &self.session.facts;
+        let is_asking = matches!(facts.activity, Activity::Blocked | Activity::WaitingInput);
+        (is_asking || facts.requests.first().is_some())
+            .then(|| "the agent waits for an answer, and nothing else is typed meanwhile".to_owned())
+    }
+
+    /// Types the first message that waits, and submits it.
+    async fn begin(&self, waiting: &[MessageId], idle: Idle, memory: &mut Memory) -> Result<Next, AppError> {
+        memory.left = None;
+        let typing = Typing { stage: Stage::Taken, prompt: idle.prompt, is_echoed: false };
+        for id in waiting {
+            let (taken, handover) = (id.clone(), self.handover(&typing)?);
+            // What is no message of ao's is passed over.
+            let Some(letter) = self.mail(move |open| open.take(&taken, &handover)).await? else { continue };
+            fault::reach(Point::TerminalTaken)?;
+            if let Err(cause) = self.input.check(&letter.text) {
+                self.give_back(id, memory).await?;
+                self.tell_why_it_waits(id, &cause, memory).await?;
+                return Ok(Next::Look(SLOW_INTERVAL));
+            }
+            // Right before: a person may have begun to type meanwhile.
+            if !self.is_agent_there().await || self.screen().await? != idle.screen {
+                return self.give_back(id, memory).await;
+            }
+            let typing = self.note(id, Typing { stage: Stage::Pasting, ..typing }).await?;
+            self.paste(&letter.text).await?;
+            let typing = self.note(id, Typing { stage: Stage::Pasted, ..typing }).await?;
+            fault::reach(Point::TerminalTyped)?;
+            return self.submit_when_alone(id, &letter.text, typing, memory).await;
+        }
+        Ok(memory.look_again())
+    }
+
+    async fn paste(&self, text: &str) -> Result<(), AppError> {
+        let paste = self.input.paste(text);
+        self.press(paste.opening).await?;
+        fault::reach(Point::TerminalPasteOpened)?;
+        for piece in paste.pieces {
+            self.press(piece.as_bytes()).await?;
+        }
+        self.press(paste.closing).await
+    }
+
+    /// Waits until the text stands at the prompt, and submits it if it does alone, or if the agent shows nothing of what is typed.
+    async fn submit_when_alone(
+        &self,
+        id: &MessageId,
+        text: &str,
+        typing: Typing,
+        memory: &mut Memory,
+    ) -> Result<Next, AppError> {
+        match self.echo_of(&typing.prompt, text).await? {
+            // The daemon stops: the next one goes on.
+            None => Ok(Next::Over),
+            Some((Echo::Other, _)) => self.leave(id, "it was typed and is not submitted, for it does not stand there alone", memory).await,
+            Some((echo, screen)) => {
+                let is_echoed = echo == Echo::Alone;
+                self.submit(id, &screen, Typing { is_echoed, ..typing }, memory).await
+            }
+        }
+    }
+
+    /// What the agent shows of the text once its screen stays so, and that screen; `None` when the daemon stops before.
+    async fn echo_of(&self, prompt: &str, text: &str) -> Result<Option<(Echo, String)>, AppError> {
+        let begun = Instant::now();
+        let mut last = None;
+        loop {
+            let screen = self.screen().await?;
+            let echo = self.input.echo(prompt, &screen, text);
+            let stays = echo == Echo::Alone && last.as_ref() == Some(&screen);
+            if stays || begun.elapsed() >= ECHO_BOUND {
+                return Ok(Some((echo, screen)));
+            }
+            last = Some(screen);
+            if !self.sleeps(ECHO_INTERVAL).await {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Submits what stands at the prompt, if the screen is this one still.
+    async fn submit(&self, id: &MessageId, screen: &str, typing: Typing, memory: &mut Memory) -> Result<Next, AppError> {
+        if !self.is_agent_there().await || self.screen().await? != screen {
+            // It is on record as typed, and looked at anew.
+            return Ok(Next::Look(ECHO_INTERVAL));
+        }
+        self.note(id, Typing { stage: Stage::Submitting, ..typing }).await?;
+        self.press(self.input.submit()).await?;
+        fault::reach(Point::TerminalSubmitted)?;
+        let handed = id.clone();
+        self.mail(move |open| open.handed_over(&handed)).await?;
+        fault::reach(Point::TerminalHandedOver)?;
+        tracing::info!(session = %self.session.id, message = %id, is_echoed = typing.is_echoed, "message typed");
+        self.application.begin_to_follow(&self.session.id);
+        Ok(memory.moved())
+    }
+
+    /// Goes on with a message whose typing was broken off.
+    async fn go_on(&self, message: Unconfirmed, typing: Typing, memory: &mut Memory) -> Result<Next, AppError> {
+        let id = &message.id;
+        match typing.stage {
+            Stage::Taken => self.give_back(id, memory).await,
+            Stage::Pasting => {
+                // What is typed into a paste that is open still would be of it.
+                self.press(self.input.paste("").closing).await?;
+                self.leave(id, "typing it was broken off", memory).await
+            }
+            Stage::Pasted => {
+                let asked = id.clone();
+                let Some(text) = self.mail(move |open| open.text(&asked)).await? else {
+                    return self.give_back(id, memory).await;
+                };
+                let screen = self.screen().await?;
+                if self.is_blocked().is_none() && self.input.echo(&typing.prompt, &screen, &text) == Echo::Alone {
+                    return self.submit(id, &screen, Typing { is_echoed: true, ..typing }, memory).await;
+                }
+                self.leave(id, "it was typed and not submitted before typing it was broken off", memory).await
+            }
+            Stage::Submitting => self.leave(id, "typing it was broken off when it may have been submitted", memory).await,
+        }
+    }
+
+    /// Looks what became of a message that was submitted; gives whether that may still show.
+    async fn settle(&self, message: &Unconfirmed, typing: &Typing, memory: &mut Memory) -> Result<bool, AppError> {
+        let id = message.id.clone();
+        if !typing.is_echoed {
+            if memory.unseen.insert(id.clone()) {
+                self.application.tell_of_message(&self.session.id, &id, NO_ECHO).await?;
+            }
+            return Ok(false);
+        }
+        let asked = id.clone();
+        let Some(text) = self.mail(move |open| open.text(&asked)).await? else { return Ok(false) };
+        let now = self.application.shared.clock.now();
+        if self.input.echo(&typing.prompt, &self.screen().await?, &text) != Echo::Alone {
+            self.mail(move |open| open.confirm(&id, now)).await?;
+            fault::reach(Point::TerminalConfirmed)?;
+            memory.moved();
+            self.application.begin_to_follow(&self.session.id);
+            return Ok(false);
+        }
+        if Duration::try_from(now.duration_since(message.handover.at)).is_ok_and(|since| since > ECHO_BOUND)
+            && memory.unseen.insert(id.clone())
+        {
+            self.application.tell_of_message(&self.session.id, &id, UNMOVED).await?;
+        }
+        Ok(true)
+    }
+
+    /// Lets a message wait again of which something may stand at the prompt.
+    async fn leave(&self, id: &MessageId, why: &'static str, memory: &mut Memory) -> Result<Next, AppError> {
+        (memory.left, memory.told_at) = (Some(why), None);
+        let next = self.give_back(id, memory).await?;
+        self.tell_why_it_waits(id, &self.input.standing(&self.screen().await?), memory).await?;
+        Ok(next)
+    }
+
+    async fn give_back(&self, id: &MessageId, memory: &Memory) -> Result<Next, AppError> {
+        let id = id.clone();
+        self.mail(move |open| open.give_back(&id)).await?;
+        Ok(memory.look_again())
+    }
+
+    async fn tell_why_it_waits(&self, id: &MessageId, cause: &str, memory: &mut Memory) -> Result<(), AppError> {
+        if memory.told_at.is_some_and(|told| told.elapsed() < TELL_INTERVAL) {
+            return Ok(());
+        }
+        memory.told_at = Some(Instant::now());
+        let why = memory.left.map_or_else(|| cause.to_owned(), |left| format!("{left}; {cause}"));
+        self.application.tell_of_message(&self.session.id, id, &why).await
+    }
+
+    /// Puts on record how far the typing of a message is.
+    async fn note(&self, id: &MessageId, typing: Typing) -> Result<Typing, AppError> {
+        let (id, handover) = (id.clone(), self.handover(&typing)?);
+        self.mail(move |open| open.note(&id, &handover)).await?;
+        Ok(typing)
+    }
+
+    fn handover(&self, typing: &Typing) -> Result<Handover, AppError> {
+        let trace = serde_json::to_value(typing)
+            .map_err(|error| AppError::new(ErrorKind::Internal, "internal", error.to_string()))?;
+        Ok(Handover { via: Route::Terminal, at: self.application.shared.clock.now(), trace })
+    }
+
+    /// Whether the agent that is on record is the one that runs. Unknown is no yes.
+    async fn is_agent_there(&self) -> bool {
+        let seen = self.application.probe_one(self.session, &self.key).await;
+        matches!(seen, Some(Liveness::Alive(process)) if self.session.facts.process == Some(process))
+    }
+
+    async fn screen(&self) -> Result<String, AppError> {
+        Ok(self.runtime.screen(&self.key).await?)
+    }
+
+    async fn press(&self, bytes: &[u8]) -> Result<(), AppError> {
+        if bytes.is_empty() { Ok(()) } else { Ok(self.runtime.input(&self.key, bytes).await?) }
+    }
+
+    /// Whether the daemon goes on after so long.
+    async fn sleeps(&self, pause: Duration) -> bool {
+        self.application.shared.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
+    }
+
+    /// Opens the mailbox for a moment. Never while something is typed: who looks at the messages meanwhile would wait for that.
+    async fn mail<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn OpenMailbox) -> Result<T, MessengerError> + Send + 'static,
+    ) -> Result<T, AppError> {
+        let mailbox = self.application.shared.messenger.mailbox(&self.session.spec.workspace);
+        let task = tokio::task::spawn_blocking(move || work(&mut *mailbox.open()?));
+        let done = task.await.map_err(|error| {
+            AppError::new(ErrorKind::Internal, "internal", format!("looking at messages broke off: {error}"))
+        })?;
+        Ok(done?)
+    }
+}
