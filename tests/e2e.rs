@@ -70,6 +70,8 @@ mod restore;
 mod retention;
 #[path = "e2e/spawn.rs"]
 mod spawn;
+#[path = "e2e/typing.rs"]
+mod typing;
 #[path = "e2e/upgrade.rs"]
 mod upgrade;
 #[path = "e2e/wait.rs"]

@@ -245,5 +245,5 @@ async fn who_waits_in_vain_is_told_how_far_a_message_came() {
 async fn an_agent_without_hooks_that_take_text_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sleep", "600"]).await.ok();
-    sandbox.ao(&["send", "app-1", "hello"]).await.fails(5, &["agent command of app-1 has no hooks"]);
+    sandbox.ao(&["send", "app-1", "hello"]).await.fails(5, &["agent command of app-1 has no hooks", "prompt = "]);
 }
