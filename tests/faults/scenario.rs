@@ -58,12 +58,14 @@ pub(crate) enum Scenario {
     Spool,
     /// An agent is sent a message, which its hooks hand it.
     Send,
+    /// A shell, which has no hooks, is sent a message, which is typed.
+    Type,
     /// An orchestrator is told of its worker's end.
     News,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Spawn,
         Self::FailingSpawn,
         Self::Kill,
@@ -86,6 +88,7 @@ impl Scenario {
         Self::Line,
         Self::Spool,
         Self::Send,
+        Self::Type,
         Self::News,
     ];
 
@@ -102,6 +105,7 @@ impl Scenario {
             Self::SetUp => &["setup.", "spawn.setup-recorded", "spawn.prepared-recorded"],
             Self::TearDown | Self::FinishTearDown => &["setup.", "teardown."],
             Self::Send => &["message."],
+            Self::Type => &["terminal."],
             Self::News => &["news."],
             _ => &[""],
         };
@@ -143,6 +147,14 @@ impl Scenario {
             fs::write(config, format!("[agents.hooked]\nkind = 'claude-code'\nprogram = '{}'\n", agent.display()))
                 .unwrap();
             crate::executable::write(&agent, HOOKED);
+        }
+        if self == Self::Type {
+            let (config, rc) = (bench.path("home/.config/ao/config.toml"), bench.path("home/rc"));
+            fs::create_dir_all(config.parent().unwrap()).unwrap();
+            fs::write(&rc, "PS1='ready> '; unset HISTFILE\n").unwrap();
+            let command = format!("['bash', '--noprofile', '--rcfile', '{}', '-i']", rc.display());
+            fs::write(config, format!("[agents.shell]\nkind = 'command'\ncommand = {command}\nprompt = 'ready>'\n"))
+                .unwrap();
         }
         bench.start().await.ok();
         // So that the first spawn does nothing that later ones do not.
@@ -210,6 +222,9 @@ impl Scenario {
                 let spawn = ["spawn", "--agent", "hooked", "--runtime", runtime, "--no-start", "--kind", kind, "work"];
                 bench.ao(&spawn).await.ok();
             }
+            Self::Type => {
+                bench.ao(&["spawn", "--agent", "shell", "--runtime", runtime, "--no-start"]).await.ok();
+            }
             Self::Spool => {
                 live(bench, runtime, SLEEP).await;
                 bench.kill_daemon().await;
@@ -236,6 +251,7 @@ impl Scenario {
             }
             Self::Exit => fs::write(bench.path("home/go"), "").unwrap(),
             Self::Send => drop(bench.ao(&["send", "app-1", "hello"]).await.ok()),
+            Self::Type => drop(bench.ao(&["send", "app-1", "echo hello >> ~/typed"]).await.ok()),
             Self::News => drop(bench.spawn(runtime, "none", &["sh", "-c", "sleep 1; exit 4"]).await),
             Self::ExitUnseen
             | Self::Adopt
@@ -254,7 +270,7 @@ impl Scenario {
             Self::Exit => "reap.end-recorded",
             Self::Line => "spawn.live",
             Self::Spool => "spool.taken",
-            Self::Send => "message.settled",
+            Self::Send | Self::Type => "message.settled",
             Self::News => "news.accepted",
             _ => return,
         };
@@ -268,7 +284,7 @@ impl Scenario {
     pub(crate) async fn repeat(self, bench: &Bench) {
         match self {
             Self::Cleanup => drop(bench.ao(&["cleanup"]).await.ok()),
-            Self::Send | Self::News => {
+            Self::Send | Self::Type | Self::News => {
                 let is_taken = || {
                     !messages(bench).is_empty()
                         && messages(bench).iter().all(|message| message["state"] == "acknowledged")
@@ -358,6 +374,16 @@ impl Scenario {
                 let is_told =
                     told.lines().count() >= 1 && told.lines().all(|line| line.contains(id) && line.contains("hello"));
                 is(&Row::is_live) && messages.len() == 1 && messages[0]["state"] == "acknowledged" && is_told
+            }
+            Self::Type => {
+                // Run once, or a second time after a daemon died when it was submitted and not on record as that.
+                let (messages, typed) =
+                    (messages(bench), fs::read_to_string(bench.path("home/typed")).unwrap_or_default());
+                let is_taken = messages.len() == 1
+                    && messages[0]["state"] == "acknowledged"
+                    && messages[0]["via"] == "terminal"
+                    && messages[0]["error"].is_null();
+                is(&Row::is_live) && is_taken && ["hello\n", "hello\nhello\n"].contains(&typed.as_str())
             }
         };
         findings.expect(holds, || format!("{self:?} ended otherwise: {row:?}, agents {agents:?}"));
