@@ -135,17 +135,7 @@ impl Application {
             return Err(AppError::new(ErrorKind::Refused, "session_over", message)
                 .hint(format!("bring it back with: ao restore {}", session.id)));
         }
-        let agent = self.agent(&session.spec.agent)?;
-        let typed_to = typed_to(&**agent);
-        if agent.text_hooks().is_none() && typed_to.is_none() {
-            let kind = &session.spec.agent;
-            let message = format!("agent {kind} of {} has no hooks that could hand it a message", session.id);
-            let hint = format!(
-                "messages are typed into its terminal when config.toml says how its empty prompt looks, for example \
-                 prompt = '> ?' in [agents.{kind}]; see Messages in the README"
-            );
-            return Err(AppError::new(ErrorKind::Refused, "no_text_hooks", message).hint(hint));
-        }
+        self.takes_text(session)?;
         let lock = self.shared.messages_of.of(&session.id).await;
         let now = self.shared.clock.now();
         let (from, depth) = match sender {
@@ -157,11 +147,7 @@ impl Application {
         };
         let id = given.unwrap_or_else(|| MessageId::hash_of(&uuid::Uuid::new_v4().to_string()));
         let message = Message { id, session: session.id.clone(), from, body, created_at: now };
-        self.shared.messenger.check(&message)?;
-        if let Some(Err(cause)) = typed_to.map(|input| input.check(&message.text())) {
-            let message = format!("the message cannot be typed to {} of {}: {cause}", session.spec.agent, session.id);
-            return Err(AppError::new(ErrorKind::Invalid, "cannot_be_typed", message));
-        }
+        self.can_be_handed(session, &message)?;
         let record = MessageRecord { depth, ..MessageRecord::queued(message) };
         match self.shared.messages.insert_message(&record, &[record.change(ChangeKind::MessageQueued)]).await {
             // Asked for twice at once.
@@ -182,6 +168,32 @@ impl Application {
             }
             _ => Ok(record),
         }
+    }
+
+    /// Insists that the session's agent can be handed text.
+    fn takes_text(&self, session: &Session) -> Result<(), AppError> {
+        let kind = &session.spec.agent;
+        let agent = self.agent(kind)?;
+        if agent.text_hooks().is_some() || agent.terminal_input().is_some() {
+            return Ok(());
+        }
+        let message = format!("agent {kind} of {} has no hooks that could hand it a message", session.id);
+        let hint = format!(
+            "messages are typed into its terminal where config.toml says how its empty prompt looks: prompt = '…' in [agents.{kind}]; \
+             see Messages in the README"
+        );
+        Err(AppError::new(ErrorKind::Refused, "no_text_hooks", message).hint(hint))
+    }
+
+    /// Insists that it can be handed this text.
+    fn can_be_handed(&self, session: &Session, message: &Message) -> Result<(), AppError> {
+        self.shared.messenger.check(message)?;
+        let kind = &session.spec.agent;
+        let Some(input) = typed_to(&**self.agent(kind)?) else { return Ok(()) };
+        input.check(&message.text()).map_err(|cause| {
+            let message = format!("the message cannot be typed to {kind} of {}: {cause}", session.id);
+            AppError::new(ErrorKind::Invalid, "cannot_be_typed", message)
+        })
     }
 
     /// How deep a message between these sessions would be: one deeper than what its sender was told last, or the first of its kind where
@@ -355,16 +367,12 @@ impl Application {
                 self.shared.messages.update_message(&record, &[], self.shared.clock.now()).await?;
             }
             self.record(&record, &changes).await?;
-            is_to_be_typed |= match record.state {
-                MessageState::Queued => true,
-                MessageState::Injected => record.error.as_deref() != Some(NO_ECHO),
-                _ => false,
-            };
+            is_to_be_typed |= is_typed_to && awaits_typist(&record);
             if record.state == MessageState::Acknowledged {
                 taken.push(record.message.id);
             }
         }
-        if is_typed_to && is_to_be_typed {
+        if is_to_be_typed {
             self.begin_to_type(&session.id);
         }
         if !taken.is_empty() {
@@ -439,6 +447,15 @@ impl Application {
             Err(StoreError::Missing { .. }) => Ok(()),
             updated => Ok(updated?),
         }
+    }
+}
+
+/// Whether a message is to be typed, or was and may be seen to be taken.
+fn awaits_typist(record: &MessageRecord) -> bool {
+    match record.state {
+        MessageState::Queued => true,
+        MessageState::Injected => record.error.as_deref() != Some(NO_ECHO),
+        _ => false,
     }
 }
 

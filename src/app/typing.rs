@@ -33,8 +33,11 @@ const STILL: Duration = Duration::from_millis(300);
 const LOOK_INTERVAL: Duration = Duration::from_millis(300);
 const SLOW_INTERVAL: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the agent may take to show what was typed, and how often that is looked for.
+/// How long the agent may take to show what was typed, from its screen's last change and at most; how long when the daemon stops; and how
+/// often that is looked for.
 const ECHO_BOUND: Duration = Duration::from_secs(10);
+const ECHO_LIMIT: Duration = Duration::from_secs(60);
+const STOP_BOUND: Duration = Duration::from_secs(1);
 const ECHO_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a changing reason for waiting is put on record.
 const TELL_INTERVAL: Duration = Duration::from_secs(2);
@@ -223,7 +226,8 @@ impl Typist<'_> {
             Ok(prompt) => prompt,
             Err(cause) => return Ok(Err(cause)),
         };
-        if !self.sleeps(STILL).await || self.screen().await? != screen {
+        tokio::time::sleep(STILL).await;
+        if self.is_stopping() || self.screen().await? != screen {
             return Ok(Err("its screen changes still".to_owned()));
         }
         Ok(Ok(Idle { screen, prompt }))
@@ -281,37 +285,47 @@ impl Typist<'_> {
         typing: Typing,
         memory: &mut Memory,
     ) -> Result<Next, AppError> {
-        match self.echo_of(&typing.prompt, text).await? {
-            // The daemon stops: the next one goes on.
-            None => Ok(Next::Over),
-            Some((Echo::Other, _)) => self.leave(id, "it was typed and is not submitted, for it does not stand there alone", memory).await,
-            Some((echo, screen)) => {
-                let is_echoed = echo == Echo::Alone;
-                self.submit(id, &screen, Typing { is_echoed, ..typing }, memory).await
-            }
+        let (echo, screen) = self.echo_of(&typing.prompt, text).await?;
+        if echo != Echo::Other {
+            return self.submit(id, &screen, Typing { is_echoed: echo == Echo::Alone, ..typing }, memory).await;
         }
+        if self.is_stopping() {
+            // The next daemon looks at it anew.
+            return Ok(Next::Over);
+        }
+        self.leave(id, "it was typed and is not submitted, for it does not stand there alone", memory).await
     }
 
-    /// What the agent shows of the text once its screen stays so, and that screen; `None` when the daemon stops before.
-    async fn echo_of(&self, prompt: &str, text: &str) -> Result<Option<(Echo, String)>, AppError> {
+    /// What the agent shows of the text once its screen stays so, and that screen.
+    async fn echo_of(&self, prompt: &str, text: &str) -> Result<(Echo, String), AppError> {
         let begun = Instant::now();
-        let mut last = None;
+        let (mut last, mut changed) = (None, begun);
         loop {
             let screen = self.screen().await?;
             let echo = self.input.echo(prompt, &screen, text);
-            let stays = echo == Echo::Alone && last.as_ref() == Some(&screen);
-            if stays || begun.elapsed() >= ECHO_BOUND {
-                return Ok(Some((echo, screen)));
+            let stays = last.as_ref() == Some(&screen);
+            if !stays {
+                changed = Instant::now();
+            }
+            let is_overdue = changed.elapsed() >= ECHO_BOUND
+                || begun.elapsed() >= ECHO_LIMIT
+                || self.is_stopping() && begun.elapsed() >= STOP_BOUND;
+            if is_overdue || stays && echo == Echo::Alone {
+                return Ok((echo, screen));
             }
             last = Some(screen);
-            if !self.sleeps(ECHO_INTERVAL).await {
-                return Ok(None);
-            }
+            tokio::time::sleep(ECHO_INTERVAL).await;
         }
     }
 
     /// Submits what stands at the prompt, if the screen is this one still.
-    async fn submit(&self, id: &MessageId, screen: &str, typing: Typing, memory: &mut Memory) -> Result<Next, AppError> {
+    async fn submit(
+        &self,
+        id: &MessageId,
+        screen: &str,
+        typing: Typing,
+        memory: &mut Memory,
+    ) -> Result<Next, AppError> {
         if !self.is_agent_there().await || self.screen().await? != screen {
             // It is on record as typed, and looked at anew.
             return Ok(Next::Look(ECHO_INTERVAL));
@@ -348,7 +362,9 @@ impl Typist<'_> {
                 }
                 self.leave(id, "it was typed and not submitted before typing it was broken off", memory).await
             }
-            Stage::Submitting => self.leave(id, "typing it was broken off when it may have been submitted", memory).await,
+            Stage::Submitting => {
+                self.leave(id, "typing it was broken off when it may have been submitted", memory).await
+            }
         }
     }
 
@@ -429,9 +445,8 @@ impl Typist<'_> {
         if bytes.is_empty() { Ok(()) } else { Ok(self.runtime.input(&self.key, bytes).await?) }
     }
 
-    /// Whether the daemon goes on after so long.
-    async fn sleeps(&self, pause: Duration) -> bool {
-        self.application.shared.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
+    fn is_stopping(&self) -> bool {
+        self.application.shared.stop.is_cancelled()
     }
 
     /// Opens the mailbox for a moment. Never while something is typed: who looks at the messages meanwhile would wait for that.

@@ -112,14 +112,24 @@ impl Scenario {
         own.iter().any(|prefix| point.starts_with(prefix))
     }
 
-    /// Whether somebody asks for it and is told when a step of it fails.
+    /// Whether somebody is told when a step of it fails: who asked for it, or who looks why it is not done yet.
     pub(crate) fn is_asked_for(self) -> bool {
         use Scenario::{
-            Cleanup, Exit, FailingRestore, FailingSpawn, Kill, KillForce, RestoreGone, SetUp, Spawn, TearDown,
+            Cleanup, Exit, FailingRestore, FailingSpawn, Kill, KillForce, RestoreGone, SetUp, Spawn, TearDown, Type,
         };
         matches!(
             self,
-            Spawn | FailingSpawn | Kill | KillForce | Exit | RestoreGone | FailingRestore | Cleanup | SetUp | TearDown
+            Spawn
+                | FailingSpawn
+                | Kill
+                | KillForce
+                | Exit
+                | RestoreGone
+                | FailingRestore
+                | Cleanup
+                | SetUp
+                | TearDown
+                | Type
         )
     }
 

@@ -48,7 +48,12 @@ fn find<'text>(lines: &[&str], text: &'text str) -> Option<Found<'text>> {
         .iter()
         .enumerate()
         .flat_map(|(line, content)| {
-            content.char_indices().map(move |(begin, letter)| Shown { letter, line, begin, end: begin + letter.len_utf8() })
+            content.char_indices().map(move |(begin, letter)| Shown {
+                letter,
+                line,
+                begin,
+                end: begin + letter.len_utf8(),
+            })
         })
         .filter(|shown| counts(shown.letter))
         .collect();
@@ -56,7 +61,8 @@ fn find<'text>(lines: &[&str], text: &'text str) -> Option<Found<'text>> {
     let end = (tail.len()..=shown.len())
         .rev()
         .find(|end| shown[end - tail.len()..*end].iter().map(|shown| shown.letter).eq(tail.iter().copied()))?;
-    let common = shown[..end].iter().rev().zip(wanted.iter().rev()).take_while(|(shown, c)| shown.letter == **c).count();
+    let common =
+        shown[..end].iter().rev().zip(wanted.iter().rev()).take_while(|(shown, c)| shown.letter == **c).count();
     let begin = text.find(counts).unwrap_or(0);
     let after = text.rfind(counts).map_or(0, |last| last + text[last..].chars().next().map_or(0, char::len_utf8));
     Some(Found {

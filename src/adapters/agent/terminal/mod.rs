@@ -40,7 +40,7 @@ pub struct PromptSettings {
 #[derive(Debug, Clone)]
 pub struct Prompt {
     settings: PromptSettings,
-    prompt: Regex,
+    empty: Regex,
     busy: Option<Regex>,
     echo: Option<Regex>,
 }
@@ -54,9 +54,9 @@ impl Prompt {
         // As a whole: a draft after the prompt must not match, also where whoever wrote the pattern did not think of that.
         let whole = |pattern: &str| Regex::new(&format!(r"\A(?:{pattern})\z"));
         let anywhere = |pattern: &String| Regex::new(&format!("(?m){pattern}"));
-        let (prompt, busy) = (whole(&settings.prompt)?, settings.busy.as_ref().map(anywhere).transpose()?);
+        let (empty, busy) = (whole(&settings.prompt)?, settings.busy.as_ref().map(anywhere).transpose()?);
         let echo = settings.echo.as_deref().map(whole).transpose()?;
-        Ok(Self { settings, prompt, busy, echo })
+        Ok(Self { settings, empty, busy, echo })
     }
 
     /// The last lines of the screen that hold anything.
@@ -77,7 +77,9 @@ impl Prompt {
 impl TerminalInput for Prompt {
     fn check(&self, text: &str) -> Result<(), String> {
         if !self.settings.bracketed_paste && self.typed(text).contains('\n') {
-            return Err("it has several lines, of which each would be submitted by itself without bracketed paste".to_owned());
+            return Err(
+                "it has several lines, of which each would be submitted by itself without bracketed paste".to_owned()
+            );
         }
         Ok(())
     }
@@ -89,7 +91,7 @@ impl TerminalInput for Prompt {
             return Err(format!("its screen shows that it is busy: {:?}", told(found.as_str())));
         }
         let last = self.last_lines(screen);
-        if self.prompt.is_match(&last) {
+        if self.empty.is_match(&last) {
             return Ok(last);
         }
         Err(format!("its prompt {:?} is not there, or not empty: {}", self.settings.prompt, self.standing(screen)))

@@ -58,7 +58,12 @@ fn a_long_text_comes_in_pieces_of_whole_characters() {
     let text = "aü🦀".repeat(20_000);
     let pieces = shell().paste(&text).pieces;
     assert_eq!(pieces.concat(), text);
-    assert!(pieces.iter().all(|piece| piece.len() <= PIECE_BYTES && piece.len() > PIECE_BYTES - 4 || piece == &pieces[pieces.len() - 1]));
+    assert!(
+        pieces
+            .iter()
+            .all(|piece| piece.len() <= PIECE_BYTES && piece.len() > PIECE_BYTES - 4
+                || piece == &pieces[pieces.len() - 1])
+    );
 }
 
 #[test]
@@ -118,7 +123,7 @@ fn what_a_person_typed_before_within_or_after_it_is_seen() {
 #[test]
 fn of_a_text_longer_than_the_screen_its_end_is_looked_at() {
     let shell = shell();
-    let text: String = (0..400).map(|number| format!("word {number} ")).collect();
+    let text = (0..400).map(|number| format!("word {number}")).collect::<Vec<_>>().join(" ");
     let end: String = text.chars().skip(text.len() - 600).collect();
     assert_eq!(shell.echo("ready>", &end, &text), Echo::Alone);
     assert_eq!(shell.echo("ready>", &format!("ready> {text}"), &text), Echo::Alone);

@@ -83,6 +83,11 @@ fn body(args: &SendArgs, context: &Context) -> Result<String, CliError> {
     }
 }
 
+/// A reason at the end of a sentence, if there is one.
+fn clause(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(": {}", ui::printable(why)) }
+}
+
 /// Success, or what state was reached instead.
 fn verdict(record: &MessageRecord) -> Result<(), CliError> {
     let (id, session) = (&record.message.id, &record.message.session);
@@ -97,7 +102,7 @@ fn verdict(record: &MessageRecord) -> Result<(), CliError> {
             .hint(format!("see: ao show {session}"))),
         MessageState::Queued | MessageState::Injected => Err(CliError::new(
             ExitCode::TimedOut,
-            format!("message {id} is {}, and was not taken in time", record.state),
+            format!("message {id} is {}, and was not taken in time{}", record.state, clause(why)),
         )
         .hint(format!("it stays on its way; see: ao messages {session}"))),
     }

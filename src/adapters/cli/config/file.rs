@@ -129,7 +129,11 @@ impl AgentTable {
                     ));
                 }
                 if let Some((key, span)) = typed_to {
-                    return Err((key, span, "only agents of kind command have it; this one takes messages through its hooks"));
+                    return Err((
+                        key,
+                        span,
+                        "only agents of kind command have it; this one takes messages through its hooks",
+                    ));
                 }
                 let program = program.map(|program| program.into_inner().0);
                 Ok(AgentConfig::ClaudeCode { program, args })

@@ -138,6 +138,17 @@ fn a_wrong_variable_is_named() {
     }
 }
 
+/// Insists that each of these files is refused with these words.
+fn are_told(cases: &[(&str, &str)]) {
+    for (content, expected) in cases {
+        let said = load(content, &[]).unwrap_err();
+        assert!(said.starts_with(&format!("/config.toml {expected}")), "\n{content}\nsaid: {said}\nnot:  {expected}");
+        assert!(!said.contains("$__"), "{said}");
+        let windows = content.replace('\n', "\r\n");
+        assert_eq!(load(&windows, &[]).unwrap_err(), said, "with other line ends");
+    }
+}
+
 #[test]
 fn a_mistake_in_the_file_is_told_with_its_line_and_key() {
     let cases = [
@@ -217,6 +228,17 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_key() {
         ("[agents.a]\n# c\nkind = 'command'\n", "line 3: agents.a.command: it is missing"),
         ("[agents.a]\ncommand = 'x'\nkind = 'claude-code'\n", "line 2: agents.a.command: only agents of kind command"),
         (
+            "[agents.a]\nkind = 'command'\ncommand = 'x'\nprogram = 'y'\n",
+            "line 4: agents.a.program: agents of kind command have none",
+        ),
+    ];
+    are_told(&cases);
+}
+
+#[test]
+fn a_mistake_in_how_an_agent_is_typed_to_is_told() {
+    are_told(&[
+        (
             "[agents.a]\nkind = 'command'\ncommand = 'x'\nprompt = '('\n",
             "line 4: agents.a.prompt: \"(\" is not a regular expression: unclosed group",
         ),
@@ -237,18 +259,7 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_key() {
             "[agents.a]\nkind = 'claude-code'\nprompt = '>'\n",
             "line 3: agents.a.prompt: only agents of kind command have it",
         ),
-        (
-            "[agents.a]\nkind = 'command'\ncommand = 'x'\nprogram = 'y'\n",
-            "line 4: agents.a.program: agents of kind command have none",
-        ),
-    ];
-    for (content, expected) in cases {
-        let said = load(content, &[]).unwrap_err();
-        assert!(said.starts_with(&format!("/config.toml {expected}")), "\n{content}\nsaid: {said}\nnot:  {expected}");
-        assert!(!said.contains("$__"), "{said}");
-        let windows = content.replace('\n', "\r\n");
-        assert_eq!(load(&windows, &[]).unwrap_err(), said, "with other line ends");
-    }
+    ]);
 }
 
 #[test]
@@ -260,10 +271,7 @@ fn a_prompt_is_one_line_with_bracketed_paste_unless_said_otherwise() {
     let command = words(&["x"]);
     let plain = PromptConfig { prompt: "\\$".into(), prompt_lines: 1, busy: None, echo: None, bracketed_paste: true };
     assert_eq!(agent(""), AgentConfig::Command { command: command.clone(), prompt: None });
-    assert_eq!(
-        agent("prompt = '\\$'"),
-        AgentConfig::Command { command: command.clone(), prompt: Some(plain.clone()) }
-    );
+    assert_eq!(agent("prompt = '\\$'"), AgentConfig::Command { command: command.clone(), prompt: Some(plain.clone()) });
     let all = "prompt = '\\$'\nprompt_lines = 3\nbusy = 'wait'\necho = 'pasted'\nbracketed_paste = false";
     let (busy, echo) = (Some("wait".into()), Some("pasted".into()));
     let full = PromptConfig { prompt_lines: 3, busy, echo, bracketed_paste: false, ..plain };
