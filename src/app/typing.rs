@@ -105,6 +105,8 @@ enum Next {
 
 /// What a typist remembers from one look to the next.
 struct Memory {
+    /// The message that it is about.
+    about: Option<MessageId>,
     /// What it left at the prompt.
     left: Option<&'static str>,
     /// When something last came of a look.
@@ -117,7 +119,7 @@ struct Memory {
 
 impl Memory {
     fn new() -> Self {
-        Self { left: None, moved_at: Instant::now(), told_at: None, unseen: BTreeSet::new() }
+        Self { about: None, left: None, moved_at: Instant::now(), told_at: None, unseen: BTreeSet::new() }
     }
 
     fn look_again(&self) -> Next {
@@ -146,16 +148,27 @@ impl Application {
             let mut memory = Memory::new();
             loop {
                 let Some(shared) = shared.upgrade() else { return };
-                let next = Self { shared }.type_what_waits(&turn.id, &mut memory).await.unwrap_or_else(|error| {
-                    tracing::warn!(session = %turn.id, %error, "nothing can be typed; it is tried again");
-                    Next::Look(SLOW_INTERVAL)
-                });
+                let application = Self { shared };
+                let next = match application.type_what_waits(&turn.id, &mut memory).await {
+                    Ok(next) => next,
+                    Err(error) => application.tell_of_failure(&turn.id, &error, &mut memory).await,
+                };
                 let Next::Look(pause) = next else { return };
+                drop(application);
                 if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                     return;
                 }
             }
         });
+    }
+
+    async fn tell_of_failure(&self, id: &SessionId, error: &AppError, memory: &mut Memory) -> Next {
+        tracing::warn!(session = %id, %error, "nothing can be typed; it is tried again");
+        if let Some(message) = memory.about.take() {
+            // What keeps that from being told is in the log already.
+            let _ = self.tell_of_message(id, &message, &format!("it cannot be typed just now: {error}")).await;
+        }
+        Next::Look(SLOW_INTERVAL)
     }
 
     async fn type_what_waits(&self, id: &SessionId, memory: &mut Memory) -> Result<Next, AppError> {
@@ -189,6 +202,7 @@ impl Typist<'_> {
     async fn look(&self, memory: &mut Memory) -> Result<Next, AppError> {
         let (unconfirmed, waiting) = self.mail(|open| Ok((open.unconfirmed()?, open.waiting()?))).await?;
         let mut is_watched = false;
+        memory.about = waiting.first().cloned();
         for message in unconfirmed {
             let typing = serde_json::from_value(message.handover.trace.clone()).ok();
             match typing {
@@ -344,6 +358,10 @@ impl Typist<'_> {
     /// Goes on with a message whose typing was broken off.
     async fn go_on(&self, message: Unconfirmed, typing: Typing, memory: &mut Memory) -> Result<Next, AppError> {
         let id = &message.id;
+        memory.about = Some(id.clone());
+        if self.is_blocked().is_some() || !self.is_agent_there().await {
+            return Ok(memory.look_again());
+        }
         match typing.stage {
             Stage::Taken => self.give_back(id, memory).await,
             Stage::Pasting => {
@@ -356,10 +374,11 @@ impl Typist<'_> {
                 let Some(text) = self.mail(move |open| open.text(&asked)).await? else {
                     return self.give_back(id, memory).await;
                 };
-                let screen = self.screen().await?;
-                if self.is_blocked().is_none() && self.input.echo(&typing.prompt, &screen, &text) == Echo::Alone {
+                let (echo, screen) = self.echo_of(&typing.prompt, &text).await?;
+                if echo == Echo::Alone {
                     return self.submit(id, &screen, Typing { is_echoed: true, ..typing }, memory).await;
                 }
+                // Nothing to be seen may also be that a person submitted or cleared it.
                 self.leave(id, "it was typed and not submitted before typing it was broken off", memory).await
             }
             Stage::Submitting => {

@@ -181,16 +181,21 @@ async fn several_lines_arrive_as_one_and_nothing_in_them_is_obeyed() {
     }
 }
 
+/// A command of more than a hundred kilobytes, and what it writes into `~/long`.
+fn long_command() -> (String, String) {
+    let parts = (0..2500).map(|number| format!("part {number} of a long text, with ü and 🦀"));
+    let text = parts.collect::<Vec<_>>().join(", ");
+    assert!(text.len() > 100_000);
+    (format!("printf %s '{text}' > ~/long\n"), text)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_kilobytes_arrive_whole() {
     for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
         let sandbox = sandbox();
         spawn(&sandbox, "shell", runtime).await;
-        let parts = (0..2500).map(|number| format!("part {number} of a long text, with ü and 🦀"));
-        let text = parts.collect::<Vec<_>>().join(", ");
-        assert!(text.len() > 100_000);
-        let file = sandbox.path("long");
-        std::fs::write(&file, format!("printf %s '{text}' > ~/long\n")).unwrap();
+        let ((command, text), file) = (long_command(), sandbox.path("long"));
+        std::fs::write(&file, command).unwrap();
         sandbox.ao(&["send", "app-1", "--file", file.to_str().unwrap()]).await.ok();
         let taken = until(&sandbox, "taken", |all| all_acknowledged(all) || says(&all[0], "not submitted")).await;
         assert!(
@@ -201,6 +206,27 @@ async fn a_hundred_kilobytes_arrive_whole() {
         );
         sandbox.until("it was run", || read(&sandbox.path("home/long")) == text).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i08_a_paste_that_is_not_taken_to_its_end_is_closed_and_its_beginning_is_not_submitted() {
+    let sandbox = sandbox();
+    spawn(&sandbox, "shell", "pty").await;
+    sandbox.until_output("app-1", "ready>").await;
+    let shell = u32::try_from(sandbox.show("app-1").await["pid"].as_u64().unwrap()).unwrap();
+    crate::sandbox::signal(shell, rustix::process::Signal::STOP);
+    let ((command, text), file) = (long_command(), sandbox.path("long"));
+    std::fs::write(&file, command).unwrap();
+    sandbox.ao(&["send", "app-1", "--file", file.to_str().unwrap()]).await.ok();
+    until(&sandbox, "told that it cannot be typed", |all| says(&all[0], "cannot be typed just now")).await;
+    crate::sandbox::signal(shell, rustix::process::Signal::CONT);
+    let left = until(&sandbox, "told what is left", |all| says(&all[0], "broken off; there stands")).await;
+    assert_eq!(left[0]["state"], "queued", "{left:#?}");
+    assert!(!sandbox.path("home/long").exists(), "its beginning was submitted");
+    // Ctrl-U, and Ctrl-L: bash does not draw the prompt again that left the screen.
+    types(&sandbox, "pty", b"\x15\x0c").await;
+    until(&sandbox, "taken", all_acknowledged).await;
+    sandbox.until("it was run", || read(&sandbox.path("home/long")) == text).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
