@@ -15,6 +15,8 @@ mod edge;
 mod fault;
 #[path = "main/signals.rs"]
 mod signals;
+#[path = "main/waiter.rs"]
+mod waiter;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,18 +28,23 @@ use ao::adapters::cli::hook::{self, HookCall, HookPorts};
 use ao::adapters::mcp;
 use ao::adapters::runtime::{self, pty};
 use ao::adapters::setup;
+use ao::domain::Timestamp;
 use ao::domain::exit::Exit;
 use ao::platform::detached;
 use ao::platform::log_file::LogFile;
 use clap::Parser;
 
 use edge::Edge;
+use waiter::Waiter;
 
 fn main() -> ExitCode {
     detached::keep_open_files_from_children();
     #[cfg(feature = "fault-points")]
     fault::arm();
-    // Building the grammar costs a hook a part of its time, and one that waits most of its memory.
+    if let Some(waiter) = Waiter::of_this_process() {
+        return ExitCode::from(waiter.rest());
+    }
+    // Building the grammar costs a hook a part of its time.
     if let Some(args) = plain_hook_call() {
         return ExitCode::from(call_hook(None, args));
     }
@@ -121,16 +128,17 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
 fn plain_hook_call() -> Option<HookArgs> {
     let args: Vec<String> =
         std::env::args_os().skip(1).map(|argument| argument.into_string().ok()).collect::<Option<_>>()?;
-    let (agent, event, wait) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["hook", agent, event] => (agent, event, false),
-        ["hook", agent, event, "--wait"] => (agent, event, true),
+    let (agent, event, wait, since) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["hook", agent, event] => (agent, event, false, None),
+        ["hook", agent, event, "--wait"] => (agent, event, true, None),
+        ["hook", agent, event, "--wait", "--since", since] => (agent, event, true, Some(since.parse().ok()?)),
         _ => return None,
     };
     let is_option = |argument: &str| argument.starts_with('-');
     if is_option(agent) || is_option(event) {
         return None;
     }
-    Some(HookArgs { agent: agent.parse().ok()?, event: event.to_owned(), wait })
+    Some(HookArgs { agent: agent.parse().ok()?, event: event.to_owned(), wait, since })
 }
 
 fn is_hook_call() -> bool {
@@ -143,17 +151,34 @@ fn call_hook(data_dir: Option<std::path::PathBuf>, args: HookArgs) -> u8 {
     let at = clock.now();
     let Ok(edge) = Edge::read(data_dir.clone()) else { return 0 };
     let Some(session) = edge.var("AO_SESSION_ID").and_then(|id| id.parse().ok()) else { return 0 };
-    let Ok(executor) = executor(false) else { return 0 };
     let input = hook::read_input(std::io::stdin());
     let agent = compose::agent(&edge, data_dir.clone(), &args.agent);
     // Only looked for by those that wait.
     let process = || compose::agent_process(&edge, &session);
-    let mailbox = compose::mailbox(&edge, &session, if args.wait { process() } else { None });
+    let mailbox = compose::mailbox(&edge, &session);
     let ports = agent.as_deref().map(|agent| HookPorts { agent, process: &process, mailbox: &mailbox, clock: &*clock });
     let call = HookCall { session: session.clone(), agent: args.agent, event: args.event, at };
     if args.wait {
-        return ports.map_or(0, |ports| executor.block_on(hook::wait(&call, &input, ports)));
+        let Some(ports) = ports else { return 0 };
+        let begun = args.since.and_then(|since| Timestamp::from_millisecond(since).ok()).unwrap_or(at);
+        let at_most = match hook::look_for_idle(&call, &input, begun, &ports) {
+            hook::Looked::Over(code) => return code,
+            hook::Looked::Rest(at_most) => at_most,
+        };
+        // Nobody waits for an agent whose end would not be noticed.
+        let Some(agent) = process() else { return 0 };
+        let waiter = Waiter {
+            hook: [call.agent.to_string(), call.event],
+            begun_ms: begun.as_millisecond(),
+            at_most,
+            agent,
+            program: edge.data_dir.program(),
+            workspace: edge.data_dir.worktree(&session.project(), &session),
+        };
+        let _ = waiter.become_resting(&input);
+        return 0;
     }
+    let Ok(executor) = executor(false) else { return 0 };
     // How much is spooled is configured; a configuration that cannot be read leaves the default.
     let spool = || Edge::with_config(data_dir).map_or_else(|_| compose::spool(&edge), |edge| compose::spool(&edge));
     executor.block_on(hook::run(call, &input, ports, &edge.socket(), spool))

@@ -16,7 +16,7 @@ use crate::domain::text::printable;
 use crate::fault::{self, Point};
 use crate::ports::agent::Agent;
 use crate::ports::clock::Clock;
-use crate::ports::mailbox::{Awaited, Handover, Letter, Mailbox, OpenMailbox, Watch};
+use crate::ports::mailbox::{Handover, Letter, Mailbox, OpenMailbox};
 use crate::ports::messenger::MessengerError;
 use crate::ports::text_hooks::{HookAnswer, Seen, TextHooks};
 
@@ -106,51 +106,50 @@ pub fn deliver<'mailbox>(
     Ok(delivery)
 }
 
-/// Waits until there is something for an agent that is idle; `None` when the agent has ended.
+/// What a look on behalf of an idle agent came to.
+pub enum Waited<'mailbox> {
+    /// There is something for it.
+    Delivery(Delivery<'mailbox>),
+    /// There is nothing: look again when something changes, and after so long whatever happens; `None` when nothing waits.
+    Rest(Option<Duration>),
+}
+
+/// Looks whether there is something for an agent that is idle. `begun`: when whoever looks again and again looked first.
 ///
 /// # Errors
 /// [`MessengerError`].
-pub async fn wait_and_deliver<'mailbox>(
+pub fn look_for_idle<'mailbox>(
     mailbox: &'mailbox dyn Mailbox,
-    watch: &mut dyn Watch,
     agent: &dyn Agent,
     call: HookCall<'_>,
+    begun: Timestamp,
     clock: &dyn Clock,
-) -> Result<Option<Delivery<'mailbox>>, MessengerError> {
-    let Some(hooks) = agent.text_hooks() else { return Ok(None) };
-    let begun = clock.now();
+) -> Result<Waited<'mailbox>, MessengerError> {
+    let Some(hooks) = agent.text_hooks() else { return Ok(Waited::Rest(None)) };
+    if mailbox.is_quiet()? {
+        return Ok(Waited::Rest(None));
+    }
     // A start may be followed by a first prompt, and that a prompt begins a turn is noted by the hook that runs beside this one.
     let begins = |signal: &Signal| matches!(signal, Signal::Ready { .. } | Signal::Prompted | Signal::Woken);
     let is_start = agent.interpret(call.event, call.payload).iter().any(begins);
-    loop {
-        let mut next_look = None;
-        if !mailbox.is_quiet()? {
-            let mut open = mailbox.open()?;
-            let now = clock.now();
-            let busy = match mailbox.in_turn_for()? {
-                Some(silent) => SILENCE.checked_sub(silent),
-                None if is_start => START.checked_sub(since(begun, now)),
-                None => None,
-            };
-            let look = Look { follows: false, is_recorded: busy.is_none() };
-            let is_unconfirmed = settle(&mut *open, hooks, call, now, look)?;
-            if !is_unconfirmed && !open.waiting()?.is_empty() {
-                match busy {
-                    None => {
-                        if let Some(delivery) = take(open, hooks, call, Route::Wake, now)? {
-                            return Ok(Some(delivery));
-                        }
-                    }
-                    Some(left) => next_look = Some(left),
-                }
-            }
-            if is_unconfirmed {
-                next_look = Some(next_look.map_or(LOOK_INTERVAL, |left| left.min(LOOK_INTERVAL)));
-            }
-        }
-        if watch.wait(next_look).await? == Awaited::AgentEnded {
-            return Ok(None);
-        }
+    let mut open = mailbox.open()?;
+    let now = clock.now();
+    let busy = match mailbox.in_turn_for()? {
+        Some(silent) => SILENCE.checked_sub(silent),
+        None if is_start => START.checked_sub(since(begun, now)),
+        None => None,
+    };
+    let look = Look { follows: false, is_recorded: busy.is_none() };
+    if settle(&mut *open, hooks, call, now, look)? {
+        return Ok(Waited::Rest(Some(busy.map_or(LOOK_INTERVAL, |left| left.min(LOOK_INTERVAL)))));
+    }
+    if open.waiting()?.is_empty() {
+        return Ok(Waited::Rest(None));
+    }
+    match busy {
+        // What cannot be taken is no message, or one of another ao.
+        None => Ok(take(open, hooks, call, Route::Wake, now)?.map_or(Waited::Rest(Some(SILENCE)), Waited::Delivery)),
+        Some(left) => Ok(Waited::Rest(Some(left))),
     }
 }
 

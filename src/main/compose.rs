@@ -184,8 +184,8 @@ pub(crate) fn agent_process(edge: &Edge, session: &SessionId) -> Option<ProcessI
 }
 
 /// The messages of a session, from its agent's side.
-pub(crate) fn mailbox(edge: &Edge, session: &SessionId, agent: Option<ProcessIdentity>) -> FileMailbox {
-    FileMailbox::new(edge.data_dir.worktree(&session.project(), session), agent)
+pub(crate) fn mailbox(edge: &Edge, session: &SessionId) -> FileMailbox {
+    FileMailbox::new(edge.data_dir.worktree(&session.project(), session))
 }
 
 fn agent_kind(name: &str) -> Result<AgentKind, CliError> {

@@ -1,6 +1,7 @@
 //! Being told that a process ended, by the kernel and at once. Linux only: pidfd.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use crate::domain::session::ProcessIdentity;
 
@@ -11,23 +12,40 @@ use crate::domain::session::ProcessIdentity;
 /// When the kernel cannot tell.
 #[cfg(target_os = "linux")]
 pub async fn ended(process: ProcessIdentity) -> io::Result<()> {
-    use rustix::process::{Pid, PidfdFlags, pidfd_open};
     use tokio::io::Interest;
     use tokio::io::unix::AsyncFd;
 
+    let Some(handle) = handle(process)? else { return Ok(()) };
+    #[allow(deprecated, reason = "sound for a handle that is owned here; what replaces it is for others, and unsafe")]
+    let handle = AsyncFd::with_interest(handle, Interest::READABLE)?;
+    handle.readable().await.map(drop)
+}
+
+/// A handle that can be read from once exactly this process has ended; `None` when it does not run.
+///
+/// # Errors
+/// When the kernel cannot tell.
+#[cfg(target_os = "linux")]
+pub fn handle(process: ProcessIdentity) -> io::Result<Option<OwnedFd>> {
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
     let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
     let handle = match pidfd_open(pid, PidfdFlags::empty()) {
-        Err(rustix::io::Errno::SRCH) => return Ok(()),
+        Err(rustix::io::Errno::SRCH) => return Ok(None),
         handle => handle?,
     };
     // The handle is of whoever has the number now. While it is open the number's owner can only be that one: when it is the
     // right one at this moment, it was when the handle was made.
-    if !super::process::is_running(process)? {
-        return Ok(());
-    }
-    #[allow(deprecated, reason = "sound for a handle that is owned here; what replaces it is for others, and unsafe")]
-    let handle = AsyncFd::with_interest(handle, Interest::READABLE)?;
-    handle.readable().await.map(drop)
+    Ok(super::process::is_running(process)?.then_some(handle))
+}
+
+/// Elsewhere nothing tells.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn handle(_process: ProcessIdentity) -> io::Result<Option<OwnedFd>> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Elsewhere nothing tells.

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::messenger::MessengerError;
@@ -43,17 +42,6 @@ pub struct Unconfirmed {
     pub was_handed_over: bool,
 }
 
-/// What a wait for text came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Awaited {
-    /// Something changed in the mailbox.
-    Changed,
-    /// The agent has ended.
-    AgentEnded,
-    /// Time is up.
-    TimeIsUp,
-}
-
 /// One session's messages, seen from its agent's side.
 ///
 /// # Contract
@@ -83,13 +71,6 @@ pub trait Mailbox: Send + Sync {
     /// # Errors
     /// [`MessengerError`].
     fn in_turn_for(&self) -> Result<Option<Duration>, MessengerError>;
-
-    /// Begins to watch it for as long as the agent lives; `None` when somebody else does that already, or the agent is not known. From then on no change is
-    /// missed.
-    ///
-    /// # Errors
-    /// [`MessengerError`].
-    fn watch(&self) -> Result<Option<Box<dyn Watch + '_>>, MessengerError>;
 }
 
 /// A mailbox that nobody else has open meanwhile.
@@ -148,14 +129,4 @@ pub trait OpenMailbox {
     /// # Errors
     /// [`MessengerError`].
     fn confirm(&mut self, id: &MessageId, at: Timestamp) -> Result<(), MessengerError>;
-}
-
-/// A watch on a mailbox. Over when dropped.
-#[async_trait]
-pub trait Watch: Send {
-    /// Waits for a change since it was last waited for, for the agent's end, or for so long.
-    ///
-    /// # Errors
-    /// [`MessengerError`].
-    async fn wait(&mut self, at_most: Option<Duration>) -> Result<Awaited, MessengerError>;
 }

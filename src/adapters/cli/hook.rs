@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::client::{Client, ClientError};
 use super::ui;
 use crate::adapters::http::wire::MAX_WAIT_MS;
-use crate::app::deliver::{self, Delivery};
+use crate::app::deliver::{self, Delivery, Waited};
 use crate::domain::Timestamp;
 use crate::domain::approval::{Decision, RequestState};
 use crate::domain::id::{AgentKind, RequestId, SessionId};
@@ -40,8 +40,7 @@ const MAX_INPUT_BYTES: u64 = 32 * 1024 * 1024;
 /// How large one field of the report may be, in bytes; larger ones are left out.
 const MAX_FIELD_BYTES: usize = 16 * 1024;
 
-/// How often one who waits tries to get at the messages, and the pause between: an agent without a waiter hears nothing while it is idle.
-const WAIT_ATTEMPTS: usize = 600;
+/// How long one who waits leaves messages alone that cannot be got at.
 const WAIT_PAUSE: Duration = Duration::from_secs(1);
 
 /// One call of a hook.
@@ -165,23 +164,28 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Waits until there is something for the agent, hands it over, and gives the exit code.
-pub async fn wait(call: &HookCall, input: &[u8], ports: HookPorts<'_>) -> u8 {
+/// What a look for an idle agent came to.
+pub enum Looked {
+    /// This hook is over, with this exit code.
+    Over(u8),
+    /// There is nothing yet: look again when something changes, and after so long whatever happens.
+    Rest(Option<Duration>),
+}
+
+/// Looks whether there is something for an agent that is idle, and hands it over. `begun`: when it was looked first.
+pub fn look_for_idle(call: &HookCall, input: &[u8], begun: Timestamp, ports: &HookPorts<'_>) -> Looked {
+    if ports.agent.text_hooks().is_none() {
+        return Looked::Over(0);
+    }
     let payload = parse(input);
     let event = deliver::HookCall { event: &call.event, payload: &payload };
-    for _ in 0..WAIT_ATTEMPTS {
-        let waited = async {
-            let Some(mut watch) = ports.mailbox.watch()? else { return Ok(None) };
-            deliver::wait_and_deliver(ports.mailbox, &mut *watch, ports.agent, event, ports.clock).await
-        };
-        match waited.await {
-            Ok(delivery) => return delivery.map_or(0, |delivery| hand_over(delivery).0),
-            // Somebody had the messages locked for long, or something stands in their place: without a waiter an idle agent hears nothing.
-            Err(MessengerError::File { .. } | MessengerError::Planted { .. }) => tokio::time::sleep(WAIT_PAUSE).await,
-            Err(MessengerError::Empty | MessengerError::TooLarge { .. }) => return 0,
-        }
+    match deliver::look_for_idle(ports.mailbox, ports.agent, event, begun, ports.clock) {
+        Ok(Waited::Delivery(delivery)) => Looked::Over(hand_over(delivery).0),
+        Ok(Waited::Rest(at_most)) => Looked::Rest(at_most),
+        // Somebody had the messages locked for long, or something stands in their place: without a waiter an idle agent hears nothing.
+        Err(MessengerError::File { .. } | MessengerError::Planted { .. }) => Looked::Rest(Some(WAIT_PAUSE)),
+        Err(MessengerError::Empty | MessengerError::TooLarge { .. }) => Looked::Over(0),
     }
-    0
 }
 
 /// Answers the agent; gives the exit code, and whether that was written.

@@ -142,6 +142,12 @@ impl Boxes {
         matches!(is_there(), Ok(true))
     }
 
+    /// Whether nothing waits, and nothing is unconfirmed.
+    pub(super) fn are_quiet(&self) -> Result<bool, MessengerError> {
+        // In this order: what is taken out meanwhile is seen in one of them.
+        Ok(self.waiting()?.is_empty() && self.taken()?.iter().all(|entry| entry.stage == Stage::Done))
+    }
+
     /// What waits, oldest first.
     pub(super) fn waiting(&self) -> Result<Vec<Entry>, MessengerError> {
         let entries = entries(&self.inbox)?;

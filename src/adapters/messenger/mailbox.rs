@@ -1,28 +1,18 @@
 //! The agent's side of messages: what its hooks take out of the inbox, and what they record of it.
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use rustix::fs::inotify;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-
-use super::boxes::{Boxes, Entry, Record, Stage, TURN, WAITER};
+use super::boxes::{Boxes, Entry, Record, Stage, TURN};
 use super::directory::Lock;
 use super::inbox::MAX_BODY_BYTES;
 use crate::domain::Timestamp;
 use crate::domain::id::MessageId;
-use crate::domain::session::ProcessIdentity;
-use crate::platform::process_end;
-use crate::ports::mailbox::{Awaited, Handover, Letter, Mailbox, OpenMailbox, Unconfirmed, Watch};
+use crate::ports::mailbox::{Handover, Letter, Mailbox, OpenMailbox, Unconfirmed};
 use crate::ports::messenger::MessengerError;
 
 /// How long another hook of the same agent, or the daemon, may have it open: the agent waits meanwhile.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the process that waited before may take to leave.
-const WAITER_TIMEOUT: Duration = Duration::from_secs(3);
 /// What a text may have beyond a message's: the line that names its sender.
 const MAX_TEXT_BYTES: u64 = MAX_BODY_BYTES as u64 + 1024;
 
@@ -30,15 +20,13 @@ const MAX_TEXT_BYTES: u64 = MAX_BODY_BYTES as u64 + 1024;
 #[derive(Debug, Clone)]
 pub struct FileMailbox {
     workspace: PathBuf,
-    /// The agent, for those who wait.
-    agent: Option<ProcessIdentity>,
 }
 
 impl FileMailbox {
-    /// The mailbox of a workspace in which `agent` works, where that is known.
+    /// The mailbox of a workspace.
     #[must_use]
-    pub fn new(workspace: PathBuf, agent: Option<ProcessIdentity>) -> Self {
-        Self { workspace, agent }
+    pub fn new(workspace: PathBuf) -> Self {
+        Self { workspace }
     }
 
     fn boxes(&self) -> Result<Option<Boxes>, MessengerError> {
@@ -56,9 +44,7 @@ impl FileMailbox {
 
 impl Mailbox for FileMailbox {
     fn is_quiet(&self) -> Result<bool, MessengerError> {
-        let Some(boxes) = self.boxes()? else { return Ok(true) };
-        // In this order: what is taken out meanwhile is seen in one of them.
-        Ok(boxes.waiting()?.is_empty() && boxes.taken()?.iter().all(|entry| entry.stage == Stage::Done))
+        self.boxes()?.map_or(Ok(true), |boxes| boxes.are_quiet())
     }
 
     fn open(&self) -> Result<Box<dyn OpenMailbox + '_>, MessengerError> {
@@ -79,45 +65,6 @@ impl Mailbox for FileMailbox {
     fn in_turn_for(&self) -> Result<Option<Duration>, MessengerError> {
         let Some(boxes) = self.boxes()? else { return Ok(None) };
         Ok(boxes.ao.changed_at(TURN)?.map(|changed| changed.elapsed().unwrap_or_default()))
-    }
-
-    fn watch(&self) -> Result<Option<Box<dyn Watch + '_>>, MessengerError> {
-        let Some(agent) = self.agent else { return Ok(None) };
-        let boxes = Boxes::make(&self.workspace)?;
-        let whose = format!("{} {}", agent.pid, agent.start_ticks);
-        let is_held = |error: &MessengerError| matches!(error, MessengerError::File { source, .. } if source.kind() == std::io::ErrorKind::WouldBlock);
-        let lock = match boxes.ao.lock(WAITER, Duration::ZERO) {
-            // It waits for this agent, or for the one before, whose end it will notice.
-            Err(error)
-                if is_held(&error) && boxes.ao.read(WAITER, 64)?.is_some_and(|held| held == whose.as_bytes()) =>
-            {
-                return Ok(None);
-            }
-            Err(error) if is_held(&error) => boxes.ao.lock(WAITER, WAITER_TIMEOUT)?,
-            lock => lock?,
-        };
-        lock.write(whose.as_bytes()).map_err(|source| MessengerError::File {
-            action: "write to the lock in",
-            path: boxes.ao.path().to_owned(),
-            source,
-        })?;
-        let failed = |source: std::io::Error| MessengerError::File {
-            action: "watch",
-            path: boxes.inbox.path().to_owned(),
-            source,
-        };
-        let handle = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC);
-        let handle = handle.map_err(|errno| failed(errno.into()))?;
-        for directory in [&boxes.ao, &boxes.inbox, &boxes.taken] {
-            directory.watch(&handle)?;
-        }
-        #[allow(
-            deprecated,
-            reason = "sound for a handle that is owned here; what replaces it is for others, and unsafe"
-        )]
-        let handle = AsyncFd::with_interest(handle, Interest::READABLE).map_err(failed)?;
-        let watch = DirectoryWatch { handle, agent, workspace: &self.workspace, boxes, _lock: lock };
-        Ok(Some(Box::new(watch)))
     }
 }
 
@@ -208,40 +155,6 @@ impl OpenMailbox for Open<'_> {
             self.boxes.write_record(&entry, &Record { seen_at: Some(at), ..record })?;
         }
         self.advance(&entry, Stage::Done)
-    }
-}
-
-struct DirectoryWatch<'mailbox> {
-    handle: AsyncFd<OwnedFd>,
-    agent: ProcessIdentity,
-    workspace: &'mailbox Path,
-    boxes: Boxes,
-    _lock: Lock,
-}
-
-#[async_trait]
-impl Watch for DirectoryWatch<'_> {
-    async fn wait(&mut self, at_most: Option<Duration>) -> Result<Awaited, MessengerError> {
-        let path = self.boxes.inbox.path().to_owned();
-        let failed = |source| MessengerError::File { action: "watch", path: path.clone(), source };
-        let time_is_up = async {
-            match at_most {
-                Some(at_most) => tokio::time::sleep(at_most).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            ended = process_end::ended(self.agent) => ended.map(|()| Awaited::AgentEnded).map_err(failed),
-            changed = self.handle.readable() => {
-                changed.map_err(failed)?.clear_ready();
-                // What came is found by looking; it has only to be taken off the queue.
-                let mut room = [0; 4096];
-                while rustix::io::read(self.handle.get_ref(), &mut room).is_ok_and(|bytes| bytes > 0) {}
-                // An agent may take all that git ignores away, and with it what is watched. What comes then comes elsewhere.
-                if self.boxes.are_in(self.workspace) { Ok(Awaited::Changed) } else { Err(failed(std::io::ErrorKind::NotFound.into())) }
-            }
-            () = time_is_up => Ok(Awaited::TimeIsUp),
-        }
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use super::*;
 use crate::adapters::messenger::InboxMessenger;
 use crate::domain::message::{Message, Progress, Route};
-use crate::platform::process;
 use crate::ports::clock::Clock;
 use crate::ports::messenger::AgentMessenger;
 use crate::testing::messenger::Swapper;
@@ -37,7 +36,7 @@ impl Lab {
     }
 
     fn mailbox(&self) -> FileMailbox {
-        FileMailbox::new(self.workspace(), process::identity(std::process::id()).unwrap())
+        FileMailbox::new(self.workspace())
     }
 
     async fn post(&self, name: &str) -> MessageId {
@@ -288,49 +287,10 @@ async fn a_long_text_is_kept_where_the_agent_can_read_it() {
 }
 
 #[tokio::test]
-async fn one_waits_at_a_time_and_is_told_of_what_comes() {
-    let lab = Lab::new().await;
-    let mailbox = lab.mailbox();
-    let mut watch = mailbox.watch().unwrap().expect("nobody waits yet");
-    assert!(mailbox.watch().unwrap().is_none(), "two wait for one agent");
-    assert_eq!(watch.wait(Some(Duration::from_millis(1))).await.unwrap(), Awaited::TimeIsUp);
-    lab.post("a").await;
-    let told = tokio::time::timeout(Duration::from_secs(30), watch.wait(None)).await.expect("it was told");
-    assert_eq!(told.unwrap(), Awaited::Changed);
-    drop(watch);
-    assert!(mailbox.watch().unwrap().is_some());
-}
-
-#[tokio::test]
-async fn who_waits_notices_that_an_agent_took_everything_away() {
-    let lab = Lab::new().await;
-    let mailbox = lab.mailbox();
-    let mut watch = mailbox.watch().unwrap().unwrap();
-    // As `git clean -fdx` does.
-    std::fs::remove_dir_all(lab.workspace().join(".ao")).unwrap();
-    let told = tokio::time::timeout(Duration::from_secs(30), watch.wait(None)).await.expect("it is noticed");
-    assert!(matches!(told, Err(MessengerError::File { .. })), "{told:?}");
-    drop(watch);
-    let mut watch = mailbox.watch().unwrap().expect("it is watched anew");
-    lab.post("a").await;
-    let told = tokio::time::timeout(Duration::from_secs(30), watch.wait(None)).await.expect("it was told");
-    assert_eq!(told.unwrap(), Awaited::Changed);
-}
-
-#[tokio::test]
-async fn who_waits_is_told_that_its_agent_ended() {
-    let lab = Lab::new().await;
-    let gone = ProcessIdentity { pid: std::process::id(), start_ticks: 1 };
-    let mailbox = FileMailbox::new(lab.workspace(), Some(gone));
-    let mut watch = mailbox.watch().unwrap().unwrap();
-    assert_eq!(watch.wait(None).await.unwrap(), Awaited::AgentEnded);
-}
-
-#[tokio::test]
 async fn nothing_waits_in_a_workspace_that_is_gone_or_was_never_opened() {
     let root = tempfile::tempdir().unwrap();
     for path in [root.path().to_owned(), root.path().join("gone")] {
-        let mailbox = FileMailbox::new(path.clone(), None);
+        let mailbox = FileMailbox::new(path.clone());
         assert!(mailbox.is_quiet().unwrap());
         assert!(matches!(mailbox.open().map(drop), Err(MessengerError::File { .. })));
         let messenger = InboxMessenger::new(Arc::new(Fixed));

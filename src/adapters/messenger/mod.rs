@@ -6,11 +6,13 @@
 //! | `directory` | getting there past no link |
 //! | `inbox` | the daemon's side |
 //! | `mailbox` | the agent's side, in its hooks' processes |
+//! | [`rest`] | resting until there may be something for an idle agent |
 
 mod boxes;
 mod directory;
 mod inbox;
 mod mailbox;
+pub mod rest;
 
 pub use inbox::{InboxMessenger, MAX_BODY_BYTES};
 pub use mailbox::FileMailbox;
