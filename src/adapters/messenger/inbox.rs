@@ -173,7 +173,7 @@ impl AgentMessenger for InboxMessenger {
     }
 
     fn mailbox(&self, workspace: &Path) -> Box<dyn Mailbox> {
-        Box::new(FileMailbox::new(workspace.to_owned(), None))
+        Box::new(FileMailbox::new(workspace.to_owned()))
     }
 
     async fn open(&self, workspace: &Path) -> Result<(), MessengerError> {
