@@ -190,7 +190,7 @@ points! {
     WorkspaceDirectoryDeleted = "workspace.directory-deleted",
     /// Git overlooks the entry, which still bears its marks.
     WorkspaceEntryHidden = "workspace.entry-hidden",
-    /// The entry bears the session's mark, and nothing else is in it.
+    /// The entry bears a mark that says whose it is, and not that it is being removed; nothing else is in it.
     WorkspaceEntryUnmarked = "workspace.entry-unmarked",
     /// The entry is gone; the branch is there.
     WorkspaceEntryRemoved = "workspace.entry-removed",

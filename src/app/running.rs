@@ -18,19 +18,34 @@ pub(super) struct Running {
 #[derive(Default)]
 struct Entry {
     lock: Arc<tokio::sync::Mutex<()>>,
-    interrupt: CancellationToken,
+    /// The interrupt of who has the right.
+    interrupt: Mutex<CancellationToken>,
+}
+
+impl Entry {
+    fn interrupt(&self) -> MutexGuard<'_, CancellationToken> {
+        self.interrupt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The exclusive right to build up or tear down one session.
 pub(super) struct Exclusive {
     _guard: OwnedMutexGuard<()>,
-    entry: Arc<Entry>,
+    _entry: Arc<Entry>,
+    interrupt: CancellationToken,
 }
 
 impl Exclusive {
+    /// With an interrupt of its own: that of who had the right before was not for who waited for it.
+    fn new(guard: OwnedMutexGuard<()>, entry: Arc<Entry>) -> Self {
+        let interrupt = CancellationToken::new();
+        entry.interrupt().clone_from(&interrupt);
+        Self { _guard: guard, _entry: entry, interrupt }
+    }
+
     /// Ends when somebody wants this work to stop and be undone.
     pub(super) async fn interrupted(&self) {
-        self.entry.interrupt.cancelled().await;
+        self.interrupt.cancelled().await;
     }
 }
 
@@ -39,20 +54,20 @@ impl Running {
     pub(super) async fn exclusive(&self, id: &SessionId) -> Exclusive {
         let entry = self.entry(id);
         let guard = entry.lock.clone().lock_owned().await;
-        Exclusive { _guard: guard, entry }
+        Exclusive::new(guard, entry)
     }
 
     /// The exclusive right, if nobody has it.
     pub(super) fn try_exclusive(&self, id: &SessionId) -> Option<Exclusive> {
         let entry = self.entry(id);
         let guard = entry.lock.clone().try_lock_owned().ok()?;
-        Some(Exclusive { _guard: guard, entry })
+        Some(Exclusive::new(guard, entry))
     }
 
     /// Asks whoever works on this session to stop and undo; nothing happens when nobody does.
     pub(super) fn interrupt(&self, id: &SessionId) {
         if let Some(entry) = self.sessions().get(id) {
-            entry.interrupt.cancel();
+            entry.interrupt().cancel();
         }
     }
 
@@ -69,6 +84,8 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -81,6 +98,27 @@ mod tests {
         first.interrupted().await;
         drop(first);
         let second = running.try_exclusive(&id).unwrap();
-        assert!(!second.entry.interrupt.is_cancelled());
+        assert!(!second.interrupt.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn an_interrupt_is_not_for_who_waited() {
+        let running = Arc::new(Running::default());
+        let id: SessionId = "app-1".parse().unwrap();
+        let first = running.exclusive(&id).await;
+        // A kill, which waits then, and a restore behind it.
+        running.interrupt(&id);
+        let wait = || {
+            let (running, id) = (running.clone(), id.clone());
+            tokio::spawn(async move {
+                let exclusive = running.exclusive(&id).await;
+                tokio::time::timeout(Duration::ZERO, exclusive.interrupted()).await.is_ok()
+            })
+        };
+        let (kill, restore) = (wait(), wait());
+        tokio::task::yield_now().await;
+        drop(first);
+        assert!(!kill.await.unwrap());
+        assert!(!restore.await.unwrap(), "it came after the kill");
     }
 }

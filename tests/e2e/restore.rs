@@ -374,3 +374,25 @@ async fn i14_a_restore_is_let_in_within_the_limit_or_waits_in_line() {
     sandbox.wait_for("app-1", "status", "working").await;
     assert_eq!(sandbox.running("sleep 600").len(), 1);
 }
+
+/// Somebody deleted the worktree, and what it was on only its entry in the repository knows.
+#[tokio::test]
+async fn i05_a_restore_that_is_given_up_in_line_forgets_no_branch() {
+    let sandbox = Sandbox::with_env([("AO_MAX_LIVE_AGENTS".to_owned(), "1".to_owned())].into());
+    let work = "git checkout -q -b own; echo work > work; git add work; git commit -qm work";
+    let script = format!("test -e work || {{ {work}; }}; test -e work && exec sleep 600");
+    let session = spawn(&sandbox, "pty", &script).await;
+    sandbox.until("the agent has worked", || !sandbox.running("sleep 600").is_empty()).await;
+    end_agent(&sandbox, &session).await;
+    std::fs::remove_dir_all(sandbox.worktree("app-1")).unwrap();
+    spawn(&sandbox, "pty", "exec sleep 601").await;
+    for _ in 0..2 {
+        sandbox.ao(&["restore", "--queue", "--no-wait", "app-1"]).await.ok();
+        assert_eq!(sandbox.show("app-1").await["status"], "queued");
+        sandbox.ao(&["kill", "app-1"]).await.ok();
+    }
+    sandbox.ao(&["kill", "app-2"]).await.ok();
+    sandbox.ao(&["restore", "app-1"]).await.ok();
+    assert_eq!(sandbox.git(&sandbox.worktree("app-1"), &["symbolic-ref", "--short", "HEAD"]), "own");
+    assert_eq!(sandbox.running("sleep 600").len(), 1);
+}

@@ -195,6 +195,20 @@ async fn i05_what_a_directory_deleted_by_hand_was_on_outlives_a_reopen_that_fail
     }
 }
 
+/// The restore was given up before it came to the workspace.
+#[tokio::test]
+async fn i05_a_restore_that_is_taken_back_tells_what_a_directory_deleted_by_hand_was_on() {
+    let (place, _, workspace) = place().await;
+    place.git(&workspace.path, &["checkout", "-q", "-b", "side"]).await;
+    let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
+    std::fs::remove_dir_all(&workspace.path).unwrap();
+    let adapter = place.fixture.workspace();
+    let assessed = adapter.assess(&workspace, OnWork::PreserveAll).await.unwrap();
+    assert_eq!(adapter.remove(&workspace, OnWork::PreserveAll).await.unwrap(), assessed);
+    assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("side"));
+    assert_eq!(place.git(&workspace.path, &["rev-parse", "HEAD"]).await, commit);
+}
+
 /// The agent of a restore failed, on the session's own branch: the one it was on before is gone.
 #[tokio::test]
 async fn i05_a_restore_that_is_taken_back_lets_go_of_nothing_that_the_removal_before_it_told() {
@@ -254,6 +268,24 @@ async fn i05_a_restore_that_is_taken_back_takes_the_branch_away_that_it_made() {
             assert_eq!(place.fixture.status(&workspace.path).await, "?? more.txt");
         }
     }
+}
+
+#[tokio::test]
+async fn i05_a_restore_that_is_taken_back_leaves_a_branch_that_an_earlier_one_made() {
+    let (place, path, workspace) = place().await;
+    place.git(&workspace.path, &["checkout", "-q", "-b", "own"]).await;
+    place.scratch().commit(&workspace.path, "new.txt", "").await;
+    std::fs::write(workspace.path.join("more.txt"), "").unwrap();
+    place.save(&workspace).await;
+    place.git(&path, &["branch", "-q", "-D", "own"]).await;
+    // This one went well, and its session was killed later.
+    place.reopen(&workspace).await;
+    place.save(&workspace).await;
+    let before = place.fixture.branches().await;
+    assert!(before.contains(&"own".to_owned()), "{before:?}");
+    place.reopen(&workspace).await;
+    place.fixture.workspace().remove(&workspace, OnWork::PreserveAll).await.unwrap();
+    assert_eq!(place.fixture.branches().await, before);
 }
 
 #[tokio::test]
@@ -414,6 +446,42 @@ async fn a_branch_the_agent_went_to_and_that_is_gone_is_noted_with_its_last_comm
         // Until the next removal the commit is held, whatever becomes of it.
         place.git(&path, &["gc", "-q", "--prune=now"]).await;
         place.git(&path, &["cat-file", "-e", &commit]).await;
+    }
+}
+
+#[tokio::test]
+async fn i05_a_later_removal_does_not_let_go_of_commits_that_nothing_else_holds() {
+    for (how, keeps_its_own) in [("removed", false), ("removed", true), ("deleted by hand", true)] {
+        let (place, path, workspace) = place().await;
+        place.git(&workspace.path, &["checkout", "-q", "-b", "own"]).await;
+        let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
+        place.remove(&workspace).await;
+        place.git(&path, &["branch", "-q", "-D", "own"]).await;
+        // It goes on on its own branch, and what it was on then is told as if there were nothing else.
+        for _ in 0..2 {
+            assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("ao/app-1"), "{how}");
+            if keeps_its_own {
+                place.scratch().commit(&workspace.path, "more.txt", &commit).await;
+            }
+            if how == "deleted by hand" {
+                std::fs::remove_dir_all(&workspace.path).unwrap();
+            } else {
+                let assessed = place.fixture.workspace().assess(&workspace, OnWork::Keep).await.unwrap();
+                assert_eq!(assessed, removed(!keeps_its_own));
+                assert_eq!(place.remove(&workspace).await, assessed);
+            }
+            place.git(&path, &["reflog", "expire", "--expire=all", "--all"]).await;
+            place.git(&path, &["gc", "-q", "--prune=now"]).await;
+            place.git(&path, &["cat-file", "-e", &commit]).await;
+        }
+        assert!(!place.fixture.workspace().forget(&workspace).await.unwrap(), "{how}");
+        let reopened = place.reopen(&workspace).await;
+        assert_eq!(reopened.branch.as_deref(), Some("ao/app-1"));
+        // Once a branch holds them there is nothing to tell any more.
+        place.git(&path, &["branch", "-q", "own", &commit]).await;
+        place.remove(&workspace).await;
+        assert_eq!(place.git(&path, &["for-each-ref", "refs/ao"]).await, "", "{how}");
+        assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("ao/app-1"));
     }
 }
 

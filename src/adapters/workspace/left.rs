@@ -3,8 +3,8 @@
 //! Git drops a worktree's `HEAD` with the worktree, and a record that ao wrote elsewhere could not be written together with
 //! that: so the repository itself is told, before anything is deleted, by the same kind of commit as [saved
 //! work](super::preserve). `refs/ao/left/<session>` names it. It is told anew by every removal, and taken away by one that has
-//! nothing to tell; one that takes a restore back leaves it. What is told anew holds what was told before, where nothing else
-//! does.
+//! nothing to tell; one that takes a restore back leaves it, unless it saves work or the directory is not there. What is told
+//! anew holds what was told before, where nothing else does: then also the session's own branch is told.
 
 use std::sync::Arc;
 
@@ -49,18 +49,27 @@ impl Store<'_> {
 
     /// What a workspace is on, where that is not `branch`; `None` also when it is on a branch without a commit.
     pub(super) async fn elsewhere(&self, entry: &Entry, branch: &str) -> Result<Option<Left>, GitError> {
+        Ok(self.on(entry).await?.filter(|on| on.branch() != Some(branch)))
+    }
+
+    /// What a workspace is on; `None` when that is a branch without a commit.
+    async fn on(&self, entry: &Entry) -> Result<Option<Left>, GitError> {
         let on = entry.branch(self.git).await?;
-        if on.as_deref() == Some(branch) {
-            return Ok(None);
-        }
         let call = self.git.at(&entry.admin).git_dir(&entry.admin);
         let commit = call.args(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).answer().await?;
         Ok(commit.map(|commit| Left { head: on.map_or_else(|| Head::Commit(commit.clone()), Head::Branch), commit }))
     }
 
-    /// Puts on record what a workspace that is to go is on, where that is not `branch`.
+    /// Puts on record what a workspace that is to go is on, where that is not `branch`, or what was told before has to be held.
     pub(super) async fn leave(&self, entry: &Entry, branch: &str, turn: &Turn) -> Result<(), GitError> {
-        let Some(left) = self.elsewhere(entry, branch).await? else { return self.forget_left(turn).await };
+        let found = self.find(&self.left_reference()).await?;
+        let before = match &found.held {
+            Some(held) if self.is_last_to_hold(held).await? => Some(&held.commit),
+            _ => None,
+        };
+        let Some(left) = self.on(entry).await?.filter(|on| before.is_some() || on.branch() != Some(branch)) else {
+            return if before.is_some() { Ok(()) } else { self.forget_left(turn).await };
+        };
         if self.left().await?.as_ref() == Some(&left) {
             return Ok(());
         }
@@ -69,12 +78,9 @@ impl Store<'_> {
         let message =
             format!("ao: what {session} was on when its workspace went\n\n{HEAD}{name}\n{}\n", self.signature());
         let tree = format!("{}^{{tree}}", left.commit);
-        let found = self.find(&self.left_reference()).await?;
         let mut make = self.signed().arg("commit-tree").args([&tree, "-p", &left.commit]);
-        if let Some(held) = &found.held
-            && self.is_last_to_hold(held).await?
-        {
-            make = make.args(["-p", &held.commit]);
+        if let Some(before) = before {
+            make = make.args(["-p", before]);
         }
         let commit = make.args(["-m", &message]).text().await?;
         let update = self.call().config("core.fsync=all").args(["update-ref", "-m", "ao: left"]);

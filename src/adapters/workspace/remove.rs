@@ -69,7 +69,7 @@ pub(super) async fn remove(
         if let Some(reason) = settle(&store, &found, entry, path, &verdict, &turn).await? {
             return Ok(kept(&reason));
         }
-        if entry.ownership(session) == Ownership::Complete && tells(on_work, &verdict) {
+        if entry.ownership(session) == Ownership::Complete && tells(on_work, &verdict, found.there) {
             let left = store.leave(entry, &workspace.branch, &turn).await;
             left.map_err(|error| failed("remove", &error))?;
         }
@@ -95,15 +95,21 @@ pub(super) async fn remove(
     let branch_deleted = branch_deleted || taken_back.as_ref() == Some(&workspace.branch);
     fault::reach(Point::WorkspaceBranchSettled).map_err(|injected| fault(injected.into()))?;
     let preserved = store.held().await.map_err(|error| failed("remove", &error))?;
-    let left = store.left().await.map_err(|error| failed("remove", &error))?;
+    let left = told(&store, workspace).await.map_err(|error| failed("remove", &error))?;
     let left = left.filter(|left| left.branch().is_none_or(|branch| taken_back.as_deref() != Some(branch)));
     Ok(Gone { branch_deleted, preserved, would_save: None, left }.answer(found.there))
 }
 
 /// Whether a removal tells what the workspace was on. One that takes a restore back leaves what was told before it, unless it
-/// saves work: that is to come back on what it was made on.
-fn tells(on_work: OnWork, verdict: &Verdict) -> bool {
-    on_work != OnWork::PreserveAll || *verdict == Verdict::Save
+/// saves work, which is to come back on what it was made on, or the directory is not there: then the entry may be older than
+/// the restore, and is all that knows.
+fn tells(on_work: OnWork, verdict: &Verdict, there: bool) -> bool {
+    on_work != OnWork::PreserveAll || *verdict == Verdict::Save || !there
+}
+
+/// What was told of the workspace: what it was on, where that was not its own branch.
+async fn told(store: &Store<'_>, workspace: &WorkspaceRef) -> Result<Option<Left>, git::GitError> {
+    Ok(store.left().await?.filter(|left| left.branch() != Some(&workspace.branch)))
 }
 
 /// Sees to the work of a workspace that is to go. Gives why it is kept instead, if it is.
@@ -191,10 +197,10 @@ pub(super) async fn assess(
     let would_save = saves.then(|| reference.clone());
     let preserved = commit.map(|commit| PreservedWork { reference, commit });
     let left = match &found.entry {
-        Some(entry) if entry.ownership(session) == Ownership::Complete && tells(on_work, &verdict) => {
+        Some(entry) if entry.ownership(session) == Ownership::Complete && tells(on_work, &verdict, found.there) => {
             store.elsewhere(entry, &workspace.branch).await.map_err(failed)?
         }
-        _ => store.left().await.map_err(failed)?,
+        _ => told(&store, workspace).await.map_err(failed)?,
     };
     let gone = Gone { branch_deleted: goes.map_err(failed)?.is_some(), preserved, would_save, left };
     Ok(gone.answer(found.there))
@@ -399,7 +405,8 @@ pub(super) fn take_away(entry: &Entry, checkout: &Path) -> io::Result<()> {
     // Without `gitdir` every git overlooks the entry.
     crate::platform::file::remove_if_there(&admin.join("gitdir"))?;
     fault::reach(Point::WorkspaceEntryHidden)?;
-    let marks = ["locked", "ao-removing", "ao-session"];
+    // What is left bears one that says whose it is, up to the last.
+    let marks = ["ao-removing", "locked", "ao-session"];
     for item in std::fs::read_dir(admin)? {
         let item = item?;
         if marks.iter().any(|mark| item.file_name() == *mark) {
@@ -412,10 +419,10 @@ pub(super) fn take_away(entry: &Entry, checkout: &Path) -> io::Result<()> {
         }
     }
     for mark in marks {
-        if mark == "ao-session" {
+        crate::platform::file::remove_if_there(&admin.join(mark))?;
+        if mark == "ao-removing" {
             fault::reach(Point::WorkspaceEntryUnmarked)?;
         }
-        crate::platform::file::remove_if_there(&admin.join(mark))?;
     }
     std::fs::remove_dir(admin)
 }
@@ -444,4 +451,44 @@ fn fault(cause: String) -> WorkspaceError {
 
 fn kept(reason: &str) -> Removal {
     Removal::Kept { reason: reason.to_owned() }
+}
+
+#[cfg(all(test, feature = "fault-points"))]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        /// Where what this thread does fails.
+        static FAILS_AT: Cell<Option<Point>> = const { Cell::new(None) };
+    }
+
+    #[test]
+    fn i06_what_a_removal_leaves_that_is_cut_off_between_two_marks_is_the_sessions() {
+        fault::install(Box::new(|point| FAILS_AT.get() == Some(point)));
+        let session: SessionId = "app-1".parse().unwrap();
+        for (what, marks) in [
+            ("complete", &[("HEAD", "ref: refs/heads/ao/app-1\n"), ("ao-session", "app-1\n")][..]),
+            ("locked too", &[("ao-session", "app-1\n"), ("locked", "ao: app-1")]),
+            ("half-made", &[("HEAD", "ref: refs/heads/ao/app-1\n"), ("locked", "ao: app-1")]),
+        ] {
+            let scratch = tempfile::tempdir().unwrap();
+            let common = scratch.path().join("common");
+            let (admin, checkout) = (common.join("worktrees/app-1"), scratch.path().join("app-1"));
+            std::fs::create_dir_all(&admin).unwrap();
+            for (name, content) in marks {
+                std::fs::write(admin.join(name), content).unwrap();
+            }
+            let find = || entry::find(&common, &checkout, &session).unwrap();
+            FAILS_AT.set(Some(Point::WorkspaceEntryUnmarked));
+            take_away(&find().unwrap(), &checkout).unwrap_err();
+            FAILS_AT.set(None);
+            let left: Vec<_> = std::fs::read_dir(&admin).unwrap().map(|item| item.unwrap().file_name()).collect();
+            let entry = find().unwrap_or_else(|| panic!("{what}: {left:?} is nobody's"));
+            assert_eq!(entry.ownership(&session), Ownership::HalfMade, "{what}: {left:?}");
+            take_away(&entry, &checkout).unwrap();
+            assert!(!admin.exists(), "{what}");
+        }
+    }
 }
