@@ -366,7 +366,7 @@ mod old_databases {
             Some(PreservedWork { reference: "refs/ao/preserved/app-6".into(), commit: "c0ffee".into() });
         (restoring.facts.resumed, restoring.facts.kill_preserves) = (true, true);
         let facts = restoring.facts.clone();
-        restoring.facts.restoring = Some(Box::new(Restoring { reason, facts, had_workspace: true }));
+        restoring.facts.restoring = Some(Box::new(Restoring { reason, facts, had_workspace: true, made_branch: None }));
         sessions.extend([waiting, restoring]);
         sessions
     }

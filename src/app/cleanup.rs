@@ -188,6 +188,7 @@ impl Application {
                     path: stray.path.clone(),
                     branch: stray.branch.clone().unwrap_or_default(),
                     base_commit: None,
+                    made_branch: None,
                 };
                 let answer = if request.dry_run {
                     self.shared.workspace.assess(&workspace, request.on_work).await

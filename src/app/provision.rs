@@ -256,11 +256,13 @@ impl Application {
         Ok(())
     }
 
-    /// Takes back what a restore built: the workspace, if it had been gone, and the terminal. What was put back into the workspace is held
+    /// Takes back what a restore built: the workspace and its branch, if they had been gone, and the terminal. What was put back into the workspace is held
     /// as before, whatever the agent did to it, and what the agent wrote is saved on top. Killed in
     /// the middle of it, the session is over as it was, and its workspace goes as with the kill of any that is over.
     async fn undo_restore(&self, session: &Session, before: &Restoring) -> Result<(), AppError> {
-        let left = if !before.had_workspace {
+        // Before step `workspace` nothing was made, whatever is there by now.
+        let has_made = session.phase != (Phase::Provisioning { step: Step::Recorded }) && !before.had_workspace;
+        let left = if has_made {
             self.undo_workspace(session, OnWork::PreserveAll).await?
         } else if session.facts.kill_requested_at.is_some() {
             self.undo_workspace(session, on_work_of_kill(session)).await?

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Application;
 use super::error::{AppError, ErrorKind};
-use super::teardown::workspace_of;
 use super::writer::unknown_session;
 use crate::domain::exit::Exit;
 use crate::domain::id::SessionId;
@@ -15,7 +14,7 @@ use crate::fault::{self, Point};
 use crate::ports::repo::Repository;
 use crate::ports::runtime::Liveness;
 use crate::ports::store::SessionFilter;
-use crate::ports::workspace::{OnWork, Removal, ReopenRequest};
+use crate::ports::workspace::{OnWork, Removal, ReopenRequest, ToMake};
 
 /// The signals that end agents from outside: a hang-up, an interrupt, a kill, a shutdown.
 const FROM_OUTSIDE: [i32; 4] = [1, 2, 9, 15];
@@ -56,7 +55,7 @@ impl Application {
     /// may.
     ///
     /// # Errors
-    /// `unknown_session`; `not_over`; `agent_not_dead`; `limit_reached`; or what is missing or refuses. Nothing was changed then.
+    /// `unknown_session`; `not_over`; `agent_not_dead`; `limit_reached`; or what is missing or refuses. The session is as it was then.
     pub async fn restore(&self, id: &SessionId, may_wait: bool) -> Result<Session, AppError> {
         if self.shared.stop.is_cancelled() {
             let message = "the daemon is stopping: nothing is restored";
@@ -163,13 +162,9 @@ impl Application {
         Ok(self.runtime(&session.spec.runtime)?.forget_aside(&self.terminal_key(session)).await?)
     }
 
-    /// Makes an ended session's workspace usable again. Where it has to be made anew, that is on record before it is begun:
-    /// whatever is there then is the restore's, which is to be set up, and to go again if the restore fails.
+    /// Makes an ended session's workspace usable again. What has to be made for that is on record before it is begun: whatever
+    /// of it is there then is the restore's, which is to be set up, and to go again if the restore fails. What was there is not.
     pub(super) async fn reopen_workspace(&self, session: &Session, repository: &Repository) -> Result<(), AppError> {
-        let there = workspace_of(session, Some(repository.clone()));
-        if !self.shared.workspace.is_whole(&there).await? {
-            self.record_workspace_made_anew(session).await?;
-        }
         let request = ReopenRequest {
             session: session.id.clone(),
             repository: repository.clone(),
@@ -178,10 +173,12 @@ impl Application {
             base_commit: session.facts.base_commit.clone(),
             preserved: session.facts.preserved.clone(),
         };
+        let to_make = self.shared.workspace.to_make(&request).await?;
+        self.record_what_is_made(session, &to_make).await?;
         let reopened = self.shared.workspace.reopen(&request).await?;
-        if reopened.made {
-            // It went between the look and that, by somebody's hand.
-            self.record_workspace_made_anew(session).await?;
+        if reopened.made != to_make.workspace {
+            // It went, or came back, between the look and that, by somebody's hand.
+            self.record_what_is_made(session, &ToMake { workspace: reopened.made, ..to_make }).await?;
         }
         fault::reach(Point::RestoreWorkspaceReopened)?;
         let other = reopened.branch.filter(|branch| *branch != session.spec.branch);
@@ -192,10 +189,11 @@ impl Application {
         Ok(())
     }
 
-    async fn record_workspace_made_anew(&self, session: &Session) -> Result<(), AppError> {
+    async fn record_what_is_made(&self, session: &Session, to_make: &ToMake) -> Result<(), AppError> {
         let record = self.shared.writer.change(&session.id, |session, _| {
             if let Some(before) = &mut session.facts.restoring {
-                before.had_workspace = false;
+                before.had_workspace = !to_make.workspace;
+                before.made_branch.clone_from(&to_make.branch);
             }
             Ok(Vec::new())
         });

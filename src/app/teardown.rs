@@ -116,6 +116,7 @@ pub(super) fn workspace_of(session: &Session, repository: Option<Repository>) ->
         path: session.spec.workspace.clone(),
         branch: session.spec.branch.clone(),
         base_commit: session.facts.base_commit.clone(),
+        made_branch: session.facts.restoring.as_ref().and_then(|before| before.made_branch.clone()),
     }
 }
 

@@ -159,7 +159,7 @@ impl LifecycleWriter {
     ) -> Result<Session, AppError> {
         self.change(id, |session, now| {
             let (phase, reason) = session.phase.clone().restore()?;
-            let before = Restoring { reason, facts: session.facts.clone(), had_workspace };
+            let before = Restoring { reason, facts: session.facts.clone(), had_workspace, made_branch: None };
             session.phase = phase;
             session.facts = before.facts.begin_again(before.clone(), now);
             session.facts.queue_ticket = admitted.ticket();

@@ -223,6 +223,9 @@ pub struct Restoring {
     pub facts: Facts,
     /// Whether its workspace was there. One that the restore made anew goes again when the restore fails.
     pub had_workspace: bool,
+    /// The branch that the restore makes with it, which goes again too unless anything became of it.
+    #[serde(default)]
+    pub made_branch: Option<String>,
 }
 
 impl Facts {

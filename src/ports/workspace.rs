@@ -124,6 +124,9 @@ pub struct WorkspaceRef {
     pub branch: String,
     /// The commit it started from, when that was recorded.
     pub base_commit: Option<String>,
+    /// The branch that a restore made which is to be taken back ([`OnWork::PreserveAll`]): that goes with it, unless
+    /// anything became of it.
+    pub made_branch: Option<String>,
 }
 
 /// What to do with work that a removal would destroy.
@@ -208,6 +211,16 @@ pub struct ReopenRequest {
     /// The work that was saved when it was removed, when that was recorded; work that the repository holds for the session
     /// is found without.
     pub preserved: Option<PreservedWork>,
+}
+
+/// What is not there of a workspace that is to be there again, and would be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToMake {
+    /// Whether there is no whole workspace. What a removal or a making left that was cut off is none; one that is out of
+    /// reach is.
+    pub workspace: bool,
+    /// The branch it would be on, if that would be made too.
+    pub branch: Option<String>,
 }
 
 /// A workspace that is there again.
@@ -301,12 +314,11 @@ pub trait Workspace: Send + Sync {
     /// What [`remove`](Workspace::remove) would say.
     async fn assess(&self, workspace: &WorkspaceRef, on_work: OnWork) -> Result<Removal, WorkspaceError>;
 
-    /// Whether the session's workspace is there as a whole, or is out of reach, so that [`reopen`](Workspace::reopen) would
-    /// not make it anew. What a removal or a making left that was cut off is none.
+    /// What [`reopen`](Workspace::reopen) would have to make now. Changes nothing.
     ///
     /// # Errors
-    /// What [`remove`](Workspace::remove) would say.
-    async fn is_whole(&self, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError>;
+    /// What [`remove`](Workspace::remove) or [`reopen`](Workspace::reopen) would say.
+    async fn to_make(&self, request: &ReopenRequest) -> Result<ToMake, WorkspaceError>;
 
     /// Lets go of what the repository was told of a workspace that is gone, when its session is to be forgotten too. Gives
     /// `false` where that alone still holds commits: then it stays.
@@ -319,7 +331,8 @@ pub trait Workspace: Send + Sync {
     /// work that was saved put back, staged and unstaged as it was.
     ///
     /// # Errors
-    /// [`WorkspaceError`], after what was built was undone: directory, branch and saved work are as before.
+    /// [`WorkspaceError`], after what was built was undone: directory and branch are as before. Of a directory that was
+    /// deleted by hand the repository may have no entry any more: what that held is saved, and what it was on told.
     async fn reopen(&self, request: &ReopenRequest) -> Result<Reopened, WorkspaceError>;
 
     /// How many commits the checkout in this directory is ahead of one that it started from.

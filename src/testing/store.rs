@@ -359,8 +359,12 @@ fn full_session() -> Session {
         notes: vec![awkward.to_owned(), String::new()],
         announced: Some("idle 5".into()),
     };
-    let before =
-        Restoring { reason: EndReason::Exited(Exit::Signal(9)), facts: full.facts.clone(), had_workspace: true };
+    let before = Restoring {
+        reason: EndReason::Exited(Exit::Signal(9)),
+        facts: full.facts.clone(),
+        had_workspace: true,
+        made_branch: Some("own".into()),
+    };
     full.facts.restoring = Some(Box::new(before));
     full.facts.queue_ticket = Some(1 << 40);
     full.updated_at = at(7);

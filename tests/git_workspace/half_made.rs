@@ -124,7 +124,8 @@ async fn i06_a_removal_that_was_cut_off_is_finished() {
     let (workspace, _) = place.create(&path).await;
     std::fs::write(path.join(".git/worktrees/app-1/ao-removing"), "").unwrap();
     std::fs::remove_file(workspace.path.join("file.txt")).unwrap();
-    assert!(!place.fixture.workspace().is_whole(&workspace).await.unwrap(), "only what is left of it");
+    let to_make = place.fixture.workspace().to_make(&again(&workspace)).await.unwrap();
+    assert!(to_make.workspace, "only what is left of it");
     assert_eq!(place.remove(&workspace).await, removed(true));
     place.assert_nothing_left(&path).await;
 }
@@ -178,7 +179,7 @@ async fn i06_a_removal_that_was_cut_off_between_its_marks_is_finished_and_hides_
         assert_eq!(place.remove(&workspace).await, removed(true));
         std::fs::create_dir_all(&admin).unwrap();
         std::fs::write(admin.join("ao-session"), &mark).unwrap();
-        assert!(!adapter.is_whole(&workspace).await.unwrap());
+        assert!(adapter.to_make(&again(&workspace)).await.unwrap().workspace);
         let root = workspace.path.parent().unwrap();
         let listed = adapter.owned(workspace.repository.as_ref().unwrap(), root).await.unwrap();
         assert_eq!(listed.len(), 2, "{listed:?}");

@@ -69,16 +69,15 @@ async fn i05_a_restore_that_is_taken_back_loses_no_saved_work_whatever_the_agent
         let file = workspace.path.join("file.txt");
         std::fs::write(&file, "draft").unwrap();
         let Removal::Removed { preserved: Some(draft), .. } = place.save(&workspace).await else { panic!("{what}") };
-        place.reopen(&workspace).await;
+        let (made, _) = place.restore(&workspace).await;
         match what {
             "discard" => drop(place.git(&workspace.path, &["reset", "-q", "--hard"]).await),
             "change" => std::fs::write(&file, "more").unwrap(),
             "delete" => std::fs::remove_dir_all(&workspace.path).unwrap(),
             _ => {}
         }
-        let adapter = place.fixture.workspace();
-        let assessed = adapter.assess(&workspace, OnWork::PreserveAll).await.unwrap();
-        let removal = adapter.remove(&workspace, OnWork::PreserveAll).await.unwrap();
+        let assessed = place.fixture.workspace().assess(&made, OnWork::PreserveAll).await.unwrap();
+        let removal = place.take_back(&made).await;
         let (Removal::Removed { preserved, .. } | Removal::Missing { preserved, .. }) = &removal else {
             panic!("{what}: {removal:?}")
         };
@@ -101,9 +100,9 @@ async fn i05_what_a_restore_that_was_kept_had_put_back_is_held_also_by_a_later_r
     let (place, _, workspace) = place().await;
     std::fs::write(workspace.path.join("file.txt"), "draft").unwrap();
     let Removal::Removed { preserved: Some(draft), .. } = place.save(&workspace).await else { panic!() };
-    place.reopen(&workspace).await;
+    let (made, _) = place.restore(&workspace).await;
     place.git(&workspace.path, &["update-index", "--assume-unchanged", "file.txt"]).await;
-    let kept = place.fixture.workspace().remove(&workspace, OnWork::PreserveAll).await.unwrap();
+    let kept = place.take_back(&made).await;
     assert!(matches!(kept, Removal::Kept { .. }), "{kept:?}");
     place.git(&workspace.path, &["update-index", "--no-assume-unchanged", "file.txt"]).await;
     place.git(&workspace.path, &["reset", "-q", "--hard"]).await;
@@ -202,9 +201,8 @@ async fn i05_a_restore_that_is_taken_back_tells_what_a_directory_deleted_by_hand
     place.git(&workspace.path, &["checkout", "-q", "-b", "side"]).await;
     let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
     std::fs::remove_dir_all(&workspace.path).unwrap();
-    let adapter = place.fixture.workspace();
-    let assessed = adapter.assess(&workspace, OnWork::PreserveAll).await.unwrap();
-    assert_eq!(adapter.remove(&workspace, OnWork::PreserveAll).await.unwrap(), assessed);
+    let assessed = place.fixture.workspace().assess(&workspace, OnWork::PreserveAll).await.unwrap();
+    assert_eq!(place.take_back(&workspace).await, assessed);
     assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("side"));
     assert_eq!(place.git(&workspace.path, &["rev-parse", "HEAD"]).await, commit);
 }
@@ -217,16 +215,16 @@ async fn i05_a_restore_that_is_taken_back_lets_go_of_nothing_that_the_removal_be
     let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
     place.remove(&workspace).await;
     place.git(&path, &["branch", "-q", "-D", "own"]).await;
-    let adapter = place.fixture.workspace();
     let left = Some(Head::Branch("own".to_owned()));
     for is_new in [false, true] {
-        assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("ao/app-1"));
+        let (made, reopened) = place.restore(&workspace).await;
+        assert_eq!(reopened.branch.as_deref(), Some("ao/app-1"));
         if is_new {
             place.git(&workspace.path, &["checkout", "-q", "-b", "later"]).await;
             std::fs::write(workspace.path.join("more.txt"), "").unwrap();
         }
-        let assessed = adapter.assess(&workspace, OnWork::PreserveAll).await.unwrap();
-        let removal = adapter.remove(&workspace, OnWork::PreserveAll).await.unwrap();
+        let assessed = place.fixture.workspace().assess(&made, OnWork::PreserveAll).await.unwrap();
+        let removal = place.take_back(&made).await;
         let Removal::Removed { left: now, .. } = &removal else { panic!("{removal:?}") };
         // Where work was saved, what that was on goes with it.
         let expected = if is_new { Some(Head::Branch("later".to_owned())) } else { left.clone() };
@@ -256,11 +254,12 @@ async fn i05_a_restore_that_is_taken_back_takes_the_branch_away_that_it_made() {
         }
         place.git(&path, &["branch", "-q", "-D", name]).await;
         let before = place.fixture.branches().await;
-        assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some(name));
+        let (made, reopened) = place.restore(&workspace).await;
+        assert_eq!((reopened.branch.as_deref(), made.made_branch.as_deref()), (Some(name), Some(name)));
         if is_used {
             place.scratch().commit(&workspace.path, "used.txt", "").await;
         }
-        place.fixture.workspace().remove(&workspace, OnWork::PreserveAll).await.unwrap();
+        place.take_back(&made).await;
         assert_eq!(place.fixture.branches().await == before, !is_used, "{name}");
         if !is_used {
             assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some(name));
@@ -283,8 +282,8 @@ async fn i05_a_restore_that_is_taken_back_leaves_a_branch_that_an_earlier_one_ma
     place.save(&workspace).await;
     let before = place.fixture.branches().await;
     assert!(before.contains(&"own".to_owned()), "{before:?}");
-    place.reopen(&workspace).await;
-    place.fixture.workspace().remove(&workspace, OnWork::PreserveAll).await.unwrap();
+    let (made, _) = place.restore(&workspace).await;
+    place.take_back(&made).await;
     assert_eq!(place.fixture.branches().await, before);
 }
 
@@ -417,7 +416,7 @@ async fn work_that_was_saved_on_a_branch_the_agent_went_to_comes_back_on_it() {
     // Held all the same, for that restore could not be taken back, and on another one since: the work is older than what was
     // told last.
     place.git(&path, &["worktree", "lock", text(&workspace.path)]).await;
-    let kept = place.fixture.workspace().remove(&workspace, OnWork::PreserveAll).await.unwrap();
+    let kept = place.take_back(&workspace).await;
     assert!(matches!(kept, Removal::Kept { .. }), "{kept:?}");
     place.git(&path, &["worktree", "unlock", text(&workspace.path)]).await;
     std::fs::remove_file(workspace.path.join("more.txt")).unwrap();
@@ -458,10 +457,10 @@ async fn i05_a_later_removal_does_not_let_go_of_commits_that_nothing_else_holds(
         place.remove(&workspace).await;
         place.git(&path, &["branch", "-q", "-D", "own"]).await;
         // It goes on on its own branch, and what it was on then is told as if there were nothing else.
-        for _ in 0..2 {
+        for file in ["more.txt", "last.txt"] {
             assert_eq!(place.reopen(&workspace).await.branch.as_deref(), Some("ao/app-1"), "{how}");
             if keeps_its_own {
-                place.scratch().commit(&workspace.path, "more.txt", &commit).await;
+                place.scratch().commit(&workspace.path, file, "").await;
             }
             if how == "deleted by hand" {
                 std::fs::remove_dir_all(&workspace.path).unwrap();

@@ -61,6 +61,21 @@ impl Place {
         self.fixture.workspace().reopen(&again(workspace)).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Reopens it as a restore does; gives what is to be taken back with [`OnWork::PreserveAll`] if that fails.
+    pub(crate) async fn restore(&self, workspace: &WorkspaceRef) -> (WorkspaceRef, Reopened) {
+        let to_make =
+            self.fixture.workspace().to_make(&again(workspace)).await.unwrap_or_else(|error| panic!("{error}"));
+        let reopened = self.reopen(workspace).await;
+        assert_eq!(to_make.workspace, reopened.made, "{to_make:?}, {reopened:?}");
+        (WorkspaceRef { made_branch: to_make.branch, ..workspace.clone() }, reopened)
+    }
+
+    /// Takes that back.
+    pub(crate) async fn take_back(&self, workspace: &WorkspaceRef) -> Removal {
+        let removal = self.fixture.workspace().remove(workspace, OnWork::PreserveAll).await;
+        removal.unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// A workspace is made, is clean, and goes again with its branch.
     pub(crate) async fn round_trip(&self, repository: &Path) -> Checkout {
         let (workspace, made) = self.create(repository).await;

@@ -202,28 +202,27 @@ pub(super) async fn take_back(
     delete(git, repository, branch, &tip, turn).await
 }
 
-/// Deletes the branch if all that ever became of it is that ao made it, under this name and at this commit, for this session,
-/// and no checkout is on it. Only where something else holds the commit. Gives whether it was deleted.
-pub(super) async fn delete_if_made_at(
+/// Deletes the branch if all that ever became of it is that ao made it for this session, under this name, no checkout is on it,
+/// and something else holds its commit, be it saved work. Gives whether it was deleted.
+pub(super) async fn delete_if_unused(
     git: &Git,
     repository: &Repository,
     branch: &str,
-    commit: &str,
     owner: &Owner,
     turn: Turn,
 ) -> Result<bool, GitError> {
     let Some(place) = find(git, repository, branch).await? else { return Ok(false) };
-    if place.tip != commit || place.checkout.is_some() {
-        return Ok(false);
-    }
     // A commit, a reset and another name are each an entry more.
     let log = log_of(git, repository, &reference(branch)).await?;
     let [(start, message)] = &log[..] else { return Ok(false) };
     let made_for = message.strip_prefix(MARK).and_then(Owner::parse);
-    if start != commit || !made_for.is_some_and(|mark| owner.made(&mark)) {
+    if place.checkout.is_some() || *start != place.tip || !made_for.is_some_and(|mark| owner.made(&mark)) {
         return Ok(false);
     }
-    delete(git, repository, branch, commit, turn).await
+    if !is_held(git, repository, &place.tip, &[&reference(branch)]).await? {
+        return Ok(false);
+    }
+    delete(git, repository, branch, &place.tip, turn).await
 }
 
 /// Where the branch is, if it is this session's, empty and on no checkout but the one named.
@@ -251,13 +250,18 @@ async fn tip_if_empty(
     Ok(own.text().await?.is_empty().then_some(tip))
 }
 
-/// Whether a reference other than the branch, or the repository's `HEAD`, reaches the commit. The `HEAD`s of other
-/// checkouts do not count: git drops them with the checkout. Nor does saved work, which goes once it was put back.
+/// Whether a branch, tag or the like other than the branch, or the repository's `HEAD`, reaches the commit. Saved work does not
+/// count: it goes once it was put back.
 async fn is_held_elsewhere(git: &Git, repository: &Repository, branch: &str, commit: &str) -> Result<bool, GitError> {
+    is_held(git, repository, commit, &[&reference(branch), &format!("{OWN_REFERENCES}*")]).await
+}
+
+/// Whether a reference that no pattern matches, or the repository's `HEAD`, reaches the commit. The `HEAD`s of other
+/// checkouts do not count: git drops them with the checkout.
+async fn is_held(git: &Git, repository: &Repository, commit: &str, except: &[&str]) -> Result<bool, GitError> {
     let call = git.at(&repository.path).args(["rev-list", "--max-count=1", commit, "--not"]);
-    let call = call.arg(format!("--exclude={}", reference(branch))).arg(format!("--exclude={OWN_REFERENCES}*"));
-    let call = call.args(["--single-worktree", "--all"]);
-    Ok(call.text().await?.is_empty())
+    let call = except.iter().fold(call, |call, pattern| call.arg(format!("--exclude={pattern}")));
+    Ok(call.args(["--single-worktree", "--all"]).text().await?.is_empty())
 }
 
 async fn delete(git: &Git, repository: &Repository, branch: &str, tip: &str, turn: Turn) -> Result<bool, GitError> {

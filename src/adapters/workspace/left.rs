@@ -39,9 +39,10 @@ impl Store<'_> {
 
     /// What the session's workspace was on when it went, where that is on record.
     pub(super) async fn left(&self) -> Result<Option<Left>, GitError> {
-        let Some(Held { parent: commit, message, .. }) = self.find(&self.left_reference()).await?.held else {
+        let Some(Held { parents, message, .. }) = self.find(&self.left_reference()).await?.held else {
             return Ok(None);
         };
+        let Some(commit) = parents.into_iter().next() else { return Ok(None) };
         let Some(name) = message.lines().find_map(|line| line.strip_prefix(HEAD)) else { return Ok(None) };
         let branch = name.strip_prefix("refs/heads/").map(str::to_owned);
         Ok(Some(Left { head: branch.map_or_else(|| Head::Commit(commit.clone()), Head::Branch), commit }))
@@ -63,12 +64,12 @@ impl Store<'_> {
     /// Puts on record what a workspace that is to go is on, where that is not `branch`, or what was told before has to be held.
     pub(super) async fn leave(&self, entry: &Entry, branch: &str, turn: &Turn) -> Result<(), GitError> {
         let found = self.find(&self.left_reference()).await?;
-        let before = match &found.held {
-            Some(held) if self.is_last_to_hold(held).await? => Some(&held.commit),
-            _ => None,
+        let mut before = match &found.held {
+            Some(held) => self.held_alone(held).await?,
+            None => Vec::new(),
         };
-        let Some(left) = self.on(entry).await?.filter(|on| before.is_some() || on.branch() != Some(branch)) else {
-            return if before.is_some() { Ok(()) } else { self.forget_left(turn).await };
+        let Some(left) = self.on(entry).await?.filter(|on| !before.is_empty() || on.branch() != Some(branch)) else {
+            return if before.is_empty() { self.forget_left(turn).await } else { Ok(()) };
         };
         if self.left().await?.as_ref() == Some(&left) {
             return Ok(());
@@ -78,9 +79,10 @@ impl Store<'_> {
         let message =
             format!("ao: what {session} was on when its workspace went\n\n{HEAD}{name}\n{}\n", self.signature());
         let tree = format!("{}^{{tree}}", left.commit);
+        before.retain(|commit| *commit != left.commit);
         let mut make = self.signed().arg("commit-tree").args([&tree, "-p", &left.commit]);
-        if let Some(before) = before {
-            make = make.args(["-p", before]);
+        for commit in &before {
+            make = make.args(["-p", commit]);
         }
         let commit = make.args(["-m", &message]).text().await?;
         let update = self.call().config("core.fsync=all").args(["update-ref", "-m", "ao: left"]);
@@ -88,17 +90,23 @@ impl Store<'_> {
         update.change_to_the_end(Arc::clone(turn)).await.map(drop)
     }
 
-    /// Whether a commit that is told of is on no branch, remote-tracking branch or tag.
-    async fn is_last_to_hold(&self, held: &Held) -> Result<bool, GitError> {
-        let told = format!("{}^@", held.commit);
-        let own = self.call().args(["rev-list", "--max-count=1", &told, "--not", "--branches", "--remotes", "--tags"]);
-        Ok(!own.text().await?.is_empty())
+    /// The commits told of that are on no branch, remote-tracking branch or tag.
+    async fn held_alone(&self, held: &Held) -> Result<Vec<String>, GitError> {
+        let mut alone = Vec::new();
+        for told in &held.parents {
+            let own =
+                self.call().args(["rev-list", "--max-count=1", told, "--not", "--branches", "--remotes", "--tags"]);
+            if !own.text().await?.is_empty() {
+                alone.push(told.clone());
+            }
+        }
+        Ok(alone)
     }
 
     /// Takes that off the record, unless nothing else holds the commit. Gives whether nothing is on it.
     pub(super) async fn release_left(&self, turn: &Turn) -> Result<bool, GitError> {
         if let Some(held) = self.find(&self.left_reference()).await?.held
-            && self.is_last_to_hold(&held).await?
+            && !self.held_alone(&held).await?.is_empty()
         {
             return Ok(false);
         }

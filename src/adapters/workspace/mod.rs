@@ -47,8 +47,8 @@ pub use git::GitSettings;
 
 use crate::ports::repo::Repository;
 use crate::ports::workspace::{
-    Checkout, OnWork, OwnedWorkspace, Removal, ReopenRequest, Reopened, Workspace, WorkspaceError, WorkspaceRef,
-    WorkspaceRequest,
+    Checkout, OnWork, OwnedWorkspace, Removal, ReopenRequest, Reopened, ToMake, Workspace, WorkspaceError,
+    WorkspaceRef, WorkspaceRequest,
 };
 
 /// The right to change a repository, until the last copy is dropped.
@@ -110,8 +110,8 @@ impl Workspace for GitWorkspace {
         remove::assess(self, workspace, on_work).await
     }
 
-    async fn is_whole(&self, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError> {
-        remove::is_whole(self, workspace).await
+    async fn to_make(&self, request: &ReopenRequest) -> Result<ToMake, WorkspaceError> {
+        reopen::to_make(self, request).await
     }
 
     async fn forget(&self, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError> {

@@ -80,8 +80,7 @@ impl From<GitError> for Unsaved {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) commit: String,
-    /// Its first parent; empty when it has none.
-    pub(super) parent: String,
+    pub(super) parents: Vec<String>,
     pub(super) message: String,
 }
 
@@ -150,8 +149,8 @@ impl Store<'_> {
         let mut held = None;
         for fields in fields.chunks_exact(4) {
             let [name, commit, parents, message] = [fields[0].trim_start(), fields[1], fields[2], fields[3]];
-            let parent = parents.split(' ').next().unwrap_or_default();
-            let this = Held { commit: commit.to_owned(), parent: parent.to_owned(), message: message.to_owned() };
+            let parents = parents.split_whitespace().map(str::to_owned).collect();
+            let this = Held { commit: commit.to_owned(), parents, message: message.to_owned() };
             if name == other {
                 return Ok(Found { held: Some(this), reference: other });
             }

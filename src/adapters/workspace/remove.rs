@@ -22,6 +22,7 @@
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::checkout::LOCK;
@@ -29,7 +30,7 @@ use super::entry::{self, Entry, Ownership};
 use super::keep::{self, Work};
 use super::left::Left;
 use super::owner::Owner;
-use super::preserve::{Saved, Store, Unsaved};
+use super::preserve::{Store, Unsaved};
 use super::put_back::READ_TREE;
 use super::{GitWorkspace, Turn, blocking, branch, failed, git, place, tree};
 use crate::domain::id::SessionId;
@@ -50,7 +51,7 @@ pub(super) async fn remove(
     let Some(repository) = &workspace.repository else { return without_repository(workspace) };
     let (path, session) = (&workspace.path, &workspace.session);
     let store = Store { git: &git.git, repository, session, path };
-    let mut found = find(git, workspace, repository).await?;
+    let mut found = find(git, repository, path, session).await?;
     if let Some(entry) = found.entry.as_mut().filter(|_| on_work == OnWork::PreserveAll) {
         // For good: also a later removal is not to let go of it.
         entry.unmark_put_back().map_err(|error| fault(format!("cannot note that its saved work stays: {error}")))?;
@@ -60,7 +61,7 @@ pub(super) async fn remove(
     }
     let turn = git.turn(repository).await;
     // Others may have had the repository for long, and the look itself takes its time: what is there now is what counts.
-    let found = see(workspace, repository).await?;
+    let found = see(repository, path, session).await?;
     let verdict = judge(git, workspace, repository, &found, on_work).await?;
     if let Verdict::Keep(reason) = verdict {
         return Ok(kept(&reason));
@@ -82,21 +83,12 @@ pub(super) async fn remove(
     }
     drop(turn);
     fault::reach(Point::WorkspaceEntryRemoved).map_err(|injected| fault(injected.into()))?;
-    let base = workspace.base_commit.as_deref();
-    let turn = git.turn(repository).await;
-    let branch_deleted =
-        branch::delete_if_empty(&git.git, repository, &workspace.branch, &Owner::new(session, path), base, turn)
-            .await
-            .map_err(|error| failed("remove", &error))?;
-    let taken_back = match on_work {
-        OnWork::PreserveAll => take_back_made_again(git, workspace, &store).await?,
-        OnWork::Keep | OnWork::Preserve => None,
-    };
-    let branch_deleted = branch_deleted || taken_back.as_ref() == Some(&workspace.branch);
+    let deleted = settle_branch(git, workspace, repository, on_work).await.map_err(|error| failed("remove", &error))?;
     fault::reach(Point::WorkspaceBranchSettled).map_err(|injected| fault(injected.into()))?;
     let preserved = store.held().await.map_err(|error| failed("remove", &error))?;
     let left = told(&store, workspace).await.map_err(|error| failed("remove", &error))?;
-    let left = left.filter(|left| left.branch().is_none_or(|branch| taken_back.as_deref() != Some(branch)));
+    let left = left.filter(|left| left.branch().is_none_or(|branch| deleted.as_deref() != Some(branch)));
+    let branch_deleted = deleted.as_ref() == Some(&workspace.branch);
     Ok(Gone { branch_deleted, preserved, would_save: None, left }.answer(found.there))
 }
 
@@ -135,34 +127,35 @@ async fn settle(
     Ok(settled.err().map(|error| format!("its work cannot be saved: {error}")))
 }
 
-/// Deletes the branch that a restore made again for the saved work that it put back, and that holds nothing of its own: that
-/// work still holds the commit, and the next restore makes the branch again. Gives which. It is known by the work, so this
-/// can be repeated when the workspace is gone.
-async fn take_back_made_again(
+/// Deletes the session's branch where it holds nothing of its own; of a restore that is taken back, the branch that it made.
+/// Gives which. Both can be repeated when the workspace is gone.
+async fn settle_branch(
     git: &GitWorkspace,
     workspace: &WorkspaceRef,
-    store: &Store<'_>,
-) -> Result<Option<String>, WorkspaceError> {
-    let failed = |error: git::GitError| failed("remove", &error);
-    let Some(held) = store.held().await.map_err(failed)? else { return Ok(None) };
-    let Some(Saved { branch: Some(name), snapshot, .. }) = store.read(&held.commit).await.map_err(failed)? else {
-        return Ok(None);
+    repository: &Repository,
+    on_work: OnWork,
+) -> Result<Option<String>, git::GitError> {
+    let (name, owner) = (settled_branch(workspace, on_work), Owner::new(&workspace.session, &workspace.path));
+    let Some(name) = name else { return Ok(None) };
+    let turn = git.turn(repository).await;
+    let deleted = if on_work == OnWork::PreserveAll
+        && branch::delete_if_unused(&git.git, repository, name, &owner, Arc::clone(&turn)).await?
+    {
+        true
+    } else if *name == workspace.branch {
+        let base = workspace.base_commit.as_deref();
+        branch::delete_if_empty(&git.git, repository, name, &owner, base, turn).await?
+    } else {
+        false
     };
-    // The session's own, made where it started from, is the one that was there all along.
-    if name == workspace.branch && workspace.base_commit.as_ref().is_none_or(|base| *base == snapshot.head) {
-        return Ok(None);
-    }
-    let owner = Owner::new(store.session, store.path);
-    let turn = git.turn(store.repository).await;
-    let deleted = branch::delete_if_made_at(&git.git, store.repository, &name, &snapshot.head, &owner, turn).await;
-    Ok(deleted.map_err(failed)?.then_some(name))
+    Ok(deleted.then(|| name.clone()))
 }
 
-/// Whether there is a whole workspace, and not only what one left.
-pub(super) async fn is_whole(git: &GitWorkspace, workspace: &WorkspaceRef) -> Result<bool, WorkspaceError> {
-    match &workspace.repository {
-        Some(repository) => Ok(find(git, workspace, repository).await?.is_whole(workspace)),
-        None => is_there(&workspace.path),
+/// The branch that a removal looks at, to delete it if it holds nothing.
+fn settled_branch(workspace: &WorkspaceRef, on_work: OnWork) -> Option<&String> {
+    match on_work {
+        OnWork::PreserveAll => workspace.made_branch.as_ref(),
+        OnWork::Keep | OnWork::Preserve => Some(&workspace.branch),
     }
 }
 
@@ -174,7 +167,7 @@ pub(super) async fn assess(
 ) -> Result<Removal, WorkspaceError> {
     let Some(repository) = &workspace.repository else { return without_repository(workspace) };
     let (path, session) = (&workspace.path, &workspace.session);
-    let found = find(git, workspace, repository).await?;
+    let found = find(git, repository, path, session).await?;
     let verdict = judge(git, workspace, repository, &found, on_work).await?;
     if let Verdict::Keep(reason) = verdict {
         return Ok(kept(&reason));
@@ -182,7 +175,12 @@ pub(super) async fn assess(
     let failed = |error: git::GitError| failed("assess", &error);
     let base = workspace.base_commit.as_deref();
     let owner = Owner::new(session, path);
-    let goes = branch::goes(&git.git, repository, &workspace.branch, &owner, base, Some(path)).await;
+    let goes = match settled_branch(workspace, on_work) {
+        Some(branch) if *branch == workspace.branch => {
+            branch::goes(&git.git, repository, branch, &owner, base, Some(path)).await
+        }
+        _ => Ok(None),
+    };
     let store = Store { git: &git.git, repository, session, path };
     let reference = store.reference().await.map_err(failed)?;
     let saves = verdict == Verdict::Save;
@@ -236,9 +234,9 @@ fn without_repository(workspace: &WorkspaceRef) -> Result<Removal, WorkspaceErro
 }
 
 /// What is there of a workspace; an entry is this session's.
-struct Found {
+pub(super) struct Found {
     there: bool,
-    entry: Option<Entry>,
+    pub(super) entry: Option<Entry>,
 }
 
 impl Found {
@@ -248,23 +246,26 @@ impl Found {
     }
 
     /// Whether it is a workspace, here or out of reach, and not only what one left.
-    fn is_whole(&self, workspace: &WorkspaceRef) -> bool {
-        let (path, session) = (&workspace.path, &workspace.session);
+    pub(super) fn is_whole(&self, path: &Path, session: &SessionId) -> bool {
         self.entry.as_ref().filter(|entry| entry.ownership(session) == Ownership::Complete).is_some_and(|entry| {
             self.there || entry.elsewhere(path).is_some() || place::out_of_reach(entry, path).is_some()
         })
     }
 }
 
-async fn find(git: &GitWorkspace, workspace: &WorkspaceRef, repository: &Repository) -> Result<Found, WorkspaceError> {
-    wait_for_orphans(&workspace.path).await?;
+pub(super) async fn find(
+    git: &GitWorkspace,
+    repository: &Repository,
+    path: &Path,
+    session: &SessionId,
+) -> Result<Found, WorkspaceError> {
+    wait_for_orphans(path).await?;
     // A create that was dropped keeps its turn until its git has ended.
     drop(git.turn(repository).await);
-    see(workspace, repository).await
+    see(repository, path, session).await
 }
 
-async fn see(workspace: &WorkspaceRef, repository: &Repository) -> Result<Found, WorkspaceError> {
-    let (path, session) = (&workspace.path, &workspace.session);
+async fn see(repository: &Repository, path: &Path, session: &SessionId) -> Result<Found, WorkspaceError> {
     let there = is_there(path)?;
     let entry = look(repository, path, session).await?;
     match &entry {

@@ -25,9 +25,9 @@ use super::keep;
 use super::left::Left;
 use super::owner::Owner;
 use super::preserve::{Saved, Store};
-use super::remove::{check_link, is_there, not_ours, take_away, wait_for_orphans};
+use super::remove::{check_link, find, is_there, not_ours, take_away, wait_for_orphans};
 use super::{GitWorkspace, Turn, blocking, branch, exclude, failed, place};
-use crate::ports::workspace::{Head, ReopenRequest, Reopened, WorkspaceError};
+use crate::ports::workspace::{Head, ReopenRequest, Reopened, ToMake, WorkspaceError};
 
 /// What is done to have the workspace again.
 struct Plan {
@@ -76,6 +76,22 @@ pub(super) async fn reopen(git: &GitWorkspace, request: &ReopenRequest) -> Resul
     }
     let (notes, branch) = make(git, &site, plan, turn).await?;
     Ok(Reopened { notes, made: true, branch })
+}
+
+/// What [`reopen`] would make; reads only. What it would save first changes nothing about that: it is on a commit that is there.
+pub(super) async fn to_make(git: &GitWorkspace, request: &ReopenRequest) -> Result<ToMake, WorkspaceError> {
+    let ReopenRequest { session, repository, path, .. } = request;
+    let found = find(git, repository, path, session).await?;
+    if found.is_whole(path, session) {
+        return Ok(ToMake::default());
+    }
+    let store = Store { git: &git.git, repository, session, path };
+    let plan = plan(git, request, found.entry.as_ref(), &store).await?;
+    let branch = match plan.target {
+        Target::Branch(name) if plan.make_at.is_some() => Some(name),
+        _ => None,
+    };
+    Ok(ToMake { workspace: true, branch })
 }
 
 /// Refuses a place that somebody else's worktree has, or that this session's has left.

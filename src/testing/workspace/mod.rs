@@ -122,6 +122,7 @@ pub fn recorded(request: &WorkspaceRequest, base_commit: Option<String>) -> Work
         path: request.path.clone(),
         branch: request.branch.clone(),
         base_commit,
+        made_branch: None,
     }
 }
 

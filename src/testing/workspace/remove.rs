@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{WorkspaceFixture, again, create, missing, recorded, remove, removed, reopen, request, save};
 use crate::ports::repo::Repository;
-use crate::ports::workspace::{OnWork, OwnedWorkspace, Removal, WorkspaceError, WorkspaceRef};
+use crate::ports::workspace::{OnWork, OwnedWorkspace, Removal, ToMake, WorkspaceError, WorkspaceRef};
 
 /// Changed and new files keep the workspace.
 pub async fn i05_uncommitted_and_untracked_work_is_kept(fixture: &impl WorkspaceFixture) {
@@ -110,7 +110,7 @@ pub async fn i05_a_directory_that_is_out_of_reach_is_not_gone(fixture: &impl Wor
         }
         let answer = adapter.reopen(&again(&workspace)).await;
         assert!(matches!(answer, Err(WorkspaceError::Failed { .. })), "{when}: {answer:?}");
-        assert!(matches!(adapter.is_whole(&workspace).await, Ok(true)), "{when}");
+        assert_eq!(adapter.to_make(&again(&workspace)).await.ok(), Some(ToMake::default()), "{when}");
     };
     assert_kept("nothing is there").await;
     std::fs::create_dir(&disk).expect("a directory");
@@ -125,7 +125,8 @@ pub async fn i05_a_directory_that_is_out_of_reach_is_not_gone(fixture: &impl Wor
     assert!(!reopen(fixture, &workspace).await.made);
     assert_eq!(std::fs::read(first.path.join("new.txt")).expect("it is there"), b"work");
     std::fs::remove_dir_all(&first.path).expect("it goes");
-    assert!(matches!(fixture.workspace().is_whole(&workspace).await, Ok(false)), "this one is gone");
+    let to_make = fixture.workspace().to_make(&again(&workspace)).await;
+    assert!(matches!(to_make, Ok(ToMake { workspace: true, branch: None })), "this one is gone: {to_make:?}");
     assert_eq!(remove(fixture, &workspace).await, missing(true), "this one is gone");
 }
 

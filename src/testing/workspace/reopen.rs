@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{WorkspaceFixture, again, create, recorded, remove, removed, reopen, request, save};
-use crate::ports::workspace::{OnWork, WorkspaceError, WorkspaceRef};
+use crate::ports::workspace::{OnWork, ToMake, WorkspaceError, WorkspaceRef};
 
 /// It is used, with all that is in it.
 pub async fn a_workspace_that_is_there_is_reopened_as_it_is(fixture: &impl WorkspaceFixture) {
@@ -23,9 +23,10 @@ pub async fn a_workspace_that_is_there_is_reopened_as_it_is(fixture: &impl Works
 pub async fn a_removed_workspace_is_made_again_on_its_branch(fixture: &impl WorkspaceFixture) {
     let request = request(fixture, 1).await;
     let workspace = create(fixture, &request).await;
-    assert!(matches!(fixture.workspace().is_whole(&workspace).await, Ok(true)));
+    let to_make = async || fixture.workspace().to_make(&again(&workspace)).await.ok();
+    assert_eq!(to_make().await, Some(ToMake::default()));
     assert_eq!(remove(fixture, &workspace).await, removed(true));
-    assert!(matches!(fixture.workspace().is_whole(&workspace).await, Ok(false)));
+    assert_eq!(to_make().await, Some(ToMake { workspace: true, branch: Some(request.branch.clone()) }));
     let reopened = reopen(fixture, &workspace).await;
     assert!(reopened.made && reopened.branch.as_ref() == Some(&request.branch), "{reopened:?}");
     assert_eq!(fixture.branch_of(&request.path).await, request.branch);
@@ -33,6 +34,7 @@ pub async fn a_removed_workspace_is_made_again_on_its_branch(fixture: &impl Work
 
     fixture.commit(&request.path, "new.txt").await;
     assert_eq!(remove(fixture, &workspace).await, removed(false));
+    assert_eq!(to_make().await, Some(ToMake { workspace: true, branch: None }));
     let reopened = reopen(fixture, &workspace).await;
     assert!(reopened.made && reopened.notes.is_empty(), "{reopened:?}");
     assert!(request.path.join("new.txt").is_file());
