@@ -86,12 +86,16 @@ impl Application {
         if !self.workspace_is_gone(&session).await? {
             return Ok(Some("something of its workspace, or of work saved from it, is there or out of reach"));
         }
-        // What its worktree was on when it went is of use to a restore only, unless it holds commits that nothing else does.
+        // As a rule there is nothing left to stop; where there was, nothing would know of it any more.
+        self.stop_terminal(&session).await?;
+        if self.shared.sessions.session(id).await?.is_none_or(|now| now.version != session.version) {
+            return Ok(Some("something was noted of it just now"));
+        }
+        // What its worktree was on when it went is of use to a restore only, unless it holds commits that nothing else does:
+        // so it goes last before the record.
         if !self.shared.workspace.forget(&self.workspace_ref(&session).await?).await? {
             return Ok(Some("what it left on a branch that is gone is held for it alone"));
         }
-        // As a rule there is nothing left to stop; where there was, nothing would know of it any more.
-        self.stop_terminal(&session).await?;
         self.shared.sessions.remove_session(id, session.version, self.shared.clock.now()).await?;
         tracing::info!(session = %id, "its record and its logs were kept long enough and are removed");
         // Left by a daemon that ends here, it is a stray.

@@ -213,7 +213,7 @@ async fn i05_worktrees_that_are_out_of_reach_are_not_taken_for_deleted() {
     assert!(sandbox.worktree("app-1").join("work").exists() && sandbox.branches().contains(&"ao/app-1".to_owned()));
 }
 
-/// Retention takes nothing away in a repository; what was discarded there is no reason to keep a record.
+/// Retention takes no worktree, branch or saved work away; what was discarded of them is no reason to keep a record.
 #[tokio::test]
 async fn records_go_only_after_what_they_are_needed_for_in_the_repository() {
     let sandbox = sandbox(&[("AO_KEEP_ENDED_DAYS", "3")]);
@@ -263,6 +263,28 @@ async fn a_record_stays_while_what_its_worktree_was_on_is_held_for_it_alone() {
     until_tidied(&sandbox).await;
     assert!(on_record(&sandbox).await.is_empty());
     assert_eq!(left(), "");
+}
+
+#[tokio::test]
+async fn what_a_worktree_was_on_is_let_go_of_only_with_the_record() {
+    let sandbox = sandbox(&[("AO_KEEP_ENDED_DAYS", "3")]);
+    spawn(&sandbox, "exit 0").await;
+    sandbox.wait_for("app-1", "status", "terminated").await;
+    let worktree = sandbox.worktree("app-1");
+    sandbox.git(&worktree, &["checkout", "-q", "-b", "own"]);
+    sandbox.git(&worktree, &["commit", "-q", "--allow-empty", "-m", "own"]);
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    sandbox.ao(&["stop"]).await.ok();
+    backdate(&sandbox, "'app-1'", 4).await;
+    // Its runtime has something to say that is not on record.
+    let remarks = sandbox.session_dir("app-1").join("terminal/remarks.json");
+    fs::write(remarks, json!({ "version": 1, "remarks": ["it was short of memory"] }).to_string()).unwrap();
+    until_tidied(&sandbox).await;
+    assert_eq!(on_record(&sandbox).await, ["app-1"]);
+    assert!(sandbox.show("app-1").await["notes"].to_string().contains("short of memory"));
+    sandbox.ao(&["restore", "--no-wait", "app-1"]).await.ok();
+    sandbox.wait_for("app-1", "status", "terminated").await;
+    assert_eq!(sandbox.git(&worktree, &["symbolic-ref", "--short", "HEAD"]), "own");
 }
 
 async fn on_record_offline(sandbox: &Sandbox) -> Vec<String> {
