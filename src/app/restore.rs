@@ -77,6 +77,10 @@ impl Application {
         self.agent(&session.spec.agent)?.preflight(&session.spec.agent_args).await?;
         self.runtime(&session.spec.runtime)?.preflight().await?;
         self.shared.workspace.check_tools().await?;
+        if session.spec.setup.is_some() {
+            // A teardown that was cut off would go on in what is restored.
+            self.shared.setup.end(&self.shared.session_dirs.path(id)).await?;
+        }
         let there = self.shared.workspace.assess(&self.workspace_ref(&session).await?, OnWork::Keep).await?;
         self.refuse_unless_dead(&session).await?;
         // What its last agent reported late must not pass for a report of the next one.

@@ -31,6 +31,9 @@ impl Application {
             return Ok(());
         }
         let deadline = Instant::now() + Duration::from_secs(setup.timeout_s);
+        // What an earlier stage left running must not meet the files that are brought.
+        runner.begin(&directory, Stage::Setup).await?;
+        fault::reach(Point::SetupBegun)?;
         if !(setup.copy.is_empty() && setup.link.is_empty()) {
             let bring = self.shared.workspace.bring(&session.spec.workspace, repository, &setup.copy, &setup.link);
             // What is dropped stops before the next file.
@@ -40,8 +43,6 @@ impl Application {
             }
         }
         fault::reach(Point::SetupFilesBrought)?;
-        runner.begin(&directory, Stage::Setup).await?;
-        fault::reach(Point::SetupBegun)?;
         for command in &setup.setup {
             self.run_command(session, &directory, Stage::Setup, command, deadline).await?;
         }

@@ -1,9 +1,12 @@
 //! What `ao.toml` wants done in a workspace: it runs where and when it should, ends when it must, and leaves nothing.
 
+use std::process::Stdio;
+
 use serde_json::json;
+use tokio::io::AsyncReadExt;
 
 use crate::project_file::{spawn, trust, write};
-use crate::sandbox::{Sandbox, signal};
+use crate::sandbox::{BOUND, Sandbox, signal};
 
 /// A sandbox whose repository has this `ao.toml`, accepted.
 async fn sandbox(ao_toml: &str) -> Sandbox {
@@ -236,6 +239,48 @@ async fn i02_a_teardown_of_a_session_that_was_over_does_not_outlive_its_daemon_f
     let none_runs = || sandbox.running("sleep 750").is_empty() && sandbox.running("sleep 751").is_empty();
     sandbox.until("what it left has ended", none_runs).await;
     assert!(sandbox.worktree("app-1").exists(), "nobody asks for its removal any more");
+}
+
+/// A daemon serves before it has looked for what the last one left: so this one is there when nobody looks any more.
+#[tokio::test]
+async fn i02_a_restore_ends_a_teardown_that_was_cut_off_before_it_brings_files() {
+    let mut sandbox = Sandbox::with_env([("AO_MAX_LIVE_AGENTS".to_owned(), "1".to_owned())].into());
+    write(&sandbox, "copy = ['.env']\nteardown = ['true']\n");
+    for (name, content) in [(".env", "secret"), (".git/info/exclude", "/.ao/\n.env\n")] {
+        std::fs::write(sandbox.repo().join(name), content).unwrap();
+    }
+    trust(&sandbox).await;
+    spawn(&sandbox, &[], "true").await.ok();
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+    let directory = sandbox.session_dir("app-1").to_str().unwrap().to_owned();
+    sandbox.env.insert("AO_SETUP_DIR".to_owned(), directory);
+    let copied = sandbox.worktree("app-1").join(".env");
+    let tears = format!("trap \"rm -f '{}'; exit\" TERM; echo tears; while :; do sleep 0.02; done", copied.display());
+    let teardown = async || {
+        let mut command = tokio::process::Command::new("sh");
+        command.args(["-c", &tears]).env_clear().envs(&sandbox.env).kill_on_drop(true);
+        let mut teardown = command.stdout(Stdio::piped()).spawn().unwrap();
+        assert_eq!(teardown.stdout.as_mut().unwrap().read_u8().await.unwrap(), b't');
+        teardown
+    };
+    let has_ended = async |mut teardown: tokio::process::Child| {
+        tokio::time::timeout(BOUND, teardown.wait()).await.is_ok_and(|ended| ended.is_ok())
+    };
+    let first = teardown().await;
+    // The sandbox's own are not of the teardown.
+    let ao = async |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env_remove("AO_SETUP_DIR");
+        sandbox.run(command).await
+    };
+    ao(&["restore", "app-1"]).await.ok();
+    assert!(copied.exists(), "{}", sandbox.log());
+    assert!(has_ended(first).await);
+
+    ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sleep", "600"]).await.ok();
+    let second = teardown().await;
+    ao(&["restore", "app-1"]).await.fails(5, &["limit"]);
+    assert!(has_ended(second).await, "it ends also where the restore is refused");
 }
 
 #[tokio::test]

@@ -396,3 +396,25 @@ async fn i05_a_restore_that_is_given_up_in_line_forgets_no_branch() {
     assert_eq!(sandbox.git(&sandbox.worktree("app-1"), &["symbolic-ref", "--short", "HEAD"]), "own");
     assert_eq!(sandbox.running("sleep 600").len(), 1);
 }
+
+/// Somebody moved the worktree away, and back while its restore waited in line.
+#[tokio::test]
+async fn a_restore_that_fails_leaves_a_worktree_that_came_back_while_it_waited() {
+    let sandbox = Sandbox::with_env([("AO_MAX_LIVE_AGENTS".to_owned(), "1".to_owned())].into());
+    let broken = sandbox.path("broken");
+    let session = spawn(&sandbox, "pty", &format!("test -e {} && exit 3; exec sleep 600", broken.display())).await;
+    end_agent(&sandbox, &session).await;
+    std::fs::write(sandbox.repo().join(".git/info/exclude"), "built\n/.ao/\n").unwrap();
+    let (worktree, elsewhere) = (sandbox.worktree("app-1"), sandbox.path("elsewhere"));
+    std::fs::write(worktree.join("built"), "").unwrap();
+    let before = sandbox.show("app-1").await;
+    std::fs::rename(&worktree, &elsewhere).unwrap();
+    spawn(&sandbox, "pty", "exec sleep 601").await;
+    sandbox.ao(&["restore", "--queue", "--no-wait", "app-1"]).await.ok();
+    std::fs::rename(&elsewhere, &worktree).unwrap();
+    std::fs::write(&broken, "").unwrap();
+    sandbox.ao(&["kill", "app-2"]).await.ok();
+    let after = sandbox.wait_for("app-1", "status", "failed").await;
+    assert_eq!(as_it_was(after), as_it_was(before));
+    assert!(worktree.join("built").exists());
+}
