@@ -178,3 +178,31 @@ fn every_folder_of_adapters_is_known_to_the_rules() {
         assert!(Layer::of_file(&file).is_some(), "{file}: say in tests/architecture/rules.rs what it may use");
     }
 }
+
+/// Who may write sessions' records, beside what tries the stores.
+const WRITERS: [(&str, &str); 3] = [
+    ("insert_session(", "src/app/spawn.rs"),
+    ("update_session(", "src/app/writer.rs"),
+    ("remove_session(", "src/app/retention.rs"),
+];
+
+/// Calls that write a session's record past the one place for that.
+fn writes_past(path: &str, source: &str) -> Vec<String> {
+    let has_them = ["src/ports/", "src/testing/", "src/adapters/store/"].iter().any(|part| path.starts_with(part));
+    let writes = |(call, home): &(&str, &str)| source.contains(call) && path != *home;
+    WRITERS.iter().filter(|writer| !has_them && writes(writer)).map(|(call, _)| format!("{path}: {call}")).collect()
+}
+
+#[test]
+fn a_sessions_record_is_written_in_one_place() {
+    let files = rust_files(&root().join("src"));
+    let source = |path: &Path| fs::read_to_string(root().join(path)).unwrap();
+    let name = |file: &PathBuf| file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+    let found: Vec<String> =
+        files.iter().map(name).flat_map(|path| writes_past(&path, &source(Path::new(&path)))).collect();
+    assert_eq!(found, [""; 0]);
+    for (call, home) in WRITERS {
+        assert!(source(Path::new(home)).contains(call), "{home} does not write {call} any more");
+        assert_eq!(writes_past("src/app/kill.rs", &format!("store.{call}&session)")).len(), 1);
+    }
+}

@@ -263,7 +263,10 @@ mod old_databases {
 
     #[tokio::test]
     async fn i17_databases_of_every_version_still_load_and_go_on() {
-        for (version, sessions) in [(1, sessions()), (2, sessions_v2()), (3, sessions_v3()), (4, sessions_v4())] {
+        let all = [(1, sessions()), (2, sessions_v2()), (3, sessions_v3()), (4, sessions_v4())];
+        let migrations = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap();
+        assert_eq!(migrations.count(), all.len(), "a new migration needs a database of its version here");
+        for (version, sessions) in all {
             let fixture = SqliteFixture::new();
             std::fs::copy(database(version), fixture.path()).unwrap();
             loads_and_goes_on(&fixture, &sessions).await;

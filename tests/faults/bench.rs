@@ -67,6 +67,11 @@ impl Bench {
         self.path("fault").join(name)
     }
 
+    /// The branch that an agent went to, if one did, which it says in its home.
+    pub(crate) fn gone_to(&self) -> Option<String> {
+        Some(fs::read_to_string(self.path("home/gone-to")).ok()?.trim().to_owned())
+    }
+
     /// Makes something happen at the next passage of a point, in whatever process.
     pub(crate) fn arm(&self, point: &str, action: Action) {
         let _ = fs::remove_file(self.switch("fired"));

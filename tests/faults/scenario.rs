@@ -42,7 +42,9 @@ pub(crate) enum Scenario {
     Restore,
     /// A session whose worktree is gone, its work saved, is restored.
     RestoreGone,
-    /// The same, and its agent fails at once.
+    /// A session whose agent went to a branch of its own, and whose worktree somebody deleted, is restored.
+    RestoreDeleted,
+    /// A session whose worktree is gone, its work saved, is restored, and its agent fails at once.
     FailingRestore,
     /// An ended session's worktree is cleaned up, and that of one which is on no record.
     Cleanup,
@@ -65,7 +67,7 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Spawn,
         Self::FailingSpawn,
         Self::Kill,
@@ -80,6 +82,7 @@ impl Scenario {
         Self::FinishKillForce,
         Self::Restore,
         Self::RestoreGone,
+        Self::RestoreDeleted,
         Self::FailingRestore,
         Self::Cleanup,
         Self::SetUp,
@@ -115,7 +118,8 @@ impl Scenario {
     /// Whether somebody is told when a step of it fails: who asked for it, or who looks why it is not done yet.
     pub(crate) fn is_asked_for(self) -> bool {
         use Scenario::{
-            Cleanup, Exit, FailingRestore, FailingSpawn, Kill, KillForce, RestoreGone, SetUp, Spawn, TearDown, Type,
+            Cleanup, Exit, FailingRestore, FailingSpawn, Kill, KillForce, RestoreDeleted, RestoreGone, SetUp, Spawn,
+            TearDown, Type,
         };
         matches!(
             self,
@@ -125,6 +129,7 @@ impl Scenario {
                 | KillForce
                 | Exit
                 | RestoreGone
+                | RestoreDeleted
                 | FailingRestore
                 | Cleanup
                 | SetUp
@@ -213,6 +218,12 @@ impl Scenario {
                 works(bench, runtime, SLEEP).await;
                 bench.ao(&["kill", "--force", "app-1"]).await.ok();
             }
+            Self::RestoreDeleted => {
+                live(bench, runtime, GOES_ELSEWHERE).await;
+                bench.until("the agent has worked", || bench.gone_to().is_some()).await;
+                lose(bench).await;
+                fs::remove_dir_all(bench.worktree("app-1")).unwrap();
+            }
             Self::FailingRestore => {
                 works(bench, runtime, &format!("test -e \"$HOME/again\" && exit 3; echo first words; {SLEEP}")).await;
                 bench.ao(&["kill", "--force", "app-1"]).await.ok();
@@ -253,7 +264,9 @@ impl Scenario {
             Self::FailingSpawn => drop(bench.spawn(runtime, "ready", &["sh", "-c", "exit 3"]).await),
             Self::Kill | Self::KillWithWork | Self::TearDown => drop(bench.ao(&["kill", "app-1"]).await),
             Self::KillForce => drop(bench.ao(&["kill", "--force", "app-1"]).await),
-            Self::Restore | Self::RestoreGone | Self::FailingRestore => drop(bench.ao(&["restore", "app-1"]).await),
+            Self::Restore | Self::RestoreGone | Self::RestoreDeleted | Self::FailingRestore => {
+                drop(bench.ao(&["restore", "app-1"]).await);
+            }
             Self::Cleanup => drop(bench.ao(&["cleanup"]).await),
             Self::Line => {
                 bench.spawn_with(runtime, &["--queue", "--wait", "none"], &["sh", "-c", SLEEP]).await;
@@ -303,7 +316,7 @@ impl Scenario {
             }
             // Killing twice is success.
             Self::Line => drop(bench.ao(&["kill", "app-1"]).await.ok()),
-            Self::Restore | Self::RestoreGone if !world::at_rest(bench).await[0].is_live() => {
+            Self::Restore | Self::RestoreGone | Self::RestoreDeleted if !world::at_rest(bench).await[0].is_live() => {
                 bench.ao(&["restore", "app-1"]).await.ok();
             }
             _ => {}
@@ -346,6 +359,11 @@ impl Scenario {
                 let is_same = agents.is_empty() || is(&|row| row.pid.is_some_and(|pid| agents.contains(&pid)));
                 is_same && is(&|row| row.is_live() && work::is_there(bench, row))
             }
+            Self::RestoreDeleted => is(&|row| {
+                let on = fs::read_to_string(bench.repo().join(".git/worktrees/app-1/HEAD"));
+                let is_on_it = on.is_ok_and(|on| on.trim() == "ref: refs/heads/own");
+                row.is_live() && is_on_it && row.workspace.join("committed").exists()
+            }),
             Self::FailingRestore => {
                 let output = bench.command(&["output", "app-1"]).output().unwrap().stdout;
                 is(&|row| row.ended_as("killed") && !row.workspace.exists() && work::is_there(bench, row))
@@ -470,6 +488,9 @@ async fn forget(bench: &Bench, session: &str) {
 }
 
 pub(crate) const SLEEP: &str = "exec sleep 600";
+/// Works on a branch of its own, and says so when it has.
+const GOES_ELSEWHERE: &str = "test -e committed || { git checkout --quiet -b own; echo work > committed; git add .; \
+                              git commit --quiet --message=work; echo own > \"$HOME/gone-to\"; }; exec sleep 600";
 /// A teardown.
 const TORN: &str = "touch \"$HOME/torn\"";
 /// One that when it runs first writes in the worktree without end, and takes that away when it is asked to end. It prints nothing: of what

@@ -146,7 +146,14 @@ async fn a_read_only_data_directory_is_said_and_loses_nothing() {
         assert!(remounted.success());
         Some(mount)
     };
-    let Some(mount) = read_only(&data) else { return };
+    let Some(mount) = read_only(&data) else {
+        // Each of the first writes in it.
+        for point in ["spawn.session-dir-made", "launch.environment-written", "launch.written"] {
+            bench.arm(point, Action::Error);
+            assert_said(&spawn(&bench).await, "no space left", &bench);
+        }
+        return assert_all_is_well(&bench, agent).await;
+    };
     // The daemon goes on with the files that it has open.
     assert_said(&spawn(&bench).await, "read-only", &bench);
     let (row, _) = settled(&bench).await;
@@ -228,8 +235,9 @@ async fn a_branch_that_the_agent_renamed_keeps_its_commits() {
     bench.git(&row.workspace, &["branch", "--move", "renamed"]);
     bench.ao(&["kill", "--force", "app-1"]).await.ok();
     let (row, findings) = settled(&bench).await;
-    // The one thing that a look finds is a branch that no record names.
-    assert_eq!(findings, Findings { leaked: vec!["the branch renamed".to_owned()], ..Findings::default() });
+    // All that a look finds is a branch that no record names, and that it is told.
+    let leaked = vec!["the branch renamed".to_owned(), "the reference refs/ao/left/app-1".to_owned()];
+    assert_eq!(findings, Findings { leaked, ..Findings::default() });
     assert!(!row.workspace.exists());
     assert_eq!(git(&bench, &["show", "renamed:committed"]).as_deref(), Some("work"));
     assert!(work::holds(&bench, &row, "loose", "work\n"), "{row:#?}");

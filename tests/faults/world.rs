@@ -128,6 +128,7 @@ pub(crate) fn look(bench: &Bench, rows: &[Row]) -> Findings {
             owned.extend(of_session.all());
         }
         check_workspace(bench, row, &worktrees, &branches, &mut findings);
+        check_head(bench, row, &mut findings);
         let directory = bench.session_dir(&row.id);
         if row.ended_as("spawn_failed") {
             let left = fs::read_dir(&directory).into_iter().flatten().map(|entry| entry.unwrap().file_name());
@@ -278,6 +279,28 @@ fn check_workspace(
     }
 }
 
+/// A workspace that is there is on a branch that is there: the session's, or the one that its agent went to.
+fn check_head(bench: &Bench, row: &Row, findings: &mut Findings) {
+    if !row.workspace.exists() {
+        return;
+    }
+    let head = |args: &[&str]| git(bench, &["-C", row.workspace.to_str().unwrap()], args);
+    let is_right = |name: &String| *name == row.branch || bench.gone_to().is_some_and(|other| *name == other);
+    let on = head(&["symbolic-ref", "--short", "HEAD"]).filter(is_right);
+    let is_there = on.is_some() && head(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).is_some();
+    findings.expect(is_there, || {
+        format!("{}: its worktree is on {:?}", row.id, fs::read_to_string(row.workspace.join(".git")))
+    });
+}
+
+/// What git answers; `None` when it refuses.
+fn git(bench: &Bench, options: &[&str], args: &[&str]) -> Option<String> {
+    let mut git = std::process::Command::new("git");
+    git.args(options).args(args).current_dir(bench.repo()).env_clear().envs(&bench.env);
+    let answer = git.output().unwrap();
+    answer.status.success().then(|| String::from_utf8_lossy(&answer.stdout).trim().to_owned())
+}
+
 /// What belongs to no session on record.
 fn check_strays(
     bench: &Bench,
@@ -297,9 +320,19 @@ fn check_strays(
     for stray in worktrees.entries.iter().filter(|name| !bench.path("data/worktrees/app").join(name).exists()) {
         findings.leaked.push(format!("the worktree entry {stray}"));
     }
-    let owned: BTreeSet<&str> = rows.iter().map(|row| row.branch.as_str()).chain(["main"]).collect();
+    let gone_to = bench.gone_to();
+    let others = ["main"].into_iter().chain(gone_to.as_deref());
+    let owned: BTreeSet<&str> = rows.iter().map(|row| row.branch.as_str()).chain(others).collect();
     for stray in branches.iter().filter(|name| !owned.contains(name.as_str())) {
         findings.leaked.push(format!("the branch {stray}"));
+    }
+    // What a worktree was on is told only where it was not on the session's own.
+    let told =
+        |id: &str| [Some(format!("refs/ao/preserved/{id}")), gone_to.as_ref().map(|_| format!("refs/ao/left/{id}"))];
+    let told: BTreeSet<String> = ids.iter().flat_map(|id| told(id)).flatten().collect();
+    let references = bench.git(&bench.repo(), &["for-each-ref", "--format=%(refname)", "refs/ao"]);
+    for stray in references.lines().filter(|name| !told.contains(*name)) {
+        findings.leaked.push(format!("the reference {stray}"));
     }
     let sockets: BTreeSet<PathBuf> =
         rows.iter().filter(|row| row.is_live()).filter_map(|row| socket_of(bench, row)).collect();
