@@ -437,3 +437,35 @@ async fn i02_settling_a_cut_off_spawn_leaves_later_ones_alone() {
     );
     assert_eq!(sandbox.running("sleep 600").len(), 10);
 }
+
+#[tokio::test]
+async fn a_start_that_finds_everything_settled_changes_nothing() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env.insert("AO_MAX_LIVE_AGENTS".to_owned(), "1".to_owned());
+    for (script, wait) in [("exit 0", "exit"), ("echo work > work", "exit"), ("exec sleep 600", "ready")] {
+        let args = ["spawn", "--agent", "command", "--runtime", "pty", "--wait", wait, "--", "sh", "-c", script];
+        sandbox.ao(&args).await.ok();
+    }
+    for args in [&["kill", "app-1"][..], &["kill", "--force", "app-2"]] {
+        sandbox.ao(args).await.ok();
+    }
+    sandbox.ao(&["spawn", "--agent", "command", "--queue", "--wait", "none", "--", "sleep", "600"]).await.ok();
+    let record = async || {
+        let run = sandbox.ao(&["status", "--json"]).await;
+        let client = ao::adapters::cli::client::Client::new(run.json()["socket"].as_str().unwrap().as_ref());
+        let changes: serde_json::Value = client.get("/events?since=0").await.unwrap();
+        (sandbox.ao(&["ls", "-a", "--json"]).await.json(), changes["changes"].clone())
+    };
+    let before = record().await;
+    assert!(before.0.as_array().unwrap().len() == 4 && !before.1.as_array().unwrap().is_empty(), "{before:#?}");
+    for _ in 0..2 {
+        let daemon = sandbox.daemon_pid().await;
+        signal(daemon, Signal::KILL);
+        sandbox.until("the daemon is dead", || !Sandbox::is_running(daemon)).await;
+        sandbox.ao(&["start"]).await.ok();
+        assert_eq!(record().await, before);
+    }
+    for session in ["app-4", "app-3"] {
+        sandbox.ao(&["kill", session]).await.ok();
+    }
+}
