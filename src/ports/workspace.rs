@@ -120,7 +120,7 @@ pub struct WorkspaceRef {
     pub repository: Option<Repository>,
     /// The directory.
     pub path: PathBuf,
-    /// The branch that was made for it.
+    /// The branch that was made for it; empty when its session is on no record and that is not known.
     pub branch: String,
     /// The commit it started from, when that was recorded.
     pub base_commit: Option<String>,

@@ -200,6 +200,18 @@ async fn i06_a_removal_that_was_cut_off_between_its_marks_is_finished_and_hides_
     assert!(outcome.is_err() && workspace.path.join("file.txt").exists(), "{outcome:?}");
 }
 
+/// Of a session on no record, so nobody would ever take away what is told of it.
+#[tokio::test]
+async fn what_a_stray_was_on_is_not_told() {
+    let place = Place::new();
+    let path = place.scratch().init("app").await;
+    let (workspace, _) = place.create(&path).await;
+    place.git(&workspace.path, &["checkout", "-q", "--detach", "main"]).await;
+    let stray = WorkspaceRef { branch: String::new(), base_commit: None, ..workspace };
+    assert_eq!(place.remove(&stray).await, removed(false));
+    assert_eq!(place.git(&path, &["for-each-ref", "refs/ao"]).await, "");
+}
+
 /// Git cannot read it, and so not say on which branch it is.
 #[tokio::test]
 async fn i06_an_entry_that_git_cannot_read_is_listed_with_the_others() {

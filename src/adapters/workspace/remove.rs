@@ -70,7 +70,7 @@ pub(super) async fn remove(
         if let Some(reason) = settle(&store, &found, entry, path, &verdict, &turn).await? {
             return Ok(kept(&reason));
         }
-        if entry.ownership(session) == Ownership::Complete && tells(on_work, &verdict, found.there) {
+        if entry.ownership(session) == Ownership::Complete && tells(workspace, on_work, &verdict, found.there) {
             let left = store.leave(entry, &workspace.branch, &turn).await;
             left.map_err(|error| failed("remove", &error))?;
         }
@@ -92,11 +92,11 @@ pub(super) async fn remove(
     Ok(Gone { branch_deleted, preserved, would_save: None, left }.answer(found.there))
 }
 
-/// Whether a removal tells what the workspace was on. One that takes a restore back leaves what was told before it, unless it
-/// saves work, which is to come back on what it was made on, or the directory is not there: then the entry may be older than
-/// the restore, and is all that knows.
-fn tells(on_work: OnWork, verdict: &Verdict, there: bool) -> bool {
-    on_work != OnWork::PreserveAll || *verdict == Verdict::Save || !there
+/// Whether a removal tells what the workspace was on. Not that of a session on no record, which nobody would ask for. One that
+/// takes a restore back leaves what was told before it, unless it saves work, which is to come back on what it was made on, or
+/// the directory is not there: then the entry may be older than the restore, and is all that knows.
+fn tells(workspace: &WorkspaceRef, on_work: OnWork, verdict: &Verdict, there: bool) -> bool {
+    !workspace.branch.is_empty() && (on_work != OnWork::PreserveAll || *verdict == Verdict::Save || !there)
 }
 
 /// What was told of the workspace: what it was on, where that was not its own branch.
@@ -195,7 +195,9 @@ pub(super) async fn assess(
     let would_save = saves.then(|| reference.clone());
     let preserved = commit.map(|commit| PreservedWork { reference, commit });
     let left = match &found.entry {
-        Some(entry) if entry.ownership(session) == Ownership::Complete && tells(on_work, &verdict, found.there) => {
+        Some(entry)
+            if entry.ownership(session) == Ownership::Complete && tells(workspace, on_work, &verdict, found.there) =>
+        {
             store.elsewhere(entry, &workspace.branch).await.map_err(failed)?
         }
         _ => told(&store, workspace).await.map_err(failed)?,
