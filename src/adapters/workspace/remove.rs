@@ -456,7 +456,8 @@ fn kept(reason: &str) -> Removal {
     Removal::Kept { reason: reason.to_owned() }
 }
 
-#[cfg(all(test, feature = "fault-points"))]
+#[cfg(feature = "fault-points")]
+#[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
