@@ -87,7 +87,7 @@ impl Application {
     }
 
     async fn make_workspace(&self, session: &Session, repository: &Repository) -> Result<(), AppError> {
-        if session.facts.restoring.is_some() {
+        if session.facts.restoring.is_some() && self.had_workspace_once(session, repository).await? {
             self.reopen_workspace(session, repository).await?;
         } else {
             self.create_workspace(session, repository).await?;
@@ -138,7 +138,8 @@ impl Application {
             }
             _ => agent.prepare(&request).await?,
         };
-        if session.facts.restoring.is_some() && session.facts.agent_session_id.is_none() {
+        let began_before = |before: &Restoring| before.facts.launched_at.is_some();
+        if session.facts.restoring.as_deref().is_some_and(began_before) && session.facts.agent_session_id.is_none() {
             let note = format!("restored: {} knows no conversations, so it began its task again", agent.kind());
             self.shared.writer.note(&session.id, &note).await?;
         }

@@ -166,6 +166,25 @@ impl Application {
         Ok(self.runtime(&session.spec.runtime)?.forget_aside(&self.terminal_key(session)).await?)
     }
 
+    /// Whether there is a workspace to be reopened. A session that was killed in line, or before its workspace was made, never had one: it is
+    /// made as for a spawn.
+    pub(super) async fn had_workspace_once(
+        &self,
+        session: &Session,
+        repository: &Repository,
+    ) -> Result<bool, AppError> {
+        let workspace = &self.shared.workspace;
+        // What was made when that was not on record yet was undone, as far as it could be.
+        let had_one = session.facts.base_commit.is_some()
+            || workspace.is_whole(&workspace_of(session, Some(repository.clone()))).await?
+            || workspace.branch_exists(repository, &session.spec.branch).await?;
+        if !had_one {
+            let to_make = ToMake { workspace: true, branch: Some(session.spec.branch.clone()) };
+            self.record_what_is_made(session, &to_make).await?;
+        }
+        Ok(had_one)
+    }
+
     /// Makes an ended session's workspace usable again. What has to be made for that is on record before it is begun: whatever
     /// of it is there then is the restore's, which is to be set up, and to go again if the restore fails. What was there is not.
     pub(super) async fn reopen_workspace(&self, session: &Session, repository: &Repository) -> Result<(), AppError> {

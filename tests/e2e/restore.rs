@@ -45,6 +45,27 @@ fn as_it_was(mut session: Value) -> Value {
     session
 }
 
+#[tokio::test]
+async fn a_session_that_was_killed_in_line_is_built_when_it_is_restored() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env.insert("AO_MAX_LIVE_AGENTS".into(), "1".into());
+    spawn(&sandbox, "pty", "exec sleep 600").await;
+    let args = ["spawn", "--agent", "command", "--runtime", "pty", "--queue", "--wait", "none", "--branch", "wanted"];
+    let agent = ["--", "sh", "-c", "echo begun; exec sleep 600"];
+    assert_eq!(sandbox.ao(&[&args[..], &agent].concat()).await.ok(), "app-2");
+    for session in ["app-2", "app-1"] {
+        sandbox.ao(&["kill", session]).await.ok();
+    }
+    sandbox.ao(&["restore", "app-2"]).await.ok();
+    sandbox.until_output("app-2", "begun").await;
+    let session = sandbox.show("app-2").await;
+    assert_eq!((session["status"].as_str(), session["base"].as_str()), (Some("working"), Some("main")), "{session:#}");
+    assert_eq!(sandbox.git(&sandbox.worktree("app-2"), &["branch", "--show-current"]), "wanted");
+    assert!(!session["notes"].to_string().contains("again"), "it never began before: {session:#}");
+    sandbox.ao(&["kill", "app-2"]).await.ok();
+    assert_eq!(sandbox.branches(), ["main"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_agent_goes_on_with_its_conversation_and_its_settings() {
     let Some(program) = claude() else { return };
