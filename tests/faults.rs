@@ -26,12 +26,18 @@ mod bench;
 mod case;
 #[path = "faults/chaos.rs"]
 mod chaos;
+#[path = "faults/deed.rs"]
+mod deed;
 #[path = "faults/dice.rs"]
 mod dice;
 #[path = "faults/findings.rs"]
 mod findings;
 #[path = "faults/half_removed.rs"]
 mod half_removed;
+#[path = "faults/hooked.rs"]
+mod hooked;
+#[path = "faults/messages.rs"]
+mod messages;
 #[path = "faults/model.rs"]
 mod model;
 #[path = "faults/points.rs"]

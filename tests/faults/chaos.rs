@@ -8,8 +8,11 @@ use ao::fault::Point;
 use rustix::process::Signal;
 
 use crate::bench::{Action, Bench, Process};
+use crate::deed::Deed;
 use crate::dice::Dice;
 use crate::findings::Findings;
+use crate::hooked;
+use crate::messages::{Messages, Tally};
 use crate::model::Model;
 use crate::sandbox::{Run, signal};
 use crate::world::{self, Row};
@@ -19,44 +22,16 @@ const PLACES: usize = 5;
 /// How often everything is looked at, in actions.
 const LOOK_EVERY: usize = 12;
 
-/// What is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Deed {
-    Spawn,
-    Kill,
-    KillForce,
-    Restore,
-    Cleanup,
-    Write,
-    Commit,
-    KillDaemon,
-    StopDaemon,
-    KillParent,
-    KillServer,
-    KillAgent,
-}
-
-/// How often each is done, of all.
-const DEEDS: [(Deed, usize); 12] = [
-    (Deed::Spawn, 24),
-    (Deed::Kill, 10),
-    (Deed::KillForce, 8),
-    (Deed::Restore, 12),
-    (Deed::Cleanup, 4),
-    (Deed::Write, 12),
-    (Deed::Commit, 6),
-    (Deed::KillDaemon, 8),
-    (Deed::StopDaemon, 4),
-    (Deed::KillParent, 4),
-    (Deed::KillServer, 4),
-    (Deed::KillAgent, 4),
-];
+/// How long an agent is waited for to be told something, and to call a hook.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
+const HOOK_WITHIN: Duration = Duration::from_secs(1);
 
 /// A sandbox, what is known of it, and what was done.
 pub(crate) struct Chaos {
     bench: Bench,
     dice: Dice,
     model: Model,
+    messages: Messages,
     runtimes: Vec<&'static str>,
     /// Sessions whose agent does not end by itself.
     lasting: BTreeSet<String>,
@@ -71,12 +46,14 @@ pub(crate) struct Chaos {
 impl Chaos {
     pub(crate) async fn begin(seed: u64, runtimes: Vec<&'static str>) -> Self {
         let bench = Bench::new(PLACES);
+        hooked::install(&bench);
         bench.start().await.ok();
         bench.ao(&["project", "add", "."]).await.ok();
         Self {
             bench,
             dice: Dice::new(seed),
             model: Model::default(),
+            messages: Messages::default(),
             runtimes,
             lasting: BTreeSet::new(),
             cut_off: Vec::new(),
@@ -91,6 +68,10 @@ impl Chaos {
         self.model.pieces()
     }
 
+    pub(crate) async fn tally(&self) -> Tally {
+        self.messages.tally(&self.bench).await
+    }
+
     pub(crate) fn log(&self) -> String {
         self.bench.log()
     }
@@ -98,7 +79,8 @@ impl Chaos {
     /// Does so many things; stops at the first look that finds something wrong.
     pub(crate) async fn go_on(&mut self, actions: usize) -> Findings {
         for number in 1..=actions {
-            self.act().await;
+            // What there is nothing for is not done: another thing is. A spawn always can be.
+            while !self.act().await {}
             if number % LOOK_EVERY == 0 || number == actions {
                 let findings = self.look().await;
                 if !findings.is_empty() {
@@ -109,52 +91,35 @@ impl Chaos {
         self.end().await
     }
 
-    fn deed(&mut self) -> Deed {
-        let mut roll = self.dice.below(DEEDS.iter().map(|(_, weight)| weight).sum());
-        for (deed, weight) in DEEDS {
-            if roll < weight {
-                return deed;
-            }
-            roll -= weight;
-        }
-        Deed::Spawn
-    }
-
-    async fn act(&mut self) {
+    /// Does something; whether there was something to do it to.
+    async fn act(&mut self) -> bool {
         self.ensure_daemon().await;
-        let deed = self.deed();
-        *self.counts.entry(deed).or_default() += 1;
+        let deed = Deed::roll(&mut self.dice);
         let rows = world::rows(&self.bench).await;
-        match deed {
+        let is_done = match deed {
             Deed::Spawn => self.spawn().await,
-            Deed::Kill | Deed::KillForce => {
-                let Some(row) = self.dice.pick(&rows).cloned() else { return };
-                self.model.touched(&row.id);
-                let force: &[&str] = if deed == Deed::KillForce { &["--force"] } else { &[] };
-                if self.ask_disturbed(&[&["kill", &row.id], force].concat()).await.code == 0 {
-                    self.model.killed(&row.id);
-                }
-            }
-            Deed::Restore => {
-                let over: Vec<&Row> = rows.iter().filter(|row| row.is_over()).collect();
-                let Some(row) = self.dice.pick(&over) else { return };
-                self.model.touched(&row.id);
-                self.ask_disturbed(&["restore", "--queue", "--no-wait", &row.id]).await;
-            }
+            Deed::Kill | Deed::KillForce => self.kill(deed, &rows).await,
+            Deed::Restore => self.restore(&rows).await,
             Deed::Cleanup => {
                 let force: &[&str] = if self.dice.percent(50) { &["--force"] } else { &[] };
-                self.ask_disturbed(&[&["cleanup"], force].concat()).await;
+                self.ask_disturbed(&[&["cleanup"], force].concat(), Point::ALL).await;
+                true
             }
+            Deed::Send => self.send(&rows).await,
             Deed::Write | Deed::Commit => self.work(deed, &rows),
             Deed::KillDaemon => self.kill_daemon().await,
             Deed::StopDaemon => {
                 self.tell("stop the daemon");
                 self.bench.ao(&["stop"]).await;
+                true
             }
-            Deed::KillParent => self.kill_one("holder or supervisor", |p| is_part(p, &["holder", "supervise"])),
-            Deed::KillServer => self.kill_one("server", |p| is_part(p, &["--server", "new-session"])),
-            Deed::KillAgent => self.kill_one("agent", |p| p.var("AO_LAUNCH_ID").is_some()),
-        }
+            Deed::KillParent => self.kill_part("holder or supervisor", &self.parts(&["holder", "supervise"])),
+            Deed::KillServer => self.kill_part("server", &self.parts(&["--server", "new-session"])),
+            Deed::KillAgent => self.kill_part("agent", &self.agents()),
+            Deed::KillHook => self.kill_hook().await,
+        };
+        *self.counts.entry(deed).or_default() += usize::from(is_done);
+        is_done
     }
 
     fn tell(&mut self, what: &str) {
@@ -170,15 +135,34 @@ impl Chaos {
         }
     }
 
-    async fn kill_daemon(&mut self) {
+    async fn kill_daemon(&mut self) -> bool {
         self.tell("kill the daemon");
         self.bench.kill_daemon().await;
+        true
     }
 
-    /// Asks for something; sometimes the daemon dies meanwhile, at some point of the code or at some moment.
-    async fn ask_disturbed(&mut self, args: &[&str]) -> Run {
+    async fn kill(&mut self, deed: Deed, rows: &[Row]) -> bool {
+        let Some(row) = self.dice.pick(rows) else { return false };
+        self.model.touched(&row.id);
+        let force: &[&str] = if deed == Deed::KillForce { &["--force"] } else { &[] };
+        if self.ask_disturbed(&[&["kill", &row.id], force].concat(), Point::ALL).await.code == 0 {
+            self.model.killed(&row.id);
+        }
+        true
+    }
+
+    async fn restore(&mut self, rows: &[Row]) -> bool {
+        let over: Vec<&Row> = rows.iter().filter(|row| row.is_over()).collect();
+        let Some(row) = self.dice.pick(&over) else { return false };
+        self.model.touched(&row.id);
+        self.ask_disturbed(&["restore", "--queue", "--no-wait", &row.id], Point::ALL).await;
+        true
+    }
+
+    /// Asks for something; sometimes the daemon dies meanwhile, at one of these points of the code or at some moment.
+    async fn ask_disturbed(&mut self, args: &[&str], points: &[Point]) -> Run {
         let run = if self.dice.percent(20) {
-            let point = self.dice.pick(Point::ALL).unwrap().name();
+            let point = self.dice.pick(points).unwrap().name();
             self.tell(&format!("{args:?}, killed at {point}"));
             // What dies may also be a holder, whoever's.
             self.model.touched_all();
@@ -203,18 +187,22 @@ impl Chaos {
         run
     }
 
-    async fn spawn(&mut self) {
+    async fn spawn(&mut self) -> bool {
         let runtime = *self.dice.pick(&self.runtimes).unwrap();
-        let seconds = if self.dice.percent(25) { 1 + self.dice.below(4) } else { 600 };
+        let is_hooked = self.dice.percent(50);
+        let seconds = if !is_hooked && self.dice.percent(25) { 1 + self.dice.below(4) } else { 600 };
         let wait = if self.dice.percent(30) { "ready" } else { "none" };
         let script = format!("sleep {seconds}; exit {}", self.dice.below(3));
         let options = ["--runtime", runtime, "--wait", wait, "--queue", "--no-start", "--json"];
         // What waits for a place would wait for long.
         let options = if wait == "ready" { [&options[..4], &options[5..]].concat() } else { options.to_vec() };
+        let agent: &[&str] = if is_hooked {
+            &["--agent", hooked::AGENT, "work"]
+        } else {
+            &["--agent", "command", "--", "sh", "-c", &script]
+        };
         // A daemon that dies is waited for, and here it comes only after that.
-        let args =
-            [&["spawn", "--agent", "command", "--timeout", "2s"], &options[..], &["--", "sh", "-c", &script]].concat();
-        let run = self.ask_disturbed(&args).await;
+        let run = self.ask_disturbed(&[&["spawn", "--timeout", "2s"], &options[..], agent].concat(), Point::ALL).await;
         let session: serde_json::Value = serde_json::from_str(&run.stdout).unwrap_or_default();
         if let Some(id) = session["id"].as_str() {
             self.model.spawned(id);
@@ -222,11 +210,34 @@ impl Chaos {
                 self.lasting.insert(id.to_owned());
             }
         }
+        true
+    }
+
+    /// A message for an agent that takes them; sometimes for one that is over, which is refused.
+    async fn send(&mut self, rows: &[Row]) -> bool {
+        let wants_over = self.dice.percent(10);
+        let candidates: Vec<&Row> =
+            rows.iter().filter(|row| row.agent == hooked::AGENT && row.is_over() == wants_over).collect();
+        let Some(session) = self.dice.pick(&candidates).map(|row| row.id.clone()) else { return false };
+        let (text, before) = (self.messages.text(), hooked::heard(&self.bench, &session).len());
+        let points: Vec<Point> =
+            Point::ALL.iter().copied().filter(|point| point.name().starts_with("message.")).collect();
+        let run = self.ask_disturbed(&["send", "--json", &session, &text], &points).await;
+        self.messages.sent(&session, text, &run);
+        if run.code == 0 && self.dice.percent(15) {
+            // It may have to be restored before it is told.
+            let is_told = || hooked::heard(&self.bench, &session).len() > before;
+            self.bench.comes_true(TOLD_WITHIN, is_told).await;
+            let mut agent = self.agents();
+            agent.retain(|process| process.var("AO_SESSION_ID") == Some(&session));
+            self.kill_part("agent that is told", &agent);
+        }
+        true
     }
 
     /// Work in the worktree of a session that nobody is taking away. (What is written between the look for work and the
     /// removal goes with the worktree.)
-    fn work(&mut self, deed: Deed, rows: &[Row]) {
+    fn work(&mut self, deed: Deed, rows: &[Row]) -> bool {
         let bench = &self.bench;
         let removing = |row: &Row| bench.repo().join(".git/worktrees").join(&row.id).join("ao-removing").exists();
         let is_whole = |row: &&Row| {
@@ -234,7 +245,7 @@ impl Chaos {
             (row.is_live() && !row.kill_requested || left) && row.workspace.join(".git").exists() && !removing(row)
         };
         let candidates: Vec<&Row> = rows.iter().filter(is_whole).collect();
-        let Some(row) = self.dice.pick(&candidates) else { return };
+        let Some(row) = self.dice.pick(&candidates) else { return false };
         // An agent that ends just now is no danger: nothing of its worktree goes.
         let name = format!("work-{}", self.model.pieces());
         let file = row.workspace.join(&name);
@@ -248,15 +259,46 @@ impl Chaos {
         } else {
             self.model.wrote(&self.bench, &row.id, file);
         }
+        true
     }
 
-    fn kill_one(&mut self, what: &str, is_one: impl Fn(&Process) -> bool) {
-        let all: Vec<Process> = self.bench.everything().into_iter().filter(is_one).collect();
-        let Some(process) = self.dice.pick(&all).cloned() else { return };
+    /// Kills something of a session's: whose it is shows in too many ways to be told for certain.
+    fn kill_part(&mut self, what: &str, all: &[Process]) -> bool {
+        let is_done = self.kill_one(what, all);
+        if is_done {
+            self.model.touched_all();
+        }
+        is_done
+    }
+
+    /// Kills a hook, which is there for a moment only. Its agent goes on.
+    async fn kill_hook(&mut self) -> bool {
+        self.bench.comes_true(HOOK_WITHIN, || !self.parts(&["hook"]).is_empty()).await;
+        let hooks = self.parts(&["hook"]);
+        self.kill_one("hook", &hooks)
+    }
+
+    fn kill_one(&mut self, what: &str, all: &[Process]) -> bool {
+        let Some(process) = self.dice.pick(all).cloned() else { return false };
         self.tell(&format!("kill the {what}: {}", process.shown()));
-        // Whose it is shows in too many ways to be told for certain.
-        self.model.touched_all();
         signal(process.pid, Signal::KILL);
+        true
+    }
+
+    /// The processes that have one of these words as first or, a multiplexer's server, among their arguments.
+    fn parts(&self, words: &[&str]) -> Vec<Process> {
+        let mut all = self.bench.everything();
+        all.retain(|process| process.args.iter().skip(1).any(|arg| words.contains(&arg.as_str())));
+        all
+    }
+
+    /// The agents, without what they started.
+    fn agents(&self) -> Vec<Process> {
+        let mut all = self.bench.everything();
+        all.retain(|process| process.var("AO_LAUNCH_ID").is_some());
+        let pids: BTreeSet<u32> = all.iter().map(|process| process.pid).collect();
+        all.retain(|process| !pids.contains(&process.parent));
+        all
     }
 
     /// Waits until everything is settled, and holds it against the record and the model.
@@ -279,30 +321,51 @@ impl Chaos {
         let (rows, mut findings) = world::settled(&self.bench).await;
         let lasting = &self.lasting;
         findings.add(self.model.check(&self.bench, &rows, |id| lasting.contains(id)));
+        findings.add(self.messages.check(&self.bench).await);
         findings
     }
 
-    /// Ends everything, and looks once more: only commits and saved work are left.
+    /// Ends everything, and looks once more: only commits and saved work are left, and every message was taken.
     async fn end(&mut self) -> Findings {
         self.model.touched_all();
-        for _ in 0..2 {
-            for row in world::rows(&self.bench).await {
-                let kill = self.bench.ao(&["kill", "--force", &row.id]).await;
-                self.tell(&format!("kill --force {}: {} {}", row.id, kill.code, kill.stderr.trim()));
-            }
+        let mut findings = self.messages.until_told(&self.bench).await;
+        self.kill_all().await;
+        findings.add(self.look().await);
+        let open: Vec<String> = self.messages.open(&self.bench).await.into_iter().collect();
+        for sessions in open.chunks(PLACES) {
+            findings.add(self.restore_to_be_told(sessions).await);
         }
-        let mut findings = self.look().await;
+        findings.add(self.look().await);
         for row in world::rows(&self.bench).await {
             findings.expect(row.is_over(), || format!("{} is not over", row.id));
             if row.workspace.exists() {
                 findings.leaked.push(format!("{}: its worktree {} ({})", row.id, row.workspace.display(), row.notes));
             }
         }
+        let open = self.messages.open(&self.bench).await;
+        findings.expect(open.is_empty(), || format!("messages of {open:?}, whose agents were restored for them"));
         findings
     }
-}
 
-/// Whether one of these words is the first or, for a multiplexer's server, among its arguments.
-fn is_part(process: &Process, words: &[&str]) -> bool {
-    process.args.iter().skip(1).any(|arg| words.contains(&arg.as_str()))
+    async fn kill_all(&mut self) {
+        for _ in 0..2 {
+            for row in world::rows(&self.bench).await {
+                let kill = self.bench.ao(&["kill", "--force", &row.id]).await;
+                self.tell(&format!("kill --force {}: {} {}", row.id, kill.code, kill.stderr.trim()));
+            }
+        }
+    }
+
+    /// What an ended agent had not taken is the restored one's.
+    async fn restore_to_be_told(&mut self, sessions: &[String]) -> Findings {
+        let mut findings = Findings::default();
+        for session in sessions {
+            let run = self.bench.ao(&["restore", session]).await;
+            self.tell(&format!("restore {session}: {} {}", run.code, run.stderr.trim()));
+            findings.expect(run.code == 0, || format!("{session} is not restored for its messages: {run:?}"));
+        }
+        findings.add(self.messages.until_told(&self.bench).await);
+        self.kill_all().await;
+        findings
+    }
 }

@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::chaos::{Chaos, Deed};
+use crate::chaos::Chaos;
+use crate::deed::Deed;
 use crate::findings::Findings;
+use crate::messages::Tally;
 use crate::tools::has_runtime;
 
 /// How many sandboxes there are at once, and how many things happen in each.
 const SANDBOXES: usize = 5;
-const ACTIONS: usize = 104;
+const ACTIONS: usize = 112;
 
 /// How one sandbox went.
 struct Told {
@@ -23,12 +25,13 @@ struct Told {
     deaths: usize,
     looks: usize,
     work: usize,
+    tally: Tally,
     story: Vec<String>,
     log: String,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn i02_i05_hundreds_of_actions_at_random_lose_leak_and_double_nothing() {
+async fn i02_i05_i07_hundreds_of_actions_at_random_lose_leak_and_double_nothing() {
     let started = Instant::now();
     let given = std::env::var("AO_FAULT_SEED").ok();
     let seed = given.map_or_else(
@@ -57,6 +60,7 @@ async fn run(seed: u64) -> Told {
         deaths: chaos.deaths,
         looks: chaos.looks,
         work: chaos.pieces_of_work(),
+        tally: chaos.tally().await,
         story: chaos.story.clone(),
         log: chaos.log(),
     }
@@ -75,12 +79,19 @@ fn report(told: &[Told], took: std::time::Duration) {
     let sum = |what: fn(&Told) -> usize| told.iter().map(what).sum::<usize>();
     let _ = writeln!(
         std::io::stderr(),
-        "random: {} actions {counts:?}, {} starts of a daemon that had died or stopped, {} pieces of work, {} looks: \
-         {} leaked, {} lost, {} duplicated, {} s",
+        "random: {} actions {counts:?}, {} starts of a daemon that had died or stopped, {} pieces of work, {} looks; \
+         messages: {} accepted, {} refused, {} on record of which nobody was told, {} acknowledged, {} repeated, {} hooks \
+         killed; {} leaked, {} lost, {} duplicated, {} s",
         counts.values().sum::<usize>(),
         sum(|told| told.deaths),
         sum(|told| told.work),
         sum(|told| told.looks),
+        sum(|told| told.tally.accepted),
+        sum(|told| told.tally.refused),
+        sum(|told| told.tally.unanswered),
+        sum(|told| told.tally.acknowledged),
+        sum(|told| told.tally.repeats),
+        sum(|told| told.tally.hooks_killed),
         sum(|told| told.findings.leaked.len()),
         sum(|told| told.findings.lost.len()),
         sum(|told| told.findings.duplicated.len()),

@@ -7,6 +7,7 @@ use sqlx::Connection as _;
 
 use crate::bench::{Action, Bench, SETTLED_WITHIN};
 use crate::findings::Findings;
+use crate::hooked::{self, Heard};
 use crate::sandbox::signal;
 use crate::work;
 use crate::world::{self, Row};
@@ -156,12 +157,8 @@ impl Scenario {
     /// Brings about what is there before. A daemon runs afterwards, unless its start is the use case.
     pub(crate) async fn prepare(self, bench: &Bench, runtime: &str) {
         if matches!(self, Self::Send | Self::News) {
-            // It reads its configuration when it starts.
-            let (config, agent) = (bench.path("home/.config/ao/config.toml"), bench.path("home/agent"));
-            fs::create_dir_all(config.parent().unwrap()).unwrap();
-            fs::write(config, format!("[agents.hooked]\nkind = 'claude-code'\nprogram = '{}'\n", agent.display()))
-                .unwrap();
-            crate::executable::write(&agent, HOOKED);
+            // A daemon reads its configuration when it starts.
+            hooked::install(bench);
         }
         if self == Self::Type {
             let (config, rc) = (bench.path("home/.config/ao/config.toml"), bench.path("home/rc"));
@@ -240,7 +237,8 @@ impl Scenario {
             }
             Self::Send | Self::News => {
                 let kind = if self == Self::News { "orchestrator" } else { "worker" };
-                let spawn = ["spawn", "--agent", "hooked", "--runtime", runtime, "--no-start", "--kind", kind, "work"];
+                let spawn =
+                    ["spawn", "--agent", hooked::AGENT, "--runtime", runtime, "--no-start", "--kind", kind, "work"];
                 bench.ao(&spawn).await.ok();
             }
             Self::Type => {
@@ -382,11 +380,10 @@ impl Scenario {
             Self::News => {
                 // One message, and told: the record of that may be on its way still.
                 let is_told = || {
-                    let told = fs::read_to_string(bench.path("home/told")).unwrap_or_default();
                     let all = messages(bench);
                     all.len() == 1
                         && all[0]["state"] == "acknowledged"
-                        && told.contains("app-2 failed: exited with code 4")
+                        && told(bench).iter().any(|(_, text)| text.contains("app-2 failed: exited with code 4"))
                 };
                 let begun = std::time::Instant::now();
                 while !is_told() && begun.elapsed() < SETTLED_WITHIN {
@@ -396,11 +393,9 @@ impl Scenario {
             }
             Self::Send => {
                 // Sent once, it is one message, which the agent was told; again only with the same id.
-                let (messages, told) =
-                    (messages(bench), fs::read_to_string(bench.path("home/told")).unwrap_or_default());
+                let (messages, told) = (messages(bench), told(bench));
                 let id = messages.first().and_then(|message| message["id"].as_str()).unwrap_or_default();
-                let is_told =
-                    told.lines().count() >= 1 && told.lines().all(|line| line.contains(id) && line.contains("hello"));
+                let is_told = !told.is_empty() && told.iter().all(|told| *told == (id.to_owned(), "hello".to_owned()));
                 is(&Row::is_live) && messages.len() == 1 && messages[0]["state"] == "acknowledged" && is_told
             }
             Self::Type => {
@@ -422,6 +417,12 @@ impl Scenario {
 fn messages(bench: &Bench) -> Vec<serde_json::Value> {
     let run = bench.command(&["messages", "app-1", "--json"]).output().unwrap();
     serde_json::from_slice(&run.stdout).unwrap_or_default()
+}
+
+/// What the agent of the session was told: ids and texts.
+fn told(bench: &Bench) -> Vec<(String, String)> {
+    let told = |one| if let Heard::Told { id, text } = one { Some((id, text)) } else { None };
+    hooked::heard(bench, "app-1").into_iter().filter_map(told).collect()
 }
 
 /// How many reports wait in the spool.
@@ -500,22 +501,3 @@ const TEARS: &str = "test -e \"$HOME/tears\" && exit 0; exec 2> /dev/null; \
                      while :; do echo more >> loose; sleep 0.02; done";
 /// Ends when it is told to.
 const ENDS: &str = "while ! test -e \"$HOME/go\"; do sleep 0.02; done; exit 5";
-/// An agent that calls its hooks all the time, and is told what those answer that end well.
-const HOOKED: &str = r#"#!/bin/sh
-[ "$1" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }
-hook() {
-  printf '{"transcript_path":"%s/transcript","hook_event_name":"%s","tool_name":"Bash","tool_input":{}}' "$HOME" "$1" |
-    "$AO_PROGRAM" hook hooked "$1"
-}
-touch "$HOME/transcript"
-hook SessionStart
-while :; do
-  for event in PostToolUse Stop; do
-    if answer=$(hook $event) && [ -n "$answer" ]; then
-      printf '%s\n' "$answer" >> "$HOME/told"
-      printf '{"type":"attachment","content":%s}\n' "$answer" >> "$HOME/transcript"
-    fi
-  done
-  sleep 0.1
-done
-"#;

@@ -15,6 +15,7 @@ use crate::findings::Findings;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) id: String,
+    pub(crate) agent: String,
     pub(crate) runtime: String,
     pub(crate) phase: String,
     pub(crate) step: Option<String>,
@@ -66,6 +67,7 @@ pub(crate) async fn rows(bench: &Bench) -> Vec<Row> {
         .iter()
         .map(|row| Row {
             id: row.get("id"),
+            agent: row.get("agent"),
             runtime: row.get("runtime"),
             phase: row.get("phase"),
             step: row.get("step"),
