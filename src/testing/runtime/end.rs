@@ -12,8 +12,8 @@ fn with_children(rest: &str) -> String {
     let child = "echo $$ >> pids.part; exec sleep 600";
     format!(
         "sh -c '{child}' & setsid sh -c '{child}' & (setsid sh -c '{child}' &) ; (sh -c '{child}' &) ; \
-         env -i PATH=\"$PATH\" sh -c '{child}' & \
-         until test \"$(wc -l < pids.part 2> /dev/null)\" = 5; do sleep 0.02; done; mv pids.part pids; {rest}"
+         env -i PATH=\"$PATH\" sh -c '{child}' & (env -i PATH=\"$PATH\" sh -c 'trap \"\" HUP; {child}' &) ; \
+         until test \"$(wc -l < pids.part 2> /dev/null)\" = 6; do sleep 0.02; done; mv pids.part pids; {rest}"
     )
 }
 
