@@ -46,6 +46,8 @@ mod points;
 mod random;
 #[path = "faults/scenario.rs"]
 mod scenario;
+#[path = "faults/stale.rs"]
+mod stale;
 #[path = "faults/surroundings.rs"]
 mod surroundings;
 #[path = "faults/work.rs"]

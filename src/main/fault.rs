@@ -8,7 +8,8 @@
 //! | `trace` | every process | `PID POINT` for each passage |
 //! | `clock` | the test | milliseconds that are added to the time, also fewer than none |
 //!
-//! `kill` ends the process with `SIGKILL`, `stop` stops it until it is sent `SIGCONT`, `error` makes the step fail.
+//! `kill` ends the process with `SIGKILL`, `stop` stops it until `fired` is taken away and it is sent `SIGCONT`, `error` makes the step
+//! fail.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -93,11 +94,19 @@ fn pass(directory: &Path, point: Point, passage: u64) -> bool {
     let _ = fs::rename(&taken, directory.join("fired"));
     match action {
         "kill" => end(Signal::KILL),
-        "stop" => drop(kill_process(getpid(), Signal::STOP)),
+        "stop" => stop(directory),
         "error" => return true,
         _ => {}
     }
     false
+}
+
+/// The signal stops other threads a moment later; this one goes nowhere meanwhile.
+fn stop(directory: &Path) {
+    let _ = kill_process(getpid(), Signal::STOP);
+    while directory.join("fired").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn end(signal: Signal) {

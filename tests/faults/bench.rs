@@ -22,6 +22,8 @@ pub(crate) enum Action {
     Kill,
     /// The step fails.
     Error,
+    /// The process stops until it is told to go on.
+    Stop,
 }
 
 impl Action {
@@ -29,6 +31,7 @@ impl Action {
         match self {
             Self::Kill => "kill",
             Self::Error => "error",
+            Self::Stop => "stop",
         }
     }
 }
