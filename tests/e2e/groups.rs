@@ -2,9 +2,10 @@
 
 use std::process::Stdio;
 
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, signal};
 use crate::test_group::{TestGroup, group_of};
 
 fn pid(session: &serde_json::Value) -> u32 {
@@ -100,6 +101,42 @@ async fn a_projects_commands_run_beside_the_agents_and_are_bounded_as_they_are()
         assert!(groups.contains(&format!("/{below}/ao-app-1-")), "{stage}: {groups}");
     }
     assert!(group.agents().is_empty());
+}
+
+/// A clean-up is not done again by itself: nothing but the group tells of what its teardown had started.
+#[tokio::test]
+async fn what_left_a_teardown_in_every_way_ends_with_the_start_after_the_daemon_died() {
+    let Some(group) = TestGroup::make() else { return };
+    let mut sandbox = Sandbox::new();
+    sandbox.env.insert("AO_CGROUP".into(), group.path().to_str().unwrap().into());
+    let escaped = sandbox.path("home/escaped");
+    let script = format!(
+        "(env -i PATH=\"$PATH\" setsid sh -c \"echo \\$\\$ > {0}.part; mv {0}.part {0}; exec sleep 600\" > /dev/null 2>&1 &); \
+         while ! test -e \"$HOME/go\"; do sleep 0.02; done",
+        escaped.display()
+    );
+    std::fs::write(sandbox.repo().join("ao.toml"), format!("teardown = ['''{script}''']\n")).unwrap();
+    sandbox.git(&sandbox.repo(), &["add", "."]);
+    sandbox.git(&sandbox.repo(), &["commit", "--quiet", "--message=teardown"]);
+    sandbox.ao(&["project", "add", "."]).await.ok();
+    sandbox.ao(&["project", "trust", "--yes"]).await.ok();
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sh", "-c", "exit 0"]).await.ok();
+    sandbox.wait_for("app-1", "status", "terminated").await;
+    let daemon = sandbox.daemon_pid().await;
+    let mut cleanup = sandbox.command(&["cleanup"]);
+    cleanup.env("AO_NO_START", "1");
+    let dies = async {
+        sandbox.until("something has left the teardown", || escaped.exists()).await;
+        signal(daemon, Signal::KILL);
+    };
+    tokio::join!(sandbox.run(cleanup), dies);
+    std::fs::write(sandbox.path("home/go"), "").unwrap();
+    sandbox.until("the teardown has ended", || sandbox.processes().is_empty()).await;
+    let escaped = std::fs::read_to_string(escaped).unwrap().trim().parse().unwrap();
+    assert!(Sandbox::is_running(escaped));
+    sandbox.ao(&["start"]).await.ok();
+    assert!(!Sandbox::is_running(escaped), "{}", sandbox.log());
+    assert!(sandbox.worktree("app-1").exists(), "nobody has asked for the clean-up again");
 }
 
 #[tokio::test]
