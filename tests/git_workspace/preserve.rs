@@ -314,6 +314,24 @@ async fn i05_what_a_directory_deleted_by_hand_leaves_is_saved_in_any_case() {
 }
 
 #[tokio::test]
+async fn i05_what_another_session_of_that_name_finds_of_a_deleted_directory_is_put_aside() {
+    let (place, path, workspace) = place().await;
+    place.git(&workspace.path, &["checkout", "-q", "--detach"]).await;
+    place.git(&path, &["branch", "-q", "-D", &workspace.branch]).await;
+    let commit = place.scratch().commit(&workspace.path, "new.txt", "").await;
+    std::fs::write(workspace.path.join("staged.txt"), "staged").unwrap();
+    place.git(&workspace.path, &["add", "staged.txt"]).await;
+    std::fs::remove_dir_all(&workspace.path).unwrap();
+    // Of another data directory, which counts from one again.
+    let (_, made) = place.create(&path).await;
+    let aside = place.git(&path, &["for-each-ref", "--format=%(refname)", "refs/ao"]).await;
+    assert!(aside.starts_with(&format!("{REFERENCE}.")), "{aside}");
+    assert!(made.notes.iter().any(|note| note.contains(&aside)), "{:?}", made.notes);
+    assert_eq!(place.git(&path, &["rev-parse", &format!("{aside}^1")]).await, commit);
+    assert_eq!(place.git(&path, &["show", &format!("{aside}^2:staged.txt")]).await, "staged");
+}
+
+#[tokio::test]
 async fn i05_work_that_was_put_back_and_deleted_by_hand_is_still_held() {
     let (place, _, workspace) = place().await;
     std::fs::write(workspace.path.join("new.txt"), "new").unwrap();

@@ -12,7 +12,7 @@ use super::checkout::{Site, Target};
 use super::entry::Ownership;
 use super::preserve::Store;
 use super::remove::{is_there, not_ours, take_away};
-use super::{GitWorkspace, base, blocking, branch, exclude, failed};
+use super::{GitWorkspace, Turn, base, blocking, branch, exclude, failed, place};
 use crate::fault::{self, Point};
 use crate::ports::workspace::{Checkout, WorkspaceError, WorkspaceRequest};
 
@@ -36,8 +36,8 @@ pub(super) async fn create(git: &GitWorkspace, request: &WorkspaceRequest) -> Re
     fault::reach(Point::WorkspaceExcluded).map_err(|injected| fault(injected.into()))?;
     let base = base::find(&git.git, &git.fetches, repository, request.base.as_deref(), request.fetch_timeout).await?;
     let turn = git.turn(repository).await;
-    clear_the_place(request).await?;
     let store = Store { git: &git.git, repository, session: &request.session, path: &request.path };
+    clear_the_place(request, &store, &turn).await?;
     let left_aside = store.put_left_aside(&turn).await.map_err(|error| failed("make", &error))?;
     let aside = store.put_aside(&turn).await.map_err(|error| failed("make", &error))?;
     let owner = site(request).owner();
@@ -53,14 +53,22 @@ pub(super) async fn create(git: &GitWorkspace, request: &WorkspaceRequest) -> Re
     }
 }
 
-/// An entry without its directory (deleted by hand) is in git's way: it goes if it is this session's.
-async fn clear_the_place(request: &WorkspaceRequest) -> Result<(), WorkspaceError> {
+/// An entry without its directory (deleted by hand) is in git's way: it goes if it is of a session of this name. What that left in it is saved
+/// first. On which branch it was is told to nobody: who would ask is no more.
+async fn clear_the_place(request: &WorkspaceRequest, store: &Store<'_>, turn: &Turn) -> Result<(), WorkspaceError> {
     let Some(entry) = site(request).look().await? else { return Ok(()) };
     if entry.ownership(&request.session) == Ownership::Foreign {
         return Err(not_ours(&request.path, "the repository has a worktree of somebody else's registered there"));
     }
     if entry.checkout.as_deref().is_some_and(|checkout| checkout.symlink_metadata().is_ok()) {
         return Err(not_ours(&request.path, "the session has a worktree already"));
+    }
+    if entry.ownership(&request.session) == Ownership::Complete {
+        if let Some(cause) = place::out_of_reach(&entry, &request.path) {
+            return Err(fault(cause));
+        }
+        let lost = store.rescue_all(&entry, turn).await.map_err(|error| failed("make", &error))?;
+        lost.map_or(Ok(()), |lost| Err(fault(lost)))?;
     }
     let path = request.path.clone();
     blocking(move || take_away(&entry, &path)).await.map_err(|error| fault(error.to_string()))

@@ -227,6 +227,14 @@ impl Store<'_> {
         Ok(())
     }
 
+    /// The same for an entry that is to go with all that it holds. Gives what of that cannot be saved: then nothing was.
+    pub(super) async fn rescue_all(&self, entry: &Entry, turn: &Turn) -> Result<Option<String>, GitError> {
+        if let Some(lost) = keep::loose_reference(&self.git.at(&entry.admin).git_dir(&entry.admin)).await? {
+            return Ok(Some(format!("{lost}, and would be lost; make one of them first")));
+        }
+        self.rescue(entry, turn).await.map(|()| None)
+    }
+
     /// Whether [`rescue`](Self::rescue) would save something: there is something, and not all of it is saved already.
     pub(super) async fn is_left_behind(&self, entry: &Entry) -> Result<bool, GitError> {
         let call = || self.git.at(&entry.admin).git_dir(&entry.admin);

@@ -21,7 +21,6 @@ use std::sync::Arc;
 use super::checkout::{Site, Target};
 use super::entry::{Entry, Ownership, resolved};
 use super::git::{Git, GitError};
-use super::keep;
 use super::left::Left;
 use super::owner::Owner;
 use super::preserve::{Saved, Store};
@@ -57,11 +56,8 @@ pub(super) async fn reopen(git: &GitWorkspace, request: &ReopenRequest) -> Resul
     }
     let store = Store { git: &git.git, repository: site.repository, session: site.session, path: site.path };
     if let Some(entry) = entry.as_ref().filter(|entry| entry.ownership(site.session) == Ownership::Complete) {
-        let lost = keep::loose_reference(&git.git.at(&entry.admin).git_dir(&entry.admin)).await;
-        if let Some(lost) = lost.map_err(|error| failed("reopen", &error))? {
-            return Err(fault(format!("{lost}, and would be lost; make one of them first")));
-        }
-        store.rescue(entry, &turn).await.map_err(|error| failed("reopen", &error))?;
+        let lost = store.rescue_all(entry, &turn).await.map_err(|error| failed("reopen", &error))?;
+        lost.map_or(Ok(()), |lost| Err(fault(lost)))?;
     }
     let plan = plan(git, request, entry.as_ref(), &store).await?;
     check_free(git, request, &plan.target).await?;
