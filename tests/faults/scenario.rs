@@ -98,8 +98,12 @@ impl Scenario {
 
     /// Whether it depends on the runtime. What is about worktrees, the line and the spool is gone through on one.
     pub(crate) fn knows_its_runtime(self) -> bool {
-        use Scenario::{Adopt, Exit, ExitUnseen, FailingSpawn, FinishKill, Kill, Restore, Spawn, UndoLaunch};
-        matches!(self, Spawn | FailingSpawn | Kill | Exit | ExitUnseen | Adopt | UndoLaunch | FinishKill | Restore)
+        use Scenario::{
+            Adopt, Exit, ExitUnseen, FailingRestore, FailingSpawn, FinishKill, Kill, Restore, Spawn, UndoLaunch,
+        };
+        let with_a_terminal =
+            [Spawn, FailingSpawn, Kill, Exit, ExitUnseen, Adopt, UndoLaunch, FinishKill, Restore, FailingRestore];
+        with_a_terminal.contains(&self)
     }
 
     /// Whether a point that it passes is its own. What stands in line is spawned as everything is.
