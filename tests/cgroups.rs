@@ -295,3 +295,22 @@ async fn a_projects_command_that_runs_out_of_memory_fails_and_says_so() {
     assert!(failed.contains("ran out of memory of the 0.1 GiB"), "{failed}");
     assert!(group.agents().is_empty());
 }
+
+/// With files in the place of the kernel's, which may have no memory controller here.
+#[tokio::test]
+async fn a_projects_command_is_not_blamed_for_what_ran_out_of_memory_before_it() {
+    let setup = Setup::new();
+    let group = setup.root.path().join("group");
+    std::fs::create_dir(&group).unwrap();
+    for (name, content) in [("cgroup.procs", ""), ("cgroup.kill", ""), ("memory.events", "oom_kill 2\n")] {
+        std::fs::write(group.join(name), content).unwrap();
+    }
+    // One that an earlier command left something in is taken over.
+    std::fs::write(setup.session_dir.join("setup.group"), group.to_str().unwrap()).unwrap();
+    let runner = Setup::runner(setup.root.path(), None);
+    runner.run(&setup.command("true")).await.unwrap();
+    std::fs::write(group.join("cgroup.procs"), "").unwrap();
+    let dies = format!("echo 'oom_kill 3' > '{}'", group.join("memory.events").display());
+    let failed = runner.run(&setup.command(&dies)).await.unwrap_err().to_string();
+    assert!(failed.contains("ran out of memory"), "{failed}");
+}
