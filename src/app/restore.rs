@@ -176,8 +176,9 @@ impl Application {
         let workspace = &self.shared.workspace;
         // What was made when that was not on record yet was undone, as far as it could be.
         let had_one = session.facts.base_commit.is_some()
-            || workspace.is_whole(&workspace_of(session, Some(repository.clone()))).await?
-            || workspace.branch_exists(repository, &session.spec.branch).await?;
+            || workspace.branch_exists(repository, &session.spec.branch).await?
+            // Of what never was there is nothing to say how it would be made.
+            || workspace.to_make(&reopening(session, repository)).await.is_ok_and(|to_make| !to_make.workspace);
         if !had_one {
             let to_make = ToMake { workspace: true, branch: Some(session.spec.branch.clone()) };
             self.record_what_is_made(session, &to_make).await?;
@@ -188,14 +189,7 @@ impl Application {
     /// Makes an ended session's workspace usable again. What has to be made for that is on record before it is begun: whatever
     /// of it is there then is the restore's, which is to be set up, and to go again if the restore fails. What was there is not.
     pub(super) async fn reopen_workspace(&self, session: &Session, repository: &Repository) -> Result<(), AppError> {
-        let request = ReopenRequest {
-            session: session.id.clone(),
-            repository: repository.clone(),
-            path: session.spec.workspace.clone(),
-            branch: session.spec.branch.clone(),
-            base_commit: session.facts.base_commit.clone(),
-            preserved: session.facts.preserved.clone(),
-        };
+        let request = reopening(session, repository);
         let to_make = self.shared.workspace.to_make(&request).await?;
         self.record_what_is_made(session, &to_make).await?;
         let reopened = self.shared.workspace.reopen(&request).await?;
@@ -221,6 +215,17 @@ impl Application {
             Ok(Vec::new())
         });
         record.await.map(drop)
+    }
+}
+
+fn reopening(session: &Session, repository: &Repository) -> ReopenRequest {
+    ReopenRequest {
+        session: session.id.clone(),
+        repository: repository.clone(),
+        path: session.spec.workspace.clone(),
+        branch: session.spec.branch.clone(),
+        base_commit: session.facts.base_commit.clone(),
+        preserved: session.facts.preserved.clone(),
     }
 }
 

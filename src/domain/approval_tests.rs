@@ -326,6 +326,11 @@ fn a_denial_that_came_too_late_is_told_as_such() {
     assert!(is_overruled(&ran));
     assert!(see(&mut ran, &Signal::Called(own("make")), 5).is_empty());
 
+    // Its end was on the way when it was denied.
+    let mut raced = denied(&deny);
+    raced.observe(&Signal::Called(own("make")), at(2), at(4));
+    assert!(is_overruled(&raced));
+
     let mut other = denied(&deny);
     see(&mut other, &Signal::Called(own("make test")), 4);
     // The model tries again, and is allowed to without being asked.

@@ -146,7 +146,8 @@ impl Requests {
         let call = RequestId::of_call(tool_use);
         let about_it = self.answered.iter_mut().rfind(|answered| answered.call.as_ref() == Some(&call))?;
         let is_denied = about_it.decision.as_ref().is_some_and(|decision| decision.verdict == Verdict::Deny);
-        (is_denied && !about_it.is_overruled && about_it.answered_at <= at).then(|| {
+        // It may have run to its end by the time of the denial, and its report been on the way.
+        (is_denied && !about_it.is_overruled && about_it.since <= at).then(|| {
             about_it.is_overruled = true;
             NewChange::new(ChangeKind::SessionSettled, about_it.told())
         })
