@@ -28,7 +28,6 @@ use ao::adapters::cli::hook::{self, HookCall, HookPorts};
 use ao::adapters::mcp;
 use ao::adapters::runtime::{self, pty};
 use ao::adapters::setup;
-use ao::domain::Timestamp;
 use ao::domain::exit::Exit;
 use ao::platform::detached;
 use ao::platform::log_file::LogFile;
@@ -128,17 +127,16 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
 fn plain_hook_call() -> Option<HookArgs> {
     let args: Vec<String> =
         std::env::args_os().skip(1).map(|argument| argument.into_string().ok()).collect::<Option<_>>()?;
-    let (agent, event, wait, since) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["hook", agent, event] => (agent, event, false, None),
-        ["hook", agent, event, "--wait"] => (agent, event, true, None),
-        ["hook", agent, event, "--wait", "--since", since] => (agent, event, true, Some(since.parse().ok()?)),
+    let (agent, event, wait) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["hook", agent, event] => (agent, event, false),
+        ["hook", agent, event, "--wait"] => (agent, event, true),
         _ => return None,
     };
     let is_option = |argument: &str| argument.starts_with('-');
     if is_option(agent) || is_option(event) {
         return None;
     }
-    Some(HookArgs { agent: agent.parse().ok()?, event: event.to_owned(), wait, since })
+    Some(HookArgs { agent: agent.parse().ok()?, event: event.to_owned(), wait })
 }
 
 fn is_hook_call() -> bool {
@@ -159,11 +157,12 @@ fn call_hook(data_dir: Option<std::path::PathBuf>, args: HookArgs) -> u8 {
     let ports = agent.as_deref().map(|agent| HookPorts { agent, process: &process, mailbox: &mailbox, clock: &*clock });
     let call = HookCall { session: session.clone(), agent: args.agent, event: args.event, at };
     if args.wait {
-        let Some(ports) = ports else { return 0 };
-        let begun = args.since.and_then(|since| Timestamp::from_millisecond(since).ok()).unwrap_or(at);
-        let at_most = match hook::look_for_idle(&call, &input, begun, &ports) {
-            hook::Looked::Over(code) => return code,
-            hook::Looked::Rest(at_most) => at_most,
+        let begun = Waiter::begun_before().unwrap_or(at);
+        let at_most = match ports.map(|ports| hook::look_for_idle(&call, &input, begun, &ports)) {
+            Some(hook::Looked::Over(code)) => return code,
+            Some(hook::Looked::Rest(at_most)) => at_most,
+            // An agent of the configuration, which has a mistake just now.
+            None => Some(hook::WAIT_PAUSE),
         };
         // Nobody waits for an agent whose end would not be noticed.
         let Some(agent) = process() else { return 0 };

@@ -109,6 +109,8 @@ struct Memory {
     about: Option<MessageId>,
     /// What it left at the prompt.
     left: Option<&'static str>,
+    /// The message that it typed last.
+    typed: Option<MessageId>,
     /// When something last came of a look.
     moved_at: Instant,
     /// When it last said why a message waits.
@@ -119,7 +121,7 @@ struct Memory {
 
 impl Memory {
     fn new() -> Self {
-        Self { about: None, left: None, moved_at: Instant::now(), told_at: None, unseen: BTreeSet::new() }
+        Self { about: None, left: None, typed: None, moved_at: Instant::now(), told_at: None, unseen: BTreeSet::new() }
     }
 
     fn look_again(&self) -> Next {
@@ -273,6 +275,7 @@ impl Typist<'_> {
                 return self.give_back(id, memory).await;
             }
             let typing = self.note(id, Typing { stage: Stage::Pasting, ..typing }).await?;
+            memory.typed = Some(id.clone());
             self.paste(&letter.text).await?;
             let typing = self.note(id, Typing { stage: Stage::Pasted, ..typing }).await?;
             fault::reach(Point::TerminalTyped)?;
@@ -291,7 +294,7 @@ impl Typist<'_> {
         self.press(paste.closing).await
     }
 
-    /// Waits until the text stands at the prompt, and submits it if it does alone, or if the agent shows nothing of what is typed.
+    /// Waits until the text stands at the prompt, and submits it if it does alone, or if the agent shows nothing of what is typed, as is its way.
     async fn submit_when_alone(
         &self,
         id: &MessageId,
@@ -300,8 +303,15 @@ impl Typist<'_> {
         memory: &mut Memory,
     ) -> Result<Next, AppError> {
         let (echo, screen) = self.echo_of(&typing.prompt, text).await?;
-        if echo != Echo::Other {
-            return self.submit(id, &screen, Typing { is_echoed: echo == Echo::Alone, ..typing }, memory).await;
+        match echo {
+            Echo::Alone | Echo::Similar => {
+                return self.submit(id, &screen, Typing { is_echoed: true, ..typing }, memory).await;
+            }
+            Echo::Nothing if !self.input.echoes() => {
+                return self.submit(id, &screen, Typing { is_echoed: false, ..typing }, memory).await;
+            }
+            Echo::Nothing => return self.wait_for_echo(id, memory).await,
+            Echo::Other => {}
         }
         if self.is_stopping() {
             // The next daemon looks at it anew.
@@ -324,12 +334,19 @@ impl Typist<'_> {
             let is_overdue = changed.elapsed() >= ECHO_BOUND
                 || begun.elapsed() >= ECHO_LIMIT
                 || self.is_stopping() && begun.elapsed() >= STOP_BOUND;
-            if is_overdue || stays && echo == Echo::Alone {
+            if is_overdue || stays && matches!(echo, Echo::Alone | Echo::Similar) {
                 return Ok((echo, screen));
             }
             last = Some(screen);
             tokio::time::sleep(ECHO_INTERVAL).await;
         }
+    }
+
+    /// Leaves a text alone of which nothing is to be seen: the agent may not have come to it. What a person typed meanwhile would not show either.
+    async fn wait_for_echo(&self, id: &MessageId, memory: &mut Memory) -> Result<Next, AppError> {
+        memory.left = Some("it was typed, and nothing of it is to be seen, so it is not submitted");
+        self.tell_why_it_waits(id, &self.input.standing(&self.screen().await?), memory).await?;
+        Ok(Next::Look(SLOW_INTERVAL))
     }
 
     /// Submits what stands at the prompt, if the screen is this one still.
@@ -375,11 +392,32 @@ impl Typist<'_> {
                     return self.give_back(id, memory).await;
                 };
                 let (echo, screen) = self.echo_of(&typing.prompt, &text).await?;
-                if echo == Echo::Alone {
-                    return self.submit(id, &screen, Typing { is_echoed: true, ..typing }, memory).await;
+                match echo {
+                    Echo::Alone => {
+                        return self.submit(id, &screen, Typing { is_echoed: true, ..typing }, memory).await;
+                    }
+                    // It would not be typed twice into an agent that has not come to it.
+                    Echo::Nothing if self.input.echoes() && memory.typed.as_ref() == Some(id) => {
+                        return self.wait_for_echo(id, memory).await;
+                    }
+                    // What is only similar may be a person's by now. Nothing to be seen may also be that a person submitted or cleared it.
+                    Echo::Similar | Echo::Nothing | Echo::Other => {}
                 }
-                // Nothing to be seen may also be that a person submitted or cleared it.
                 self.leave(id, "it was typed and not submitted before typing it was broken off", memory).await
+            }
+            Stage::Submitting if typing.is_echoed => {
+                let asked = id.clone();
+                let Some(text) = self.mail(move |open| open.text(&asked)).await? else {
+                    return self.give_back(id, memory).await;
+                };
+                let (echo, screen) = self.echo_of(&typing.prompt, &text).await?;
+                if echo == Echo::Alone {
+                    return self.submit(id, &screen, typing, memory).await;
+                }
+                // It stood there, and does not any more: so it was submitted.
+                let handed = id.clone();
+                self.mail(move |open| open.handed_over(&handed)).await?;
+                Ok(memory.moved())
             }
             Stage::Submitting => {
                 self.leave(id, "typing it was broken off when it may have been submitted", memory).await
@@ -399,7 +437,7 @@ impl Typist<'_> {
         let asked = id.clone();
         let Some(text) = self.mail(move |open| open.text(&asked)).await? else { return Ok(false) };
         let now = self.application.shared.clock.now();
-        if self.input.echo(&typing.prompt, &self.screen().await?, &text) != Echo::Alone {
+        if !matches!(self.input.echo(&typing.prompt, &self.screen().await?, &text), Echo::Alone | Echo::Similar) {
             self.mail(move |open| open.confirm(&id, now)).await?;
             fault::reach(Point::TerminalConfirmed)?;
             memory.moved();

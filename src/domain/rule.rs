@@ -154,7 +154,9 @@ fn may_match(pattern: &str, request: &PendingRequest, workspace: &Path) -> bool 
     match request.subject.kind {
         SubjectKind::Shell => {
             let bare: String = about.chars().filter(|c| !['"', '\'', '\\'].contains(c)).collect();
-            [about.as_ref(), bare.as_str()].into_iter().any(|script| match commands(script) {
+            // An end of a line is white space to those who squeeze.
+            let one_line = |script: &str| squeezed(&script.replace(['\n', '\r'], ";"));
+            [one_line(&about), one_line(&bare)].iter().any(|script| match commands(script) {
                 // From each command to its end, and to the end of all.
                 Some(commands) => commands.iter().any(|(command, rest)| fits(command) || fits(rest)),
                 None => true,
@@ -177,24 +179,23 @@ fn may_match(pattern: &str, request: &PendingRequest, workspace: &Path) -> bool 
     }
 }
 
-/// The commands of a script, squeezed, each with all that follows it; also what is left of one without the words before the program's name.
+/// The commands of a squeezed script, each with all that follows it; also what is left of one without the words before the program's name.
 /// `None` when they are too many to be looked at.
-fn commands(script: &str) -> Option<Vec<(String, String)>> {
-    let ends_one = |c: char| CONTROL.contains(&c) || matches!(c, '{' | '}');
-    // An end of a line is white space to those who squeeze.
-    let script = squeezed(&script.replace(['\n', '\r'], ";"));
-    let starts = script.char_indices().filter(|(_, c)| ends_one(*c)).map(|(at, c)| at + c.len_utf8());
-    let starts: Vec<usize> = [0].into_iter().chain(starts).take(MAX_COMMANDS + 1).collect();
-    if starts.len() > MAX_COMMANDS {
-        return None;
-    }
+fn commands(script: &str) -> Option<Vec<(&str, &str)>> {
+    let starts = script.char_indices().filter(|(_, c)| ends_command(*c)).map(|(at, c)| at + c.len_utf8());
     let mut commands = Vec::new();
-    for start in starts {
+    for start in [0].into_iter().chain(starts) {
         let mut rest = script[start..].trim_start();
+        let mut word_before = None;
         loop {
-            commands.push((rest.split(ends_one).next().unwrap_or_default().to_owned(), rest.to_owned()));
+            if commands.len() == MAX_COMMANDS {
+                return None;
+            }
+            commands.push((rest.split(ends_command).next().unwrap_or_default(), rest));
             match rest.split_once(' ') {
-                Some((word, after)) if is_before_a_program(word) => rest = after,
+                Some((word, after)) if is_before_a_program(word, word_before) => {
+                    (word_before, rest) = (Some(word), after);
+                }
                 _ => break,
             }
         }
@@ -202,10 +203,18 @@ fn commands(script: &str) -> Option<Vec<(String, String)>> {
     Some(commands)
 }
 
-/// Whether a program's name may follow this word: it is one of the shell's, sets a variable, or names a program that runs another one.
-fn is_before_a_program(word: &str) -> bool {
+fn ends_command(c: char) -> bool {
+    CONTROL.contains(&c) || matches!(c, '{' | '}')
+}
+
+/// Whether a program's name may follow this word: it is one of the shell's, sets a variable, or names a program that runs another one, or is what
+/// such a one is told.
+fn is_before_a_program(word: &str, word_before: Option<&str>) -> bool {
     let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    PREFIXES.contains(&word) || word.split_once('=').is_some_and(|(name, _)| is_name(name))
+    let is_told = |word: &str| word.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    PREFIXES.contains(&word)
+        || word.split_once('=').is_some_and(|(name, _)| is_name(name))
+        || word_before.is_some_and(|before| is_told(word) || before.starts_with('-'))
 }
 
 /// A path relative to the workspace, when it is in there.

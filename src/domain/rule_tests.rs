@@ -119,7 +119,13 @@ fn a_denial_looks_into_every_command_whatever_its_spelling() {
         "! rm -rf x",
         "A=1 B_2='x' sudo rm -rf x",
         "time env A=1 command rm -rf x",
+        "timeout 10 rm -rf x",
+        "sudo -u www rm -rf x",
+        "nice -n 5 rm -rf x",
+        "ls | xargs -0 rm -rf x",
         &"true;".repeat(200),
+        // Too much to be looked at.
+        &format!("{}{}", "a=;".repeat(99), "a= ".repeat(5300)),
     ] {
         assert!(denies("rm -rf *", &bash(command)), "{command}");
     }

@@ -208,8 +208,8 @@ fn command_settings(edge: &Edge) -> CommandAgentSettings {
 }
 
 fn prompt_settings(config: PromptConfig) -> PromptSettings {
-    let PromptConfig { prompt, prompt_lines, busy, echo, bracketed_paste } = config;
-    PromptSettings { prompt, prompt_lines, busy, echo, bracketed_paste }
+    let PromptConfig { prompt, prompt_lines, busy, echo, bracketed_paste, echoes } = config;
+    PromptSettings { prompt, prompt_lines, busy, echo, bracketed_paste, echoes }
 }
 
 /// What agents inherit: the daemon's environment without what would mislead them.

@@ -12,6 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use ao::adapters::messenger::rest::{Rested, rest};
+use ao::domain::Timestamp;
 use ao::domain::session::ProcessIdentity;
 use rustix::fs::{MemfdFlags, memfd_create};
 
@@ -19,6 +20,8 @@ use rustix::fs::{MemfdFlags, memfd_create};
 const ATTEMPTS: usize = 600;
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Tells the one that looks since when is waited, in milliseconds of the epoch.
+const BEGUN: &str = "AO_WAITS_SINCE_MS";
 /// This program, whatever has become of its file.
 const OURSELVES: &str = "/proc/self/exe";
 
@@ -59,7 +62,7 @@ impl Waiter {
     /// Becomes the one that rests; gives why it cannot.
     pub(crate) fn become_resting(&self, input: &[u8]) -> io::Error {
         match keep_as_input(input) {
-            Ok(()) => become_one(OURSELVES.as_ref(), &self.to_rest()),
+            Ok(()) => self.become_one(OURSELVES.as_ref(), &self.to_rest()),
             Err(error) => error,
         }
     }
@@ -70,8 +73,8 @@ impl Waiter {
             match rest(&self.workspace, self.agent, self.at_most) {
                 Ok(Rested::AgentEnded | Rested::IsDoneElsewhere) => return 0,
                 Ok(Rested::Look) => {
-                    let _ = become_one(&self.program, &self.to_look());
-                    let _ = become_one(OURSELVES.as_ref(), &self.to_look());
+                    let _ = self.become_one(&self.program, &self.to_look());
+                    let _ = self.become_one(OURSELVES.as_ref(), &self.to_look());
                 }
                 // Somebody had the messages locked for long, or something stands in their place.
                 Err(_) => {}
@@ -92,18 +95,24 @@ impl Waiter {
         args
     }
 
+    /// The call by which agents' settings have it: every ao knows that one.
     fn to_look(&self) -> Vec<OsString> {
         let [agent, event] = &self.hook;
-        ["hook", agent, event, "--wait", "--since", &self.begun_ms.to_string()].map(OsString::from).into()
+        ["hook", agent, event, "--wait"].map(OsString::from).into()
     }
-}
 
-/// Becomes another program, under this one's name; gives why that cannot be.
-#[expect(clippy::disallowed_methods, reason = "no process is started")]
-fn become_one(program: &Path, args: &[OsString]) -> io::Error {
-    let name = std::env::args_os().next();
-    let name = name.as_deref().unwrap_or(OsStr::new("ao"));
-    Command::new(program).arg0(name).args(args).exec()
+    /// When the waiter began that this process goes on with.
+    pub(crate) fn begun_before() -> Option<Timestamp> {
+        Timestamp::from_millisecond(std::env::var(BEGUN).ok()?.parse().ok()?).ok()
+    }
+
+    /// Becomes another program, under this one's name; gives why that cannot be.
+    #[expect(clippy::disallowed_methods, reason = "no process is started")]
+    fn become_one(&self, program: &Path, args: &[OsString]) -> io::Error {
+        let name = std::env::args_os().next();
+        let name = name.as_deref().unwrap_or(OsStr::new("ao"));
+        Command::new(program).arg0(name).args(args).env(BEGUN, self.begun_ms.to_string()).exec()
+    }
 }
 
 /// Makes this the standard input, from its beginning.

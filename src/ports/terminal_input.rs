@@ -5,6 +5,8 @@
 pub enum Echo {
     /// The text stands at the prompt, and nothing else does that was not there before, as far as a screen can tell.
     Alone,
+    /// What stands there may be the text: its end, or what the agent shows in the place of any long one.
+    Similar,
     /// The prompt is as empty as it was.
     Nothing,
     /// Something else: a part of the text, more than the text, or no prompt.
@@ -41,6 +43,9 @@ pub trait TerminalInput: Send + Sync {
     /// # Errors
     /// What was looked for and what is there instead, shortly, for a person.
     fn empty_prompt(&self, screen: &str) -> Result<String, String>;
+
+    /// Whether the agent shows what is typed at all.
+    fn echoes(&self) -> bool;
 
     /// The text as it is typed.
     fn paste(&self, text: &str) -> Paste;

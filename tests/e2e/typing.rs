@@ -39,9 +39,9 @@ fn sandbox() -> Sandbox {
         format!("[agents.{name}]\nkind = 'command'\ncommand = {command}\nprompt = '{prompt}'\n{more}\n")
     };
     let config_of = [
-        agent("shell", &shell, "ready>", ""),
-        agent("silent", &format!("['sh', '-c', '''{SILENT}''']"), "pass>", "bracketed_paste = false"),
-        agent("crowded", &format!("['sh', '-c', '''{CROWDED}''']"), "pass>", ""),
+        agent("shell", &shell, "ready>", "bracketed_paste = true"),
+        agent("silent", &format!("['sh', '-c', '''{SILENT}''']"), "pass>", "echoes = false"),
+        agent("crowded", &format!("['sh', '-c', '''{CROWDED}''']"), "pass>", "bracketed_paste = true"),
     ];
     std::fs::write(config, config_of.concat()).unwrap();
     sandbox

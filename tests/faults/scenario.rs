@@ -169,8 +169,13 @@ impl Scenario {
             fs::create_dir_all(config.parent().unwrap()).unwrap();
             fs::write(&rc, "PS1='ready> '; unset HISTFILE\n").unwrap();
             let command = format!("['bash', '--noprofile', '--rcfile', '{}', '-i']", rc.display());
-            fs::write(config, format!("[agents.shell]\nkind = 'command'\ncommand = {command}\nprompt = 'ready>'\n"))
-                .unwrap();
+            fs::write(
+                config,
+                format!(
+                    "[agents.shell]\nkind = 'command'\ncommand = {command}\nprompt = 'ready>'\nbracketed_paste = true\n"
+                ),
+            )
+            .unwrap();
         }
         bench.start().await.ok();
         // So that the first spawn does nothing that later ones do not.

@@ -514,9 +514,6 @@ pub struct HookArgs {
     /// Stay in the background until there is something for the agent, and wake it
     #[arg(long)]
     pub wait: bool,
-    /// Since when it stays, in milliseconds of the epoch, if it did before
-    #[arg(long, hide = true, requires = "wait", value_name = "MS")]
-    pub since: Option<i64>,
 }
 
 /// `ao mcp`.

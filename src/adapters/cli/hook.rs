@@ -41,7 +41,7 @@ const MAX_INPUT_BYTES: u64 = 32 * 1024 * 1024;
 const MAX_FIELD_BYTES: usize = 16 * 1024;
 
 /// How long one who waits leaves messages alone that cannot be got at.
-const WAIT_PAUSE: Duration = Duration::from_secs(1);
+pub const WAIT_PAUSE: Duration = Duration::from_secs(1);
 
 /// One call of a hook.
 #[derive(Debug)]
@@ -111,9 +111,10 @@ pub async fn run<S: ReportSpool>(
     let event = call.event.clone();
     report(call, payload, &client, spool).await;
     // Nobody waits for an agent whose end would not be noticed. It is looked for after the report, which must not be late.
-    match (asked, ports.and_then(|ports| (ports.process)())) {
-        (Some(asked), Some(agent)) => asked.wait(&event, agent, &client).await,
-        _ => code,
+    let Some(asked) = asked else { return code };
+    match ports.and_then(|ports| (ports.process)()) {
+        Some(agent) => asked.wait(&event, agent, &client).await,
+        None => code,
     }
 }
 

@@ -3,6 +3,8 @@
 //! Terminals and agents wrap text, expand tabs, draw boxes around it and show some characters as others. So only letters, digits and ASCII
 //! signs are compared, wherever lines end. What stands beside the text is compared as it is: it is somebody else's.
 
+use crate::ports::terminal_input::Echo;
+
 /// How many characters at the end of a text must be on the screen in one piece.
 const TAIL: usize = 24;
 
@@ -12,10 +14,14 @@ const WHOLE: usize = 200;
 /// Whether the text stands at the prompt and nothing else does that did not before.
 ///
 /// `prompt` are the last lines of the screen, those that hold anything, as they were before.
-pub(super) fn stands_alone(prompt: &str, screen: &str, text: &str) -> bool {
+pub(super) fn of(prompt: &str, screen: &str, text: &str) -> Echo {
     let lines: Vec<&str> = screen.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let prompt: Vec<&str> = prompt.lines().collect();
-    find(&lines, text).is_some_and(|found| found.is_alone(&lines, &prompt))
+    match find(&lines, text).filter(|found| found.is_alone(&lines, &prompt)) {
+        Some(found) if found.is_whole => Echo::Alone,
+        Some(_) => Echo::Similar,
+        None => Echo::Other,
+    }
 }
 
 /// A character of the screen: its line, and where in that it begins and ends.

@@ -34,6 +34,8 @@ pub struct PromptSettings {
     pub echo: Option<String>,
     /// Whether the agent understands bracketed paste.
     pub bracketed_paste: bool,
+    /// Whether the agent shows what is typed.
+    pub echoes: bool,
 }
 
 /// A prompt to type at.
@@ -97,6 +99,10 @@ impl TerminalInput for Prompt {
         Err(format!("its prompt {:?} is not there, or not empty: {}", self.settings.prompt, self.standing(screen)))
     }
 
+    fn echoes(&self) -> bool {
+        self.settings.echoes
+    }
+
     fn paste(&self, text: &str) -> Paste {
         // What the Enter key sends; within a paste it submits nothing.
         let typed = self.typed(text).replace('\n', "\r");
@@ -115,9 +121,13 @@ impl TerminalInput for Prompt {
         if last == prompt {
             return Echo::Nothing;
         }
-        let is_replaced = self.echo.as_ref().is_some_and(|echo| echo.is_match(&last));
-        let is_alone = is_replaced || echo::stands_alone(prompt, screen, &self.typed(text));
-        if is_alone { Echo::Alone } else { Echo::Other }
+        if self.busy.as_ref().is_some_and(|busy| busy.is_match(screen)) {
+            return Echo::Other;
+        }
+        if self.echo.as_ref().is_some_and(|echo| echo.is_match(&last)) {
+            return Echo::Similar;
+        }
+        echo::of(prompt, screen, &self.typed(text))
     }
 
     fn standing(&self, screen: &str) -> String {

@@ -1,7 +1,14 @@
 use super::*;
 
 fn settings(prompt: &str) -> PromptSettings {
-    PromptSettings { prompt: prompt.into(), prompt_lines: 1, busy: None, echo: None, bracketed_paste: true }
+    PromptSettings {
+        prompt: prompt.into(),
+        prompt_lines: 1,
+        busy: None,
+        echo: None,
+        bracketed_paste: true,
+        echoes: true,
+    }
 }
 
 fn shell() -> Prompt {
@@ -125,7 +132,7 @@ fn of_a_text_longer_than_the_screen_its_end_is_looked_at() {
     let shell = shell();
     let text = (0..400).map(|number| format!("word {number}")).collect::<Vec<_>>().join(" ");
     let end: String = text.chars().skip(text.len() - 600).collect();
-    assert_eq!(shell.echo("ready>", &end, &text), Echo::Alone);
+    assert_eq!(shell.echo("ready>", &end, &text), Echo::Similar, "its beginning may be another one");
     assert_eq!(shell.echo("ready>", &format!("ready> {text}"), &text), Echo::Alone);
     assert_eq!(shell.echo("ready>", &format!("{end} more"), &text), Echo::Other);
     assert_eq!(shell.echo("ready>", &format!("{end}\nready> x"), &text), Echo::Other);
@@ -152,7 +159,7 @@ fn a_box_and_the_lines_below_it_are_no_draft() {
 fn what_an_agent_shows_in_the_place_of_a_long_paste_can_be_told_it() {
     let echo = Some(r"> \[Pasted \d+ lines\]".to_owned());
     let prompt = Prompt::new(PromptSettings { echo, ..settings(">") }).unwrap();
-    assert_eq!(prompt.echo(">", "> [Pasted 7 lines]", "1\n2\n3\n4\n5\n6\n7"), Echo::Alone);
+    assert_eq!(prompt.echo(">", "> [Pasted 7 lines]", "1\n2\n3\n4\n5\n6\n7"), Echo::Similar);
     assert_eq!(prompt.echo(">", "> my [Pasted 7 lines]", "1\n2\n3\n4\n5\n6\n7"), Echo::Other);
     assert_eq!(prompt.echo(">", "> [Pasted 7 lines]\nmore\n> x", "1\n2\n3"), Echo::Other);
 }

@@ -67,6 +67,7 @@ struct AgentTable {
     busy: Option<Spanned<Pattern>>,
     echo: Option<Spanned<Pattern>>,
     bracketed_paste: Option<Spanned<bool>>,
+    echoes: Option<Spanned<bool>>,
 }
 
 /// A key of an agent's table that is wrong: which, where, and why.
@@ -160,6 +161,7 @@ impl AgentTable {
             .or_else(|| span("busy", self.busy.as_ref().map(Spanned::span)))
             .or_else(|| span("echo", self.echo.as_ref().map(Spanned::span)))
             .or_else(|| span("bracketed_paste", self.bracketed_paste.as_ref().map(Spanned::span)))
+            .or_else(|| span("echoes", self.echoes.as_ref().map(Spanned::span)))
     }
 
     fn prompt_config(&self) -> Result<Option<PromptConfig>, WrongKey> {
@@ -175,7 +177,8 @@ impl AgentTable {
             prompt_lines: self.prompt_lines.as_ref().map_or(1, |lines| usize::try_from(lines.get_ref().0).unwrap_or(1)),
             busy: self.busy.as_ref().map(text),
             echo: self.echo.as_ref().map(text),
-            bracketed_paste: self.bracketed_paste.as_ref().is_none_or(|paste| *paste.get_ref()),
+            bracketed_paste: self.bracketed_paste.as_ref().is_some_and(|paste| *paste.get_ref()),
+            echoes: self.echoes.as_ref().is_none_or(|echoes| *echoes.get_ref()),
         }))
     }
 }

@@ -109,8 +109,10 @@ pub struct PromptConfig {
     pub busy: Option<String>,
     /// The same lines as `prompt`, where it shows something else in the place of what was pasted. Default: it shows the text.
     pub echo: Option<String>,
-    /// Whether it understands bracketed paste. Default: it does.
+    /// Whether it understands bracketed paste. Default: it does not, for then each line would submit itself.
     pub bracketed_paste: bool,
+    /// Whether it shows what is typed. Default: it does.
+    pub echoes: bool,
 }
 
 /// Why the configuration cannot be used.

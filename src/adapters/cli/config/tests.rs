@@ -263,18 +263,26 @@ fn a_mistake_in_how_an_agent_is_typed_to_is_told() {
 }
 
 #[test]
-fn a_prompt_is_one_line_with_bracketed_paste_unless_said_otherwise() {
+fn a_prompt_is_one_line_of_an_agent_that_echoes_and_knows_no_bracketed_paste_unless_said_otherwise() {
     let agent = |keys: &str| {
         let content = format!("[agents.a]\nkind = 'command'\ncommand = 'x'\n{keys}");
         load(content, &[]).unwrap().agents.into_values().next().unwrap()
     };
     let command = words(&["x"]);
-    let plain = PromptConfig { prompt: "\\$".into(), prompt_lines: 1, busy: None, echo: None, bracketed_paste: true };
+    let plain = PromptConfig {
+        prompt: "\\$".into(),
+        prompt_lines: 1,
+        busy: None,
+        echo: None,
+        bracketed_paste: false,
+        echoes: true,
+    };
     assert_eq!(agent(""), AgentConfig::Command { command: command.clone(), prompt: None });
     assert_eq!(agent("prompt = '\\$'"), AgentConfig::Command { command: command.clone(), prompt: Some(plain.clone()) });
-    let all = "prompt = '\\$'\nprompt_lines = 3\nbusy = 'wait'\necho = 'pasted'\nbracketed_paste = false";
+    let all =
+        "prompt = '\\$'\nprompt_lines = 3\nbusy = 'wait'\necho = 'pasted'\nbracketed_paste = true\nechoes = false";
     let (busy, echo) = (Some("wait".into()), Some("pasted".into()));
-    let full = PromptConfig { prompt_lines: 3, busy, echo, bracketed_paste: false, ..plain };
+    let full = PromptConfig { prompt_lines: 3, busy, echo, bracketed_paste: true, echoes: false, ..plain };
     assert_eq!(agent(all), AgentConfig::Command { command, prompt: Some(full) });
 }
 
