@@ -157,7 +157,7 @@ fn call_hook(data_dir: Option<std::path::PathBuf>, args: HookArgs) -> u8 {
     let ports = agent.as_deref().map(|agent| HookPorts { agent, process: &process, mailbox: &mailbox, clock: &*clock });
     let call = HookCall { session: session.clone(), agent: args.agent, event: args.event, at };
     if args.wait {
-        let begun = Waiter::begun_before().unwrap_or(at);
+        let begun = Waiter::begun_before(&edge).unwrap_or(at);
         let at_most = match ports.map(|ports| hook::look_for_idle(&call, &input, begun, &ports)) {
             Some(hook::Looked::Over(code)) => return code,
             Some(hook::Looked::Rest(at_most)) => at_most,

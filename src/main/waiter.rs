@@ -16,6 +16,8 @@ use ao::domain::Timestamp;
 use ao::domain::session::ProcessIdentity;
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use crate::edge::Edge;
+
 /// How often who cannot rest tries again, and the pause between: an agent without a waiter hears nothing while it is idle.
 const ATTEMPTS: usize = 600;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -102,8 +104,8 @@ impl Waiter {
     }
 
     /// When the waiter began that this process goes on with.
-    pub(crate) fn begun_before() -> Option<Timestamp> {
-        Timestamp::from_millisecond(std::env::var(BEGUN).ok()?.parse().ok()?).ok()
+    pub(crate) fn begun_before(edge: &Edge) -> Option<Timestamp> {
+        Timestamp::from_millisecond(edge.var(BEGUN)?.parse().ok()?).ok()
     }
 
     /// Becomes another program, under this one's name; gives why that cannot be.

@@ -165,17 +165,7 @@ impl Scenario {
             hooked::install(bench);
         }
         if self == Self::Type {
-            let (config, rc) = (bench.path("home/.config/ao/config.toml"), bench.path("home/rc"));
-            fs::create_dir_all(config.parent().unwrap()).unwrap();
-            fs::write(&rc, "PS1='ready> '; unset HISTFILE\n").unwrap();
-            let command = format!("['bash', '--noprofile', '--rcfile', '{}', '-i']", rc.display());
-            fs::write(
-                config,
-                format!(
-                    "[agents.shell]\nkind = 'command'\ncommand = {command}\nprompt = 'ready>'\nbracketed_paste = true\n"
-                ),
-            )
-            .unwrap();
+            configure_shell(bench);
         }
         bench.start().await.ok();
         // So that the first spawn does nothing that later ones do not.
@@ -510,3 +500,13 @@ const TEARS: &str = "test -e \"$HOME/tears\" && exit 0; exec 2> /dev/null; \
                      while :; do echo more >> loose; sleep 0.02; done";
 /// Ends when it is told to.
 const ENDS: &str = "while ! test -e \"$HOME/go\"; do sleep 0.02; done; exit 5";
+
+/// Configures bash as an agent that is typed to.
+fn configure_shell(bench: &Bench) {
+    let (config, rc) = (bench.path("home/.config/ao/config.toml"), bench.path("home/rc"));
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(&rc, "PS1='ready> '; unset HISTFILE\n").unwrap();
+    let command = format!("['bash', '--noprofile', '--rcfile', '{}', '-i']", rc.display());
+    let keys = format!("kind = 'command'\ncommand = {command}\nprompt = 'ready>'\nbracketed_paste = true\n");
+    fs::write(config, format!("[agents.shell]\n{keys}")).unwrap();
+}
