@@ -21,9 +21,13 @@ async fn send_and_wait(sandbox: &Sandbox, text: &str) -> Value {
     run.json()
 }
 
-/// How often a text stands in what reached the model, in the request that holds it most often.
+/// How often a text was handed over, as the request shows that holds it most often. What a hook held a turn's end up with, Claude Code sometimes
+/// tells once more in a later turn, as that hook's error.
 fn times(server: &ModelServer, text: &str) -> usize {
-    let count = |request: &Request| request.told().iter().map(|said| said.matches(text).count()).sum();
+    let is_again = |said: &&String| said.starts_with("Stop hook blocking error from command: ");
+    let count = |request: &Request| {
+        request.told().iter().filter(|said| !is_again(said)).map(|said| said.matches(text).count()).sum()
+    };
     server.turns().iter().map(count).max().unwrap_or(0)
 }
 
