@@ -175,7 +175,9 @@ impl Application {
     ) -> Result<bool, AppError> {
         let workspace = &self.shared.workspace;
         // What was made when that was not on record yet was undone, as far as it could be.
-        let had_one = session.facts.base_commit.is_some()
+        // Saved work is of one: of a restore that failed, where there was none before.
+        let had_one = session.facts.preserved.is_some()
+            || session.facts.base_commit.is_some()
             || workspace.branch_exists(repository, &session.spec.branch).await?
             // Of what never was there is nothing to say how it would be made.
             || workspace.to_make(&reopening(session, repository)).await.is_ok_and(|to_make| !to_make.workspace);

@@ -66,6 +66,27 @@ async fn a_session_that_was_killed_in_line_is_built_when_it_is_restored() {
     assert_eq!(sandbox.branches(), ["main"]);
 }
 
+#[tokio::test]
+async fn what_a_failed_restore_saved_is_put_back_by_the_next_one_also_where_there_was_nothing_before() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env.insert("AO_MAX_LIVE_AGENTS".into(), "1".into());
+    spawn(&sandbox, "pty", "exec sleep 600").await;
+    let script = "test -e \"$HOME/may\" || { echo work > notes; exit 3; }; exec sleep 600";
+    let args =
+        ["spawn", "--agent", "command", "--runtime", "pty", "--queue", "--wait", "none", "--", "sh", "-c", script];
+    assert_eq!(sandbox.ao(&args).await.ok(), "app-2");
+    for session in ["app-2", "app-1"] {
+        sandbox.ao(&["kill", session]).await.ok();
+    }
+    sandbox.ao(&["restore", "app-2"]).await.fails(1, &[]);
+    assert!(!sandbox.worktree("app-2").exists());
+    std::fs::write(sandbox.path("home/may"), "").unwrap();
+    sandbox.ao(&["restore", "app-2"]).await.ok();
+    assert_eq!(std::fs::read_to_string(sandbox.worktree("app-2").join("notes")).unwrap(), "work\n");
+    let session = sandbox.show("app-2").await;
+    assert!(!session["notes"].to_string().contains("earlier session"), "{session:#}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_agent_goes_on_with_its_conversation_and_its_settings() {
     let Some(program) = claude() else { return };

@@ -195,7 +195,12 @@ impl Scenario {
                 fs::write(bench.path("home/go"), "").unwrap();
                 bench.until("everything has ended", || bench.everything().is_empty()).await;
             }
-            Self::Adopt => die_in_spawn(bench, runtime, "spawn.process-recorded").await,
+            Self::Adopt => {
+                die_in_spawn(bench, runtime, "spawn.process-recorded").await;
+                // What the agent's parent does then goes on without the daemon, and belongs to what was before.
+                let is_recorded = || bench.passed().iter().any(|point| point == "launch.start-recorded");
+                bench.until("the agent's start is on record", is_recorded).await;
+            }
             Self::UndoWorkspace => die_in_spawn(bench, runtime, "workspace.marked").await,
             Self::UndoLaunch => die_in_spawn(bench, runtime, "launch.environment-written").await,
             Self::FinishKill => {
