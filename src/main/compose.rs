@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use ao::adapters::agent::claude_code::{ClaudeCode, ClaudeCodeSettings, NESTED_SESSION_VARIABLES};
 use ao::adapters::agent::command::{CommandAgent, CommandAgentSettings, CommandLine};
-use ao::adapters::agent::terminal::{Prompt, PromptSettings};
+use ao::adapters::agent::terminal::Prompt;
 use ao::adapters::cli;
-use ao::adapters::cli::config::{AgentConfig, PromptConfig};
+use ao::adapters::cli::config::AgentConfig;
 use ao::adapters::cli::error::CliError;
 use ao::adapters::messenger::{FileMailbox, InboxMessenger};
 use ao::adapters::project_file::AoToml;
@@ -154,7 +154,7 @@ pub(crate) fn agents(edge: &Edge) -> Result<Vec<Arc<dyn Agent>>, CliError> {
             AgentConfig::Command { command, prompt } => {
                 let wrong = |key: &str, error: &dyn Display| CliError::usage(format!("agents.{name}.{key}: {error}"));
                 let command = CommandLine::from_words(command).map_err(|error| wrong("command", &error))?;
-                let prompt = prompt.map(prompt_settings).map(Prompt::new).transpose();
+                let prompt = prompt.map(Prompt::new).transpose();
                 let prompt = prompt.map_err(|error| wrong("prompt", &error))?;
                 Arc::new(CommandAgent::new(name.clone(), command, command_settings(edge)).with_prompt(prompt))
             }
@@ -205,11 +205,6 @@ fn claude_code_settings(edge: &Edge, program: Option<PathBuf>) -> ClaudeCodeSett
 
 fn command_settings(edge: &Edge) -> CommandAgentSettings {
     CommandAgentSettings { path_var: edge.path_var(), env: BTreeMap::new() }
-}
-
-fn prompt_settings(config: PromptConfig) -> PromptSettings {
-    let PromptConfig { prompt, prompt_lines, busy, echo, bracketed_paste, echoes } = config;
-    PromptSettings { prompt, prompt_lines, busy, echo, bracketed_paste, echoes }
 }
 
 /// What agents inherit: the daemon's environment without what would mislead them.

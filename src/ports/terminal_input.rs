@@ -1,5 +1,22 @@
 //! How does an agent that has no hooks for text take it on its terminal?
 
+/// How an agent's prompt looks and takes text, as it is configured. The patterns are regular expressions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptSettings {
+    /// The last lines of its screen, as a whole and without trailing blanks, when it waits and nothing is typed.
+    pub prompt: String,
+    /// How many lines that are; those without a letter do not count. Default: 1.
+    pub prompt_lines: usize,
+    /// What is found anywhere on its screen while nothing may be typed, whatever the prompt looks like. Default: nothing.
+    pub busy: Option<String>,
+    /// The same lines as `prompt`, where it shows something else in the place of what was pasted. Default: it shows the text.
+    pub echo: Option<String>,
+    /// Whether it understands bracketed paste. Default: it does not, for then each line would submit itself.
+    pub bracketed_paste: bool,
+    /// Whether it shows what is typed. Default: it does.
+    pub echoes: bool,
+}
+
 /// What a terminal shows after text was pasted into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Echo {

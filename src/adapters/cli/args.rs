@@ -10,6 +10,9 @@ use crate::domain::id::{AgentKind, ProjectId, RequestId, SessionId};
 use crate::domain::permission::PermissionMode;
 use crate::domain::session::SessionKind;
 
+mod internal;
+pub use internal::{HolderArgs, HookArgs, SetupShellArgs, SuperviseArgs};
+
 /// Runs many coding agents at once, each in its own git worktree and its own terminal.
 #[derive(Debug, Parser)]
 #[command(name = "ao", version, propagate_version = false, max_term_width = 100)]
@@ -320,6 +323,14 @@ pub struct SendArgs {
 The agent's own dialog stays as it is, and the first answer wins.
 Exit codes: 0 allowed, 4 no such session, 5 it asks nothing, or not that any more.")]
 pub struct ApproveArgs {
+    /// What is decided about
+    #[command(flatten)]
+    pub about: AskedArgs,
+}
+
+/// What an agent asks, and how the decision about it is shown.
+#[derive(Debug, Args)]
+pub struct AskedArgs {
     /// The session, for example app-1
     pub session: SessionId,
     /// The request, as ao show has it [default: what was asked first]
@@ -337,17 +348,12 @@ pub struct ApproveArgs {
 
 Exit codes: 0 denied, 4 no such session, 5 it asks nothing, or not that any more.")]
 pub struct DenyArgs {
-    /// The session, for example app-1
-    pub session: SessionId,
+    /// What is decided about
+    #[command(flatten)]
+    pub about: AskedArgs,
     /// Why; the agent is told
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// The request, as ao show has it [default: what was asked first]
-    #[arg(long, value_name = "ID")]
-    pub request: Option<RequestId>,
-    /// Print what was decided as JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `ao kill`.
@@ -504,57 +510,12 @@ pub struct ProjectArgs {
     pub json: bool,
 }
 
-/// `ao hook`.
-#[derive(Debug, Args)]
-pub struct HookArgs {
-    /// The agent that calls.
-    pub agent: AgentKind,
-    /// The hook's name.
-    pub event: String,
-    /// Stay in the background until there is something for the agent, and wake it
-    #[arg(long)]
-    pub wait: bool,
-}
-
 /// `ao mcp`.
 #[derive(Debug, Args)]
 pub struct McpArgs {
     /// A file to make once the client was told of the tools, for a hook of its that waits for them
     #[arg(long, hide = true, value_name = "FILE")]
     pub told_file: Option<PathBuf>,
-}
-
-/// `ao holder`.
-#[derive(Debug, Args)]
-pub struct HolderArgs {
-    /// The session's private directory.
-    #[arg(long)]
-    pub session_dir: PathBuf,
-    /// Where to listen.
-    #[arg(long)]
-    pub socket: PathBuf,
-    /// How much raw output is kept on disk. A daemon of before there was a choice does not say.
-    #[arg(long)]
-    pub scrollback_bytes: Option<u64>,
-}
-
-/// `ao supervise`.
-#[derive(Debug, Args)]
-pub struct SuperviseArgs {
-    /// The session's private directory.
-    #[arg(long)]
-    pub session_dir: PathBuf,
-}
-
-/// `ao setup-shell`.
-#[derive(Debug, Args)]
-pub struct SetupShellArgs {
-    /// The control group to run it in.
-    #[arg(long)]
-    pub group: Option<PathBuf>,
-    /// What the shell is to run.
-    #[arg(allow_hyphen_values = true)]
-    pub command: String,
 }
 
 /// A number with a unit: `500ms`, `90s`, `5m`, `2h`. A bare number is seconds.

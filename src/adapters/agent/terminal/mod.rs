@@ -9,7 +9,7 @@ mod echo;
 use regex::Regex;
 
 use crate::domain::text::{printable, shortened};
-use crate::ports::terminal_input::{Echo, Paste, TerminalInput};
+use crate::ports::terminal_input::{Echo, Paste, PromptSettings, TerminalInput};
 
 const PASTE_BEGINS: &[u8] = b"\x1b[200~";
 const PASTE_ENDS: &[u8] = b"\x1b[201~";
@@ -19,24 +19,6 @@ const PIECE_BYTES: usize = 4096;
 
 /// How much of what stands at a prompt is told, in characters.
 const TOLD_CHARS: usize = 100;
-
-/// How an agent's prompt looks and takes text, as it is configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PromptSettings {
-    /// A regular expression for the last lines of the screen, as a whole and without trailing blanks, when the agent waits and nothing is
-    /// typed.
-    pub prompt: String,
-    /// How many lines that are; those without a letter do not count.
-    pub prompt_lines: usize,
-    /// A regular expression that is found anywhere on the screen while nothing may be typed, whatever the prompt looks like.
-    pub busy: Option<String>,
-    /// A regular expression for the same lines as `prompt`, when the agent shows something else in the place of a text that was pasted.
-    pub echo: Option<String>,
-    /// Whether the agent understands bracketed paste.
-    pub bracketed_paste: bool,
-    /// Whether the agent shows what is typed.
-    pub echoes: bool,
-}
 
 /// A prompt to type at.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! `ao approve` and `ao deny`.
 
-use super::super::args::{ApproveArgs, DenyArgs};
+use super::super::args::{ApproveArgs, AskedArgs, DenyArgs};
 use super::super::client::Client;
 use super::super::context::Context;
 use super::super::error::CliError;
@@ -9,22 +9,25 @@ use super::show;
 use crate::adapters::http::wire::{DecisionAnswer, DecisionRequest};
 use crate::app::view::SessionView;
 use crate::domain::approval::Verdict;
-use crate::domain::id::SessionId;
 
 pub(in super::super) async fn approve(args: ApproveArgs, context: &Context) -> Result<(), CliError> {
-    let request = DecisionRequest { decision: Verdict::Allow, reason: None, request: args.request };
-    decide(&args.session, request, args.json, context).await
+    decide(args.about, Verdict::Allow, None, context).await
 }
 
 pub(in super::super) async fn deny(args: DenyArgs, context: &Context) -> Result<(), CliError> {
-    let request = DecisionRequest { decision: Verdict::Deny, reason: args.reason, request: args.request };
-    decide(&args.session, request, args.json, context).await
+    decide(args.about, Verdict::Deny, args.reason, context).await
 }
 
-async fn decide(session: &SessionId, request: DecisionRequest, json: bool, context: &Context) -> Result<(), CliError> {
+async fn decide(
+    about: AskedArgs,
+    decision: Verdict,
+    reason: Option<String>,
+    context: &Context,
+) -> Result<(), CliError> {
+    let AskedArgs { session, request, json } = about;
     let client = Client::new(&context.socket);
     // What is told to be decided is what was asked when this began, not what is asked when the daemon hears of it.
-    let mut request = request;
+    let mut request = DecisionRequest { decision, reason, request };
     if request.request.is_none() {
         let now: SessionView = client.get(&format!("/sessions/{session}")).await?;
         request.request = now.pending_request.map(|pending| pending.id);

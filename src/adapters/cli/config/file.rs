@@ -9,12 +9,13 @@ use toml::Spanned;
 
 use super::kept::{Changes, Days, KeptInFile, Megabytes};
 use super::value::{Bounded, Cgroup, CommandWords, Count, Memory, Pattern, ProgramName, runtime};
-use super::{AgentConfig, ConfigError, PromptConfig};
+use super::{AgentConfig, ConfigError};
 use crate::app::RuntimeChoice;
 use crate::domain::id::AgentKind;
 use crate::domain::permission::PermissionMode;
 use crate::platform::file::read_if_there;
 use crate::platform::settings_file::{self, Mistake, Seconds};
+use crate::ports::terminal_input::PromptSettings;
 
 /// What a file sets.
 #[derive(Debug, Default)]
@@ -164,7 +165,7 @@ impl AgentTable {
             .or_else(|| span("echoes", self.echoes.as_ref().map(Spanned::span)))
     }
 
-    fn prompt_config(&self) -> Result<Option<PromptConfig>, WrongKey> {
+    fn prompt_config(&self) -> Result<Option<PromptSettings>, WrongKey> {
         let text = |pattern: &Spanned<Pattern>| pattern.get_ref().0.clone();
         let Some(prompt) = &self.prompt else {
             return match self.typed_to() {
@@ -172,7 +173,7 @@ impl AgentTable {
                 None => Ok(None),
             };
         };
-        Ok(Some(PromptConfig {
+        Ok(Some(PromptSettings {
             prompt: text(prompt),
             prompt_lines: self.prompt_lines.as_ref().map_or(1, |lines| usize::try_from(lines.get_ref().0).unwrap_or(1)),
             busy: self.busy.as_ref().map(text),

@@ -24,6 +24,7 @@ use crate::domain::id::AgentKind;
 use crate::domain::permission::PermissionMode;
 use crate::platform::cgroup::place;
 use crate::platform::settings_file::{Mistake, Seconds};
+use crate::ports::terminal_input::PromptSettings;
 pub use kept::Kept;
 use value::{Cgroup, Count, Memory};
 
@@ -94,25 +95,8 @@ pub enum AgentConfig {
         /// The program and all its arguments. Never empty.
         command: Vec<String>,
         /// How it is typed to. `None`: it is not.
-        prompt: Option<PromptConfig>,
+        prompt: Option<PromptSettings>,
     },
-}
-
-/// How an agent's prompt looks and takes text. The patterns are regular expressions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PromptConfig {
-    /// The last lines of its screen when it waits and nothing is typed.
-    pub prompt: String,
-    /// How many lines that are. Default: 1.
-    pub prompt_lines: usize,
-    /// What is found on its screen while nothing may be typed. Default: nothing.
-    pub busy: Option<String>,
-    /// The same lines as `prompt`, where it shows something else in the place of what was pasted. Default: it shows the text.
-    pub echo: Option<String>,
-    /// Whether it understands bracketed paste. Default: it does not, for then each line would submit itself.
-    pub bracketed_paste: bool,
-    /// Whether it shows what is typed. Default: it does.
-    pub echoes: bool,
 }
 
 /// Why the configuration cannot be used.

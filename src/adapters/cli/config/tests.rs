@@ -269,7 +269,7 @@ fn a_prompt_is_one_line_of_an_agent_that_echoes_and_knows_no_bracketed_paste_unl
         load(content, &[]).unwrap().agents.into_values().next().unwrap()
     };
     let command = words(&["x"]);
-    let plain = PromptConfig {
+    let plain = PromptSettings {
         prompt: "\\$".into(),
         prompt_lines: 1,
         busy: None,
@@ -282,7 +282,7 @@ fn a_prompt_is_one_line_of_an_agent_that_echoes_and_knows_no_bracketed_paste_unl
     let all =
         "prompt = '\\$'\nprompt_lines = 3\nbusy = 'wait'\necho = 'pasted'\nbracketed_paste = true\nechoes = false";
     let (busy, echo) = (Some("wait".into()), Some("pasted".into()));
-    let full = PromptConfig { prompt_lines: 3, busy, echo, bracketed_paste: true, echoes: false, ..plain };
+    let full = PromptSettings { prompt_lines: 3, busy, echo, bracketed_paste: true, echoes: false, ..plain };
     assert_eq!(agent(all), AgentConfig::Command { command, prompt: Some(full) });
 }
 
