@@ -181,7 +181,11 @@ impl Application {
                         session.was_told(request);
                         Ok(Vec::new())
                     };
-                    self.shared.writer.change(session, told).await?;
+                    let told = self.shared.writer.change(session, told).await?;
+                    // It may have been opened again just before.
+                    if told.facts.requests.answer(request).is_none() {
+                        continue;
+                    }
                     return Ok(decided);
                 }
             }
@@ -202,6 +206,7 @@ impl Application {
                 asking.id
             );
             AppError::new(ErrorKind::Refused, "not_yours_to_decide", message)
+                .hint(format!("a person answers with: ao approve {0}, ao deny {0}", asking.id))
         };
         let from = match (self.session_of(caller).await?, &caller.claims) {
             (Some(from), _) => from,

@@ -51,7 +51,8 @@ impl Application {
         fault::reach(Point::KillRequested)?;
         self.shared.running.interrupt(id);
         let _exclusive = self.shared.running.exclusive(id).await;
-        let session = self.shared.sessions.session(id).await?.ok_or_else(|| unknown_session(id))?;
+        // A restore that had the right before has forgotten what was requested.
+        let session = self.shared.writer.request_kill(id, on_work == OnWork::Preserve).await?;
         let workspace = match session.phase {
             Phase::Live => self.end_agent(&session).await?,
             // Cut off by an earlier daemon, and nobody has settled it yet.

@@ -1,7 +1,7 @@
 //! Typing: hand an agent that has no hooks for text what waits for it, on its terminal.
 //!
 //! Text is typed where the agent was seen to wait at its empty prompt, twice and right before; it is submitted where it then stands there
-//! alone. A person may type at any moment, so what cannot be known is not submitted, and the message's record says why it waits.
+//! alone, or unseen where the agent is said to show nothing. A person may type at any moment, so what cannot be known is not submitted, and the message's record says why it waits.
 //!
 //! How far the typing of a message has come is on record beside its file before each step. A daemon that follows one which was killed
 //! goes on from there where the screen shows that it can; else the message waits again, which at most repeats it.
@@ -115,7 +115,7 @@ struct Memory {
     moved_at: Instant,
     /// When it last said why a message waits.
     told_at: Option<Instant>,
-    /// Messages whose echo was not seen, as is on record.
+    /// Messages of which it is on record that nothing more was seen.
     unseen: BTreeSet<MessageId>,
 }
 
@@ -364,8 +364,7 @@ impl Typist<'_> {
         self.note(id, Typing { stage: Stage::Submitting, ..typing }).await?;
         self.press(self.input.submit()).await?;
         fault::reach(Point::TerminalSubmitted)?;
-        let handed = id.clone();
-        self.mail(move |open| open.handed_over(&handed)).await?;
+        self.handed_over(id).await?;
         fault::reach(Point::TerminalHandedOver)?;
         tracing::info!(session = %self.session.id, message = %id, is_echoed = typing.is_echoed, "message typed");
         self.application.begin_to_follow(&self.session.id);
@@ -387,8 +386,7 @@ impl Typist<'_> {
                 self.leave(id, "typing it was broken off", memory).await
             }
             Stage::Pasted => {
-                let asked = id.clone();
-                let Some(text) = self.mail(move |open| open.text(&asked)).await? else {
+                let Some(text) = self.text_of(id).await? else {
                     return self.give_back(id, memory).await;
                 };
                 let (echo, screen) = self.echo_of(&typing.prompt, &text).await?;
@@ -405,21 +403,17 @@ impl Typist<'_> {
                 }
                 self.leave(id, "it was typed and not submitted before typing it was broken off", memory).await
             }
-            Stage::Submitting if typing.is_echoed => {
-                let asked = id.clone();
-                let Some(text) = self.mail(move |open| open.text(&asked)).await? else {
-                    return self.give_back(id, memory).await;
-                };
-                let (echo, screen) = self.echo_of(&typing.prompt, &text).await?;
-                if echo == Echo::Alone {
-                    return self.submit(id, &screen, typing, memory).await;
-                }
-                // It stood there, and does not any more: so it was submitted.
-                let handed = id.clone();
-                self.mail(move |open| open.handed_over(&handed)).await?;
-                Ok(memory.moved())
-            }
             Stage::Submitting => {
+                // Whether Enter went in is not known, and it is not pressed again: it may answer what the first one brought up. Another daemon
+                // does not know who took the text away since.
+                if typing.is_echoed && memory.typed.as_ref() == Some(id) {
+                    let Some(text) = self.text_of(id).await? else { return self.give_back(id, memory).await };
+                    let (echo, _) = self.echo_of(&typing.prompt, &text).await?;
+                    if !matches!(echo, Echo::Alone | Echo::Similar) {
+                        self.handed_over(id).await?;
+                        return Ok(memory.moved());
+                    }
+                }
                 self.leave(id, "typing it was broken off when it may have been submitted", memory).await
             }
         }
@@ -434,8 +428,7 @@ impl Typist<'_> {
             }
             return Ok(false);
         }
-        let asked = id.clone();
-        let Some(text) = self.mail(move |open| open.text(&asked)).await? else { return Ok(false) };
+        let Some(text) = self.text_of(&id).await? else { return Ok(false) };
         let now = self.application.shared.clock.now();
         if !matches!(self.input.echo(&typing.prompt, &self.screen().await?, &text), Echo::Alone | Echo::Similar) {
             self.mail(move |open| open.confirm(&id, now)).await?;
@@ -458,6 +451,16 @@ impl Typist<'_> {
         let next = self.give_back(id, memory).await?;
         self.tell_why_it_waits(id, &self.input.standing(&self.screen().await?), memory).await?;
         Ok(next)
+    }
+
+    async fn text_of(&self, id: &MessageId) -> Result<Option<String>, AppError> {
+        let id = id.clone();
+        self.mail(move |open| open.text(&id)).await
+    }
+
+    async fn handed_over(&self, id: &MessageId) -> Result<(), AppError> {
+        let id = id.clone();
+        self.mail(move |open| open.handed_over(&id)).await
     }
 
     async fn give_back(&self, id: &MessageId, memory: &Memory) -> Result<Next, AppError> {
