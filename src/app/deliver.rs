@@ -110,7 +110,7 @@ pub fn deliver<'mailbox>(
 pub enum Waited<'mailbox> {
     /// There is something for it.
     Delivery(Delivery<'mailbox>),
-    /// There is nothing: look again when something changes, and after so long whatever happens; `None` when nothing waits.
+    /// There is nothing: look again when something changes, and after so long at the latest; `None` when nothing waits.
     Rest(Option<Duration>),
 }
 
@@ -120,12 +120,11 @@ pub enum Waited<'mailbox> {
 /// [`MessengerError`].
 pub fn look_for_idle<'mailbox>(
     mailbox: &'mailbox dyn Mailbox,
-    agent: &dyn Agent,
+    (agent, hooks): (&dyn Agent, &dyn TextHooks),
     call: HookCall<'_>,
     begun: Timestamp,
     clock: &dyn Clock,
 ) -> Result<Waited<'mailbox>, MessengerError> {
-    let Some(hooks) = agent.text_hooks() else { return Ok(Waited::Rest(None)) };
     if mailbox.is_quiet()? {
         return Ok(Waited::Rest(None));
     }

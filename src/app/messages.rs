@@ -179,8 +179,8 @@ impl Application {
         }
         let message = format!("agent {kind} of {} has no hooks that could hand it a message", session.id);
         let hint = format!(
-            "messages are typed into its terminal where config.toml says how its empty prompt looks: prompt = '…' in [agents.{kind}]; \
-             see Messages in the README"
+            "messages are typed into its terminal where config.toml says how its empty prompt looks: prompt = '…' in [agents.{kind}], \
+             which names its command too; then ao stop and ao start. See Messages in the README"
         );
         Err(AppError::new(ErrorKind::Refused, "no_text_hooks", message).hint(hint))
     }
@@ -192,7 +192,10 @@ impl Application {
         let Some(input) = typed_to(&**self.agent(kind)?) else { return Ok(()) };
         input.check(&message.text()).map_err(|cause| {
             let message = format!("the message cannot be typed to {kind} of {}: {cause}", session.id);
-            AppError::new(ErrorKind::Invalid, "cannot_be_typed", message)
+            AppError::new(ErrorKind::Invalid, "cannot_be_typed", message).hint(format!(
+                "if the program has bracketed paste switched on, say bracketed_paste = true in [agents.{kind}], then ao stop and ao start; \
+                 else send one line (the name of a session that sends is a line of its own)"
+            ))
         })
     }
 
@@ -450,11 +453,16 @@ impl Application {
     }
 }
 
+/// Whether a message was typed and submitted, and nothing of it will be seen. Told by what is on record: the words of [`NO_ECHO`] stay.
+fn is_unseen(record: &MessageRecord) -> bool {
+    record.error.as_deref() == Some(NO_ECHO)
+}
+
 /// Whether a message is to be typed, or was and may be seen to be taken.
 fn awaits_typist(record: &MessageRecord) -> bool {
     match record.state {
         MessageState::Queued => true,
-        MessageState::Injected => record.error.as_deref() != Some(NO_ECHO),
+        MessageState::Injected => !is_unseen(record),
         _ => false,
     }
 }

@@ -13,7 +13,7 @@ use super::Timestamp;
 use super::id::{RequestId, SessionId};
 use super::rule::Rule;
 use super::session::ToolUse;
-use super::text::printable;
+use super::text::{cut, printable};
 
 /// How much of what is asked for stands in the change log, and with an answered request, in characters.
 const MAX_TOLD: usize = 500;
@@ -75,10 +75,7 @@ impl PendingRequest {
     /// The same, cut when it is long.
     #[must_use]
     pub fn told_about(&self) -> Option<String> {
-        self.about().map(|about| match about.char_indices().nth(MAX_TOLD) {
-            Some((end, _)) => format!("{}…", &about[..end]),
-            None => about.into_owned(),
-        })
+        self.about().map(|about| cut(&about, MAX_TOLD))
     }
 
     pub(super) fn told(&self) -> Value {
@@ -147,7 +144,7 @@ impl Decision {
     /// Why not.
     pub fn check_reason(reason: &str) -> Result<(), String> {
         if reason.trim().is_empty() {
-            return Err("the reason is empty".to_owned());
+            return Err("the reason is empty: give one, or leave it out".to_owned());
         }
         if reason.len() > Self::MAX_REASON_BYTES {
             return Err(format!("the reason has {} bytes, and {} is the most", reason.len(), Self::MAX_REASON_BYTES));

@@ -3,7 +3,7 @@
 use super::Timestamp;
 use super::phase::{EndReason, Phase};
 use super::session::{Activity, Session};
-use super::text::printable;
+use super::text::{one_line, printable};
 
 /// How much of a tool's input is told, in characters.
 const MAX_INPUT: usize = 200;
@@ -98,11 +98,6 @@ impl News {
             },
         }
     }
-}
-
-/// The text in one line.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::path::{Component, Path};
 use serde::{Deserialize, Serialize};
 
 use super::approval::{Decider, Decision, PendingRequest, SubjectKind, Verdict};
+use super::text::one_line;
 
 /// What in a shell's command may begin another one, or write a file. No `*` of a rule that allows stands for these.
 const CONTROL: [char; 9] = [';', '&', '|', '<', '>', '$', '(', ')', '`'];
@@ -227,7 +228,7 @@ fn in_workspace<'a>(path: &'a str, workspace: &Path) -> Cow<'a, str> {
 
 /// Lower case, without white space at the ends, and with one blank for each other run of it.
 fn squeezed(text: &str) -> String {
-    text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+    one_line(&text.to_lowercase())
 }
 
 /// Whether a text fits a pattern, each `*` of which may stand for the characters of the text that `is_any` takes.

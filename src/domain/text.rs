@@ -8,6 +8,21 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// The beginning of a text, at most so many characters of it, with `…` for what was left out.
+#[must_use]
+pub fn cut(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A text in one line, with one blank for each run of white space and none at its ends.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The end of a text on one line, at most so many characters of it, with `…` for what was left out.
 #[must_use]
 pub fn shortened(text: &str, at_most: usize) -> String {
@@ -21,6 +36,12 @@ pub fn shortened(text: &str, at_most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_text_the_beginning_is_left() {
+        assert_eq!((cut("größer", 3), cut("größer", 6)), ("grö…".to_owned(), "größer".to_owned()));
+        assert_eq!(one_line(" a\t b\n\nc "), "a b c");
+    }
 
     #[test]
     fn of_a_long_text_the_end_is_left() {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ao::adapters::cli::hook::WAIT_PAUSE;
 use ao::adapters::messenger::rest::{Rested, rest};
 use ao::domain::Timestamp;
 use ao::domain::session::ProcessIdentity;
@@ -18,9 +19,8 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::edge::Edge;
 
-/// How often who cannot rest tries again, and the pause between: an agent without a waiter hears nothing while it is idle.
+/// How often who cannot rest tries again: an agent without a waiter hears nothing while it is idle.
 const ATTEMPTS: usize = 600;
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Tells the one that looks since when is waited, in milliseconds of the epoch.
 const BEGUN: &str = "AO_WAITS_SINCE_MS";
@@ -81,7 +81,7 @@ impl Waiter {
                 // Somebody had the messages locked for long, or something stands in their place.
                 Err(_) => {}
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(WAIT_PAUSE);
         }
         0
     }

@@ -1,5 +1,5 @@
 //! What waits for an agent, and what was it handed? The agent's own side of messages: its hooks ask, in processes of their own, whether
-//! or not a daemon runs.
+//! or not a daemon runs; for an agent without hooks, who types to it in the daemon.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub struct Handover {
     pub via: Route,
     /// When.
     pub at: Timestamp,
-    /// Where the agent's own record stood then, as [`TextHooks::trace`](super::text_hooks::TextHooks::trace) gave it.
+    /// Where the agent's own record stood then, as [`TextHooks::trace`](super::text_hooks::TextHooks::trace) gave it; of text that is typed, how far that is.
     pub trace: serde_json::Value,
 }
 
@@ -38,7 +38,7 @@ pub struct Unconfirmed {
     pub id: MessageId,
     /// How it was to be handed over.
     pub handover: Handover,
-    /// Whether it was. If not, who took it out for that has ended before it could.
+    /// Whether it was. If not, a hook that took it out for that has ended before it could; who types may be about it still.
     pub was_handed_over: bool,
 }
 

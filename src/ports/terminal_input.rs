@@ -5,7 +5,7 @@
 pub struct PromptSettings {
     /// The last lines of its screen, as a whole and without trailing blanks, when it waits and nothing is typed.
     pub prompt: String,
-    /// How many lines that are; those without a letter do not count. Default: 1.
+    /// How many lines that are; empty ones do not count. Default: 1.
     pub prompt_lines: usize,
     /// What is found anywhere on its screen while nothing may be typed, whatever the prompt looks like. Default: nothing.
     pub busy: Option<String>,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ao::adapters::cli::client::Client;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -496,7 +497,8 @@ exec sleep 600
     let payload = json!({ "session_id": "x", "tool_name": "Bash", "tool_input": { "command": "touch asked" } });
     let report = json!({ "session": "app-1", "agent": "claude-code", "event": "PermissionRequest",
                          "at": jiff::Timestamp::now(), "payload": payload });
-    post(&sandbox, "/api/v1/reports", &report).await;
+    let daemon = Client::new(&sandbox.path("data/run/daemon.sock"));
+    daemon.post::<Value>("/reports", &report).await.unwrap();
     assert_eq!(answers(&sandbox).await[0]["decision"]["by"]["kind"], "rule");
     sandbox.wait_for("app-1", "status", "blocked").await;
     assert_eq!(answers(&sandbox).await, Vec::<Value>::new());
@@ -533,19 +535,4 @@ async fn what_a_subagent_in_the_background_asks_is_answered_here_and_on_its_term
     sandbox.wait_for("app-1", "status", "idle").await;
     assert_eq!(answers(&sandbox).await[1]["decision"], Value::Null);
     no_hook_is_left(&sandbox).await;
-}
-
-/// Posts this to the daemon, which takes it.
-async fn post(sandbox: &Sandbox, path: &str, body: &Value) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::UnixStream::connect(sandbox.path("data/run/daemon.sock")).await.unwrap();
-    let body = body.to_string();
-    let length = body.len();
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: ao\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-    );
-    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
 }

@@ -10,6 +10,7 @@ use sqlx::{Connection, Row as _};
 
 use crate::bench::{Bench, LOOK, Process, SETTLED_WITHIN};
 use crate::findings::Findings;
+use crate::model;
 
 /// A session's row, as far as it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -286,21 +287,13 @@ fn check_head(bench: &Bench, row: &Row, findings: &mut Findings) {
     if !row.workspace.exists() {
         return;
     }
-    let head = |args: &[&str]| git(bench, &["-C", row.workspace.to_str().unwrap()], args);
+    let head = |args: &[&str]| model::git(bench, &[&["-C", row.workspace.to_str().unwrap()], args].concat());
     let is_right = |name: &String| *name == row.branch || bench.gone_to().is_some_and(|other| *name == other);
     let on = head(&["symbolic-ref", "--short", "HEAD"]).filter(is_right);
     let is_there = on.is_some() && head(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).is_some();
     findings.expect(is_there, || {
         format!("{}: its worktree is on {:?}", row.id, fs::read_to_string(row.workspace.join(".git")))
     });
-}
-
-/// What git answers; `None` when it refuses.
-fn git(bench: &Bench, options: &[&str], args: &[&str]) -> Option<String> {
-    let mut git = std::process::Command::new("git");
-    git.args(options).args(args).current_dir(bench.repo()).env_clear().envs(&bench.env);
-    let answer = git.output().unwrap();
-    answer.status.success().then(|| String::from_utf8_lossy(&answer.stdout).trim().to_owned())
 }
 
 /// What belongs to no session on record.

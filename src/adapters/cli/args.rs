@@ -48,7 +48,7 @@ pub enum Command {
     Show(SessionArgs),
     /// Print what a session's terminal showed
     Output(OutputArgs),
-    /// Send a session's agent a message, through its own hooks
+    /// Send a session's agent a message
     Send(SendArgs),
     /// List a session's messages, and what became of them
     Messages(SessionArgs),
@@ -289,10 +289,12 @@ pub struct SessionArgs {
   ao send app-1 --wait --timeout 10m \"stop after the first module\"
   git diff | ao send app-1 -
 
-No key is pressed: the agent is handed it between two tools, at the end of its turn, with its next prompt, or, when it
-is idle, at once. Each is handed over once and in order; what an agent that ends had not taken goes to the restored one.
+An agent with hooks is handed it, and no key is pressed: between two tools, at the end of its turn, with its next prompt,
+or, when it is idle, at once. One without is typed to when its prompt is empty. Each is handed over once and in order;
+what an agent that ends had not taken goes to the restored one.
 
-Exit codes: 0 accepted, or with --wait taken by the agent; 1 it cannot be, 5 the session is over, 6 not taken in time.")]
+Exit codes: 0 accepted, or with --wait taken by the agent; 1 it failed, 2 not this text, 5 the session is over or takes no
+messages, or too many were sent, 6 not taken in time.")]
 pub struct SendArgs {
     /// The session, for example app-1
     pub session: SessionId,
@@ -320,8 +322,9 @@ pub struct SendArgs {
   ao approve app-1                            what it asked first, if it asks several things at once
   ao approve app-1 --request b4f7b0e61d1f51a7 only if it is still that which is asked
 
-The agent's own dialog stays as it is, and the first answer wins.
-Exit codes: 0 allowed, 4 no such session, 5 it asks nothing, or not that any more.")]
+The agent's own dialog stays as it is (but for subagents in the background), and the first answer wins.
+Exit codes: 0 allowed, 4 no such session, 5 it asks nothing, or not that any more, or its hook does not wait, or it is not
+yours to decide.")]
 pub struct ApproveArgs {
     /// What is decided about
     #[command(flatten)]
@@ -346,7 +349,9 @@ pub struct AskedArgs {
 #[command(after_help = "Examples:
   ao deny app-1 --reason \"use the staging server\"    the agent is told why, and goes on
 
-Exit codes: 0 denied, 4 no such session, 5 it asks nothing, or not that any more.")]
+What had been allowed in its terminal before runs all the same; ao show says so then.
+Exit codes: 0 denied, 2 the reason cannot be told, 4 no such session, 5 it asks nothing, or not that any more, or its hook
+does not wait, or it is not yours to decide.")]
 pub struct DenyArgs {
     /// What is decided about
     #[command(flatten)]

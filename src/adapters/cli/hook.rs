@@ -175,12 +175,10 @@ pub enum Looked {
 
 /// Looks whether there is something for an agent that is idle, and hands it over. `begun`: when it was looked first.
 pub fn look_for_idle(call: &HookCall, input: &[u8], begun: Timestamp, ports: &HookPorts<'_>) -> Looked {
-    if ports.agent.text_hooks().is_none() {
-        return Looked::Over(0);
-    }
+    let Some(hooks) = ports.agent.text_hooks() else { return Looked::Over(0) };
     let payload = parse(input);
     let event = deliver::HookCall { event: &call.event, payload: &payload };
-    match deliver::look_for_idle(ports.mailbox, ports.agent, event, begun, ports.clock) {
+    match deliver::look_for_idle(ports.mailbox, (ports.agent, hooks), event, begun, ports.clock) {
         Ok(Waited::Delivery(delivery)) => Looked::Over(hand_over(delivery).0),
         Ok(Waited::Rest(at_most)) => Looked::Rest(at_most),
         // Somebody had the messages locked for long, or something stands in their place: without a waiter an idle agent hears nothing.

@@ -285,13 +285,17 @@ async fn changes(State(daemon): State<Daemon>, Params(query): Params<ChangesQuer
     Ok(Json(Changes { changes, last_seq }))
 }
 
+fn caller(daemon: &Daemon, peer: Peer) -> Caller {
+    Caller { ancestry: peer.ancestry(), claims: peer.claims(&daemon.info.data_dir) }
+}
+
 async fn send(
     State(daemon): State<Daemon>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Path(id): Path<String>,
     Body(request): Body<SendRequest>,
 ) -> Result<(StatusCode, Json<MessageRecord>), ApiError> {
-    let caller = Caller { ancestry: peer.ancestry(), claims: peer.claims(&daemon.info.data_dir) };
+    let caller = caller(&daemon, peer);
     let record = daemon.application.send(&session_id(&id)?, request.id, request.body, &caller).await?;
     Ok((StatusCode::ACCEPTED, Json(record)))
 }
@@ -302,8 +306,8 @@ async fn decide(
     Path(id): Path<String>,
     Body(body): Body<DecisionRequest>,
 ) -> Answer<DecisionAnswer> {
+    let caller = caller(&daemon, peer);
     let (application, id) = (daemon.application, session_id(&id)?);
-    let caller = Caller { ancestry: peer.ancestry(), claims: peer.claims(&daemon.info.data_dir) };
     let DecisionRequest { decision, reason, request } = body;
     let (request, session) = application.decide(&id, request.as_ref(), decision, reason, &caller).await?;
     Ok(Json(DecisionAnswer { request, session: application.view(&session) }))

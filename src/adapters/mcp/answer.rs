@@ -10,7 +10,7 @@ use crate::adapters::cli::client::ClientError;
 use crate::adapters::cli::error::{CliError, ExitCode};
 use crate::app::view::SessionView;
 use crate::domain::message::MessageRecord;
-use crate::domain::text::printable;
+use crate::domain::text::{cut, printable};
 
 /// How much of a task is given where sessions are listed, in characters: it all ends up in a model's context.
 const PROMPT_CHARS: usize = 300;
@@ -114,13 +114,6 @@ pub(super) fn brief_message(mut record: MessageRecord) -> MessageRecord {
     record
 }
 
-fn cut(text: &str, chars: usize) -> String {
-    match text.char_indices().nth(chars) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 /// The value with every text in it made printable.
 fn in_print(value: Value) -> Value {
     match value {
@@ -154,11 +147,5 @@ mod tests {
         let text = &result.content[0].as_text().unwrap().text;
         assert_eq!(text, "there is no session app-\u{fffd}9\nhint: see: ao ls -a");
         assert_eq!(result.structured_content.unwrap()["error"]["code"], "not_found");
-    }
-
-    #[test]
-    fn long_texts_are_cut_between_characters() {
-        assert_eq!(cut("größer", 3), "grö…");
-        assert_eq!(cut("größer", 6), "größer");
     }
 }

@@ -68,9 +68,7 @@ impl Tools {
             () = self.over.cancelled() => Err(CliError::failed("the wait was given up: the client closed the connection")),
         }
     }
-}
 
-impl Tools {
     async fn decide(&self, session: &SessionId, request: &DecisionRequest) -> Answer {
         let answer: DecisionAnswer =
             self.client().await?.post(&format!("/sessions/{session}/decision"), request).await?;
@@ -149,8 +147,8 @@ impl Tools {
         answer::result(&output)
     }
 
-    /// Send a session's agent a message. It is handed it whatever it does: between two tools, at the end of its turn, or, when it is
-    /// idle, at once. Each is handed over once and in order. Answers with the message; its state says how far it has come: queued,
+    /// Send a session's agent a message. One with hooks is handed it whatever it does: between two tools, at the end of its turn, or, when it
+    /// is idle, at once; one without is typed to when its prompt is empty. Each is handed over once and in order. Answers with the message; its state says how far it has come: queued,
     /// injected, acknowledged (the agent has taken it), returned (the agent ended first), or failed.
     #[tool(annotations(
         title = "Send a message",
@@ -207,7 +205,8 @@ impl Tools {
         answer::list("waits", &answers.into_iter().map(brief).collect::<Vec<_>>())
     }
 
-    /// Allow what a session's agent asks permission for; show says what that is, as `pending_request`. Only the project's orchestrator may.
+    /// Allow what a session's agent asks permission for; show says what that is, as `pending_request`. Of agents in
+    /// sessions only the project's orchestrator may.
     #[tool(annotations(
         title = "Allow what an agent asks",
         read_only_hint = false,
@@ -219,7 +218,8 @@ impl Tools {
         self.decide(&params.session, &request).await
     }
 
-    /// Deny what a session's agent asks permission for. The agent goes on without it. Only the project's orchestrator may.
+    /// Deny what a session's agent asks permission for. The agent goes on without it, unless it had been allowed in
+    /// its terminal. Of agents in sessions only the project's orchestrator may.
     #[tool(annotations(
         title = "Deny what an agent asks",
         read_only_hint = false,

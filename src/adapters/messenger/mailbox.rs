@@ -1,4 +1,4 @@
-//! The agent's side of messages: what its hooks take out of the inbox, and what they record of it.
+//! The agent's side of messages: what its hooks, or who types to it, take out of the inbox, and what they record of it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

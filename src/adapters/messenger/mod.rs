@@ -1,11 +1,11 @@
-//! How text reaches a running agent: as files in its workspace, which its hooks take.
+//! How text reaches a running agent: as files in its workspace, which its hooks take, or who types to it.
 //!
 //! | Module | Holds |
 //! | --- | --- |
 //! | `boxes` | which directories and names there are, and what they say |
 //! | `directory` | getting there past no link |
 //! | `inbox` | the daemon's side |
-//! | `mailbox` | the agent's side, in its hooks' processes |
+//! | `mailbox` | the agent's side, for its hooks and for who types to it |
 //! | [`rest`] | resting until there may be something for an idle agent |
 
 mod boxes;

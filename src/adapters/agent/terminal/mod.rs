@@ -78,7 +78,11 @@ impl TerminalInput for Prompt {
         if self.empty.is_match(&last) {
             return Ok(last);
         }
-        Err(format!("its prompt {:?} is not there, or not empty: {}", self.settings.prompt, self.standing(screen)))
+        Err(format!(
+            "its prompt {:?} (lines have no blanks at their end) is not there, or not empty: {}",
+            self.settings.prompt,
+            self.standing(screen)
+        ))
     }
 
     fn echoes(&self) -> bool {
