@@ -200,6 +200,26 @@ async fn many_that_start_a_daemon_at_once_get_one() {
 }
 
 #[tokio::test]
+async fn a_message_is_answered_over_daemons_that_are_killed_as_they_start() {
+    let sandbox = Sandbox::new();
+    spawn_sleeper(&sandbox, "pty").await;
+    sandbox.ao(&["stop"]).await.ok();
+    let kill = async {
+        for _ in 0..12 {
+            let daemons = || sandbox.processes().into_iter().filter(|(_, command)| command.contains(" daemon "));
+            sandbox.until("a daemon starts", || daemons().next().is_some()).await;
+            for (pid, _) in daemons() {
+                signal(pid, Signal::KILL);
+                sandbox.until("the daemon is dead", || !Sandbox::is_running(pid)).await;
+            }
+        }
+    };
+    let (run, ()) = tokio::join!(sandbox.ao(&["send", "app-1", "hello"]), kill);
+    // The daemon's own answer: this agent takes none.
+    run.fails(5, &["has no hooks that could hand it a message"]);
+}
+
+#[tokio::test]
 async fn signals_stop_a_daemon_in_the_foreground_and_leave_its_agents() {
     for stop in [Signal::TERM, Signal::INT] {
         let sandbox = Sandbox::new();

@@ -13,8 +13,8 @@ use crate::adapters::http::wire::SendRequest;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{MessageRecord, MessageState};
 
-/// How often a message is handed to a daemon that goes away meanwhile.
-const ATTEMPTS: usize = 5;
+/// How often in a row a message is handed to a daemon that goes away meanwhile.
+const ATTEMPTS: usize = 10;
 
 pub(in super::super) async fn run(args: &SendArgs, context: &Context) -> Result<(), CliError> {
     let body = body(args, context)?;

@@ -1,6 +1,8 @@
 //! `ao start`, and what every command does that needs a daemon.
 
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -56,9 +58,12 @@ async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
     file::create_private_dir(root).map_err(|error| failed(format!("cannot make {}: {error}", root.display())))?;
     let args = ["--data-dir".into(), root.as_os_str().to_owned(), "daemon".into(), "--background".into()];
     let log = context.data_dir.log();
-    let mut child = Detached::new(&context.ao_program, &args, &context.env, &log)
-        .spawn()
-        .map_err(|error| failed(format!("{}: {error}", context.ao_program.display())))?;
+    let spawn = || {
+        Detached::new(&context.ao_program, &args, &context.env, &log)
+            .spawn()
+            .map_err(|error| failed(format!("{}: {error}", context.ao_program.display())))
+    };
+    let mut child = spawn()?;
     let client = Client::new(&context.socket);
     let give_up_on_ready = Instant::now() + READY_TIMEOUT;
     let served = async {
@@ -73,7 +78,10 @@ async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
                 && client.get::<DaemonInfo>("/daemon").await.is_err()
                 && !lock::is_locked(&context.data_dir.lock())
             {
-                return Err(failed(format!("it ended at once ({status})")));
+                if !was_ended(status) {
+                    return Err(failed(format!("it ended at once ({status})")));
+                }
+                child = spawn()?;
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
@@ -82,6 +90,12 @@ async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
     let outcome =
         outcome.unwrap_or_else(|_| Err(failed(format!("it did not serve within {} s", START_TIMEOUT.as_secs()))));
     outcome.map_err(|error| error.detail(log_tail(context)).hint(format!("its log is {}", log.display())))
+}
+
+/// Whether a daemon that is gone was ended by others: killed, or refused for the sake of one that was. Another one may well stay.
+fn was_ended(status: ExitStatus) -> bool {
+    status.signal() == Some(rustix::process::Signal::KILL.as_raw())
+        || status.code() == Some(i32::from(ExitCode::Refused as u8))
 }
 
 fn log_tail(context: &Context) -> Option<String> {
