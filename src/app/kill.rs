@@ -1,5 +1,8 @@
 //! Kill: end a session's agent, and take its workspace away where that loses nothing.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::Application;
@@ -12,6 +15,9 @@ use crate::domain::session::Session;
 use crate::fault::{self, Point};
 use crate::ports::runtime::Liveness;
 use crate::ports::workspace::{OnWork, Removal};
+
+/// How often a kill that waits for its turn asks whoever has it to stop.
+const REQUEST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a kill did.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,12 +53,19 @@ impl Application {
     }
 
     async fn kill_now(&self, id: &SessionId, on_work: OnWork) -> Result<Killed, AppError> {
-        self.shared.writer.request_kill(id, on_work == OnWork::Preserve).await?;
+        let request = || self.shared.writer.request_kill(id, on_work == OnWork::Preserve);
+        request().await?;
         fault::reach(Point::KillRequested)?;
-        self.shared.running.interrupt(id);
-        let _exclusive = self.shared.running.exclusive(id).await;
-        // A restore that had the right before has forgotten what was requested.
-        let session = self.shared.writer.request_kill(id, on_work == OnWork::Preserve).await?;
+        let mut exclusive = pin!(self.shared.running.exclusive(id));
+        let _exclusive = loop {
+            self.shared.running.interrupt(id);
+            match tokio::time::timeout(REQUEST_INTERVAL, exclusive.as_mut()).await {
+                Ok(exclusive) => break exclusive,
+                // Others may have waited longer: a restore among them forgets, as it begins, what was requested before it.
+                Err(_elapsed) => request().await?,
+            };
+        };
+        let session = request().await?;
         let workspace = match session.phase {
             Phase::Live => self.end_agent(&session).await?,
             // Cut off by an earlier daemon, and nobody has settled it yet.

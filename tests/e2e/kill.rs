@@ -1,7 +1,10 @@
 //! Killing: idempotent, and never at the cost of work.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
+use crate::project_file;
 use crate::sandbox::Sandbox;
 use crate::tools::{RUNTIMES, has_runtime};
 
@@ -16,6 +19,16 @@ async fn kill(sandbox: &Sandbox) -> Value {
     let run = sandbox.ao(&["kill", "app-1", "--json"]).await;
     run.ok();
     run.json()
+}
+
+/// Whether somebody wants the only session to end.
+fn kill_is_on_record(sandbox: &Sandbox) -> bool {
+    let row = std::process::Command::new("python3")
+        .args(["-c", "import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute('select kill_requested_at_ms from sessions').fetchone()[0])"])
+        .arg(sandbox.path("data/ao.db"))
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&row.stdout).trim().parse::<u64>().is_ok()
 }
 
 #[tokio::test]
@@ -140,15 +153,7 @@ async fn i02_a_kill_that_was_cut_off_is_finished() {
     let pid = spawn(&sandbox, "pty", "trap '' TERM; while :; do sleep 0.1; done").await;
     let daemon = sandbox.daemon_pid().await;
     let mut kill = sandbox.command(&["kill", "app-1"]).spawn().unwrap();
-    let asked = || {
-        let row = std::process::Command::new("python3")
-            .args(["-c", "import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute('select kill_requested_at_ms from sessions').fetchone()[0])"])
-            .arg(sandbox.path("data/ao.db"))
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&row.stdout).trim().parse::<u64>().is_ok()
-    };
-    sandbox.until("the kill is on record", asked).await;
+    sandbox.until("the kill is on record", || kill_is_on_record(&sandbox)).await;
     crate::sandbox::signal(daemon, rustix::process::Signal::KILL);
     let _ = kill.wait();
     sandbox.ao(&["start"]).await.ok();
@@ -189,4 +194,47 @@ async fn i02_a_kill_that_was_cut_off_after_its_agent_had_ended_still_takes_the_w
     assert_eq!((&session["exit"]["reason"], &session["exit"]["signal"]), (&"killed".into(), &9.into()), "{session:#}");
     assert!(!sandbox.worktree("app-1").exists());
     assert_eq!(sandbox.branches(), ["main"]);
+}
+
+/// A kill that takes its time, a restore behind it, and a kill behind that: the last kill has the last word, and waits for no setup.
+#[tokio::test]
+async fn a_kill_gives_a_restore_up_that_begins_while_it_waits() {
+    for _attempt in 0..3 {
+        let sandbox = Sandbox::new();
+        let mark = sandbox.path("home/was-set-up");
+        let setup = format!("setup = ['test ! -e {0} || sleep 700; touch {0}']\n", mark.display());
+        project_file::write(&sandbox, &setup);
+        project_file::trust(&sandbox).await;
+        let agent = spawn(&sandbox, "pty", "trap '' TERM; while :; do sleep 0.1; done").await;
+        let slow_kill = sandbox.ao(&["kill", "app-1"]);
+        let rest = async {
+            sandbox.until("the kill is on record", || kill_is_on_record(&sandbox)).await;
+            let restore = async {
+                sandbox.ao(&["restore", "--no-wait", "app-1"]).await.ok();
+                std::time::Instant::now()
+            };
+            let last_kill = async {
+                // The restore says nothing while it waits.
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+                let is_early = Sandbox::is_running(agent);
+                sandbox.ao(&["kill", "--force", "app-1"]).await.ok();
+                (is_early, std::time::Instant::now())
+            };
+            tokio::join!(restore, last_kill)
+        };
+        let (first, (restored_at, (was_early, killed_at))) = tokio::join!(slow_kill, rest);
+        first.ok();
+        // On a machine so slow that they came in another order, there was nothing to see.
+        if !was_early || killed_at < restored_at {
+            sandbox.ao(&["kill", "app-1"]).await.ok();
+            continue;
+        }
+        assert!(sandbox.running("sleep 700").is_empty(), "its setup still runs");
+        let session = sandbox.show("app-1").await;
+        assert_eq!(session["exit"]["reason"], "killed", "{session:#}");
+        assert!(!sandbox.worktree("app-1").exists());
+        assert_eq!(sandbox.branches(), ["main"]);
+        return;
+    }
+    panic!("three times the requests came in another order");
 }
