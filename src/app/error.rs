@@ -165,9 +165,13 @@ impl From<WorkspaceError> for AppError {
     fn from(error: WorkspaceError) -> Self {
         let (kind, code, hint) = match &error {
             WorkspaceError::ToolUnusable(_) => (ErrorKind::Failed, "git_unusable", Some("check it with: ao doctor")),
-            WorkspaceError::BranchExists { .. } => {
-                (ErrorKind::Refused, "branch_exists", Some("name another one with --branch"))
-            }
+            WorkspaceError::BranchExists { .. } => (
+                ErrorKind::Refused,
+                "branch_exists",
+                Some(
+                    "a spawn names another one with --branch; a restore needs this one: git branch -m gives it another name",
+                ),
+            ),
             WorkspaceError::BranchInUse { .. } => {
                 (ErrorKind::Refused, "branch_in_use", Some("switch that checkout to another branch, then try again"))
             }

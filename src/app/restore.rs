@@ -14,7 +14,7 @@ use crate::fault::{self, Point};
 use crate::ports::repo::Repository;
 use crate::ports::runtime::Liveness;
 use crate::ports::store::SessionFilter;
-use crate::ports::workspace::{OnWork, Removal, ReopenRequest, ToMake};
+use crate::ports::workspace::{OnWork, ReopenRequest, ToMake};
 
 /// The signals that end agents from outside: a hang-up, an interrupt, a kill, a shutdown.
 const FROM_OUTSIDE: [i32; 4] = [1, 2, 9, 15];
@@ -81,16 +81,15 @@ impl Application {
             // A teardown that was cut off would go on in what is restored.
             self.shared.setup.end(&self.shared.session_dirs.path(id)).await?;
         }
-        let there = self.shared.workspace.assess(&self.workspace_ref(&session).await?, OnWork::Keep).await?;
+        // What cannot be told of its workspace would refuse later.
+        self.shared.workspace.assess(&self.workspace_ref(&session).await?, OnWork::Keep).await?;
         self.refuse_unless_dead(&session).await?;
         // What its last agent reported late must not pass for a report of the next one.
         self.drain_spool().await?;
         // Of a restore that went well, and whose daemon was killed then: older than what this one is to put back if it fails.
         self.forget_terminal_before(&session).await?;
-        let had_workspace = !matches!(there, Removal::Missing { .. });
-        let session = self
-            .admit(may_wait, async move |admitted| self.shared.writer.begin_restore(id, had_workspace, admitted).await)
-            .await?;
+        let begin = async move |admitted| self.shared.writer.begin_restore(id, admitted).await;
+        let session = self.admit(may_wait, begin).await?;
         fault::reach(Point::RestoreBegun)?;
         let ticket = session.facts.queue_ticket;
         tracing::info!(session = %id, ticket, "restoring");
@@ -178,7 +177,7 @@ impl Application {
         // Saved work is of one: of a restore that failed, where there was none before.
         let had_one = session.facts.preserved.is_some()
             || session.facts.base_commit.is_some()
-            || workspace.branch_exists(repository, &session.spec.branch).await?
+            || workspace.has_branch_of(&reopening(session, repository)).await?
             // Of what never was there is nothing to say how it would be made.
             || workspace.to_make(&reopening(session, repository)).await.is_ok_and(|to_make| !to_make.workspace);
         if !had_one {

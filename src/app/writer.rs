@@ -150,16 +150,12 @@ impl LifecycleWriter {
         .await
     }
 
-    /// Records that an ended session is to be built again, with what it was before.
-    pub(super) async fn begin_restore(
-        &self,
-        id: &SessionId,
-        had_workspace: bool,
-        admitted: Admitted,
-    ) -> Result<Session, AppError> {
+    /// Records that an ended session is to be built again, with what it was before. What of its workspace has to be made is on
+    /// record once that begins.
+    pub(super) async fn begin_restore(&self, id: &SessionId, admitted: Admitted) -> Result<Session, AppError> {
         self.change(id, |session, now| {
             let (phase, reason) = session.phase.clone().restore()?;
-            let before = Restoring { reason, facts: session.facts.clone(), had_workspace, made_branch: None };
+            let before = Restoring { reason, facts: session.facts.clone(), had_workspace: true, made_branch: None };
             session.phase = phase;
             session.facts = before.facts.begin_again(before.clone(), now);
             session.facts.queue_ticket = admitted.ticket();

@@ -295,6 +295,12 @@ pub trait Workspace: Send + Sync {
     /// [`WorkspaceError::Failed`] when that cannot be found out.
     async fn branch_exists(&self, repository: &Repository, branch: &str) -> Result<bool, WorkspaceError>;
 
+    /// Whether a branch that was made for this session is there, under whatever name: one of its name may be somebody else's.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Failed`] when that cannot be found out.
+    async fn has_branch_of(&self, request: &ReopenRequest) -> Result<bool, WorkspaceError>;
+
     /// Makes the workspace.
     ///
     /// # Errors

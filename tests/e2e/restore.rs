@@ -67,6 +67,28 @@ async fn a_session_that_was_killed_in_line_is_built_when_it_is_restored() {
 }
 
 #[tokio::test]
+async fn i05_a_branch_that_somebody_made_under_a_sessions_name_is_not_taken_by_its_restore() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env.insert("AO_MAX_LIVE_AGENTS".into(), "1".into());
+    spawn(&sandbox, "pty", "exec sleep 600").await;
+    let args = ["spawn", "--agent", "command", "--runtime", "pty", "--queue", "--wait", "none", "--branch", "wanted"];
+    sandbox.ao(&[&args[..], &["--", "sleep", "600"]].concat()).await.ok();
+    for session in ["app-2", "app-1"] {
+        sandbox.ao(&["kill", session]).await.ok();
+    }
+    let before = sandbox.show("app-2").await;
+    sandbox.git(&sandbox.repo(), &["branch", "wanted"]);
+    sandbox.ao(&["restore", "app-2"]).await.fails(1, &["branch \"wanted\" exists", "git branch -m"]);
+    assert_eq!(as_it_was(sandbox.show("app-2").await), as_it_was(before));
+    assert_eq!(sandbox.branches(), ["main", "wanted"]);
+    sandbox.git(&sandbox.repo(), &["branch", "-m", "wanted", "mine"]);
+    sandbox.ao(&["restore", "app-2"]).await.ok();
+    assert_eq!(sandbox.git(&sandbox.worktree("app-2"), &["branch", "--show-current"]), "wanted");
+    sandbox.ao(&["kill", "app-2"]).await.ok();
+    assert_eq!(sandbox.branches(), ["main", "mine"]);
+}
+
+#[tokio::test]
 async fn what_a_failed_restore_saved_is_put_back_by_the_next_one_also_where_there_was_nothing_before() {
     let mut sandbox = Sandbox::new();
     sandbox.env.insert("AO_MAX_LIVE_AGENTS".into(), "1".into());

@@ -98,6 +98,12 @@ impl Workspace for GitWorkspace {
         branch::exists(&self.git, repository, branch).await.map_err(|error| failed("look at the branches for", &error))
     }
 
+    async fn has_branch_of(&self, request: &ReopenRequest) -> Result<bool, WorkspaceError> {
+        let owner = owner::Owner::new(&request.session, &request.path);
+        let made = branch::made_for(&self.git, &request.repository, &owner).await;
+        made.map(|made| !made.is_empty()).map_err(|error| failed("look at the branches for", &error))
+    }
+
     async fn create(&self, request: &WorkspaceRequest) -> Result<Checkout, WorkspaceError> {
         create::create(self, request).await
     }

@@ -24,8 +24,10 @@ pub async fn a_removed_workspace_is_made_again_on_its_branch(fixture: &impl Work
     let request = request(fixture, 1).await;
     let workspace = create(fixture, &request).await;
     let to_make = async || fixture.workspace().to_make(&again(&workspace)).await.ok();
-    assert_eq!(to_make().await, Some(ToMake::default()));
+    let has_branch = async || fixture.workspace().has_branch_of(&again(&workspace)).await.ok();
+    assert_eq!((to_make().await, has_branch().await), (Some(ToMake::default()), Some(true)));
     assert_eq!(remove(fixture, &workspace).await, removed(true));
+    assert_eq!(has_branch().await, Some(false));
     assert_eq!(to_make().await, Some(ToMake { workspace: true, branch: Some(request.branch.clone()) }));
     let reopened = reopen(fixture, &workspace).await;
     assert!(reopened.made && reopened.branch.as_ref() == Some(&request.branch), "{reopened:?}");
