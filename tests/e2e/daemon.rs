@@ -6,7 +6,7 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::sandbox::{Sandbox, signal};
+use crate::sandbox::{BOUND, Sandbox, signal};
 use crate::tools::{RUNTIMES, has_runtime};
 
 async fn spawn_sleeper(sandbox: &Sandbox, runtime: &str) -> u32 {
@@ -487,5 +487,38 @@ async fn a_start_that_finds_everything_settled_changes_nothing() {
     }
     for session in ["app-4", "app-3"] {
         sandbox.ao(&["kill", session]).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_multiplexer_that_hangs_holds_nothing_up_and_its_sessions_stay_what_they_are() {
+    for runtime in ["tmux", "zellij"].into_iter().filter(|runtime| has_runtime(runtime)) {
+        let mut sandbox = Sandbox::new();
+        let hangs = sandbox.path("hangs");
+        let program = ao::platform::file::find_program(runtime, &sandbox.env["PATH"]).unwrap();
+        let script =
+            format!("#!/bin/sh\ntest -e {} && exec sleep 700\nexec {} \"$@\"\n", hangs.display(), program.display());
+        sandbox.install(runtime, &script);
+        let agent = spawn_sleeper(&sandbox, runtime).await;
+        sandbox.ao(&["stop"]).await.ok();
+        std::fs::write(&hangs, "").unwrap();
+        sandbox.ao(&["start"]).await.ok();
+        let started = std::time::Instant::now();
+        while sandbox.ao(&["status", "--json"]).await.json()["ready"] != true {
+            assert!(started.elapsed() < BOUND, "{runtime}: it never became ready");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let session = sandbox.show("app-1").await;
+        assert_eq!((&session["status"], &session["pid"]), (&json!("working"), &json!(agent)), "{runtime}: {session:#}");
+        let args = ["spawn", "--agent", "command", "--runtime", "pty", "--wait", "exit", "--", "true"];
+        sandbox.ao(&args).await.ok();
+        signal(agent, Signal::KILL);
+        let session = sandbox.wait_for("app-1", "status", "failed").await;
+        assert_eq!(session["exit"]["signal"], 9, "{runtime}: {session:#}");
+        sandbox.ao(&["kill", "app-1"]).await.ok();
+        let args = ["spawn", "--agent", "command", "--runtime", runtime, "--wait", "exit", "--", "true"];
+        sandbox.ao(&args).await.fails(1, &["did not finish within"]);
+        std::fs::remove_file(&hangs).unwrap();
+        sandbox.ao(&args).await.ok();
     }
 }
