@@ -27,6 +27,8 @@ pub(crate) struct Row {
     pub(crate) pid: Option<u32>,
     pub(crate) kill_requested: bool,
     pub(crate) notes: String,
+    /// Whether work of it is saved.
+    is_preserved: bool,
     /// Whether it waits in line.
     pub(crate) waits: bool,
 }
@@ -79,6 +81,7 @@ pub(crate) async fn rows(bench: &Bench) -> Vec<Row> {
             pid: row.get::<Option<i64>, _>("pid").and_then(|pid| u32::try_from(pid).ok()),
             kill_requested: row.get::<Option<i64>, _>("kill_requested_at_ms").is_some(),
             notes: row.get("notes_json"),
+            is_preserved: row.get::<Option<String>, _>("preserved_json").is_some(),
             waits: row.get::<Option<i64>, _>("queue_ticket").is_some(),
         })
         .collect()
@@ -321,14 +324,7 @@ fn check_strays(
     for stray in branches.iter().filter(|name| !owned.contains(name.as_str())) {
         findings.leaked.push(format!("the branch {stray}"));
     }
-    // What a worktree was on is told only where it was not on the session's own.
-    let told =
-        |id: &str| [Some(format!("refs/ao/preserved/{id}")), gone_to.as_ref().map(|_| format!("refs/ao/left/{id}"))];
-    let told: BTreeSet<String> = ids.iter().flat_map(|id| told(id)).flatten().collect();
-    let references = bench.git(&bench.repo(), &["for-each-ref", "--format=%(refname)", "refs/ao"]);
-    for stray in references.lines().filter(|name| !told.contains(*name)) {
-        findings.leaked.push(format!("the reference {stray}"));
-    }
+    check_references(bench, rows, findings);
     let sockets: BTreeSet<PathBuf> =
         rows.iter().filter(|row| row.is_live()).filter_map(|row| socket_of(bench, row)).collect();
     for name in names(&bench.path("data/run")) {
@@ -342,6 +338,28 @@ fn check_strays(
     }
     for lock in locks(&bench.repo().join(".git")) {
         findings.leaked.push(format!("git's lock {}", lock.display()));
+    }
+}
+
+/// What ao keeps in the repository besides branches: saved work that is on record, and what a worktree was on that is gone.
+fn check_references(bench: &Bench, rows: &[Row], findings: &mut Findings) {
+    let references = bench.git(&bench.repo(), &["for-each-ref", "--format=%(refname)", "refs/ao"]);
+    let saved = |row: &Row| format!("refs/ao/preserved/{}", row.id);
+    let told: BTreeSet<String> = rows
+        .iter()
+        .flat_map(|row| {
+            // Held on until the workspace it was put back into is removed in turn.
+            let is_held = row.is_preserved || row.workspace.exists();
+            // Told only where a worktree was not on the session's own branch.
+            let left = bench.gone_to().map(|_| format!("refs/ao/left/{}", row.id));
+            [is_held.then(|| saved(row)), left].into_iter().flatten()
+        })
+        .collect();
+    for stray in references.lines().filter(|name| !told.contains(*name)) {
+        findings.leaked.push(format!("the reference {stray}"));
+    }
+    for row in rows.iter().filter(|row| row.is_preserved && !references.lines().any(|name| name == saved(row))) {
+        findings.lost.push(format!("{}: the work that its record says is saved", row.id));
     }
 }
 
