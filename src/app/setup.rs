@@ -17,7 +17,7 @@ use crate::domain::setup::ProjectSetup;
 use crate::fault::{self, Point};
 use crate::ports::repo::Repository;
 use crate::ports::setup::{SetupCommand, Stage};
-use crate::ports::workspace::{OnWork, Removal, WorkspaceRef};
+use crate::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef};
 
 impl Application {
     /// Brings the files of a session's project into its workspace and runs its setup there; success when there is none. A
@@ -69,8 +69,11 @@ impl Application {
         }
         self.shared.setup.end(&self.shared.session_dirs.path(&session.id)).await?;
         fault::reach(Point::TeardownStraysEnded)?;
-        if !matches!(self.shared.workspace.assess(workspace, on_work).await?, Removal::Removed { .. }) {
-            return Ok(());
+        match self.shared.workspace.assess(workspace, on_work).await {
+            Ok(Removal::Removed { .. }) => {}
+            // What is still being made was never set up.
+            Ok(_) | Err(WorkspaceError::Busy { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
         }
         let problems = match self.try_tear_down(session, setup).await {
             Ok(problems) => problems,

@@ -79,27 +79,32 @@ pub fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// Whether a process of this one's user runs with all of these among its arguments, each in full. Processes whose
-/// arguments cannot be read, and those that have ended meanwhile, do not count.
+/// The running processes of this one's user with all of these among their arguments, each in full. Those whose arguments cannot
+/// be read, and those that have ended meanwhile, do not count.
 ///
 /// # Errors
 /// When `/proc` cannot be listed.
-pub fn any_with_arguments(arguments: &[&[u8]]) -> io::Result<bool> {
-    any_of_user_with_arguments(rustix::process::geteuid().as_raw(), arguments)
+pub fn with_arguments(arguments: &[&[u8]]) -> io::Result<Vec<ProcessIdentity>> {
+    of_user_with_arguments(rustix::process::geteuid().as_raw(), arguments)
 }
 
-fn any_of_user_with_arguments(user: u32, arguments: &[&[u8]]) -> io::Result<bool> {
+fn of_user_with_arguments(user: u32, arguments: &[&[u8]]) -> io::Result<Vec<ProcessIdentity>> {
+    let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let directory = entry?.path();
+        let Some(pid) = directory.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
         // Anybody can start a process with any arguments.
         if !std::fs::metadata(&directory).is_ok_and(|process| process.uid() == user) {
             continue;
         }
-        if has_all(&directory, arguments) {
-            return Ok(true);
+        // The number may pass to another in between, which has not these arguments.
+        if let Ok(Some(process)) = identity(pid)
+            && has_all(&directory, arguments)
+        {
+            found.push(process);
         }
     }
-    Ok(false)
+    Ok(found)
 }
 
 /// Whether this process was started with all of these among its arguments, each in full. False when that cannot be read.
@@ -121,10 +126,11 @@ mod tests {
     fn processes_are_found_by_their_arguments() {
         let mine = std::env::args_os().next().unwrap();
         let mine = std::os::unix::ffi::OsStrExt::as_bytes(mine.as_os_str());
-        assert!(any_with_arguments(&[mine]).unwrap());
-        assert!(!any_with_arguments(&[mine, b"no such argument"]).unwrap());
+        let me = identity(std::process::id()).unwrap().unwrap();
+        assert!(with_arguments(&[mine]).unwrap().contains(&me));
+        assert_eq!(with_arguments(&[mine, b"no such argument"]).unwrap(), []);
         let another = rustix::process::geteuid().as_raw() + 1;
-        assert!(!any_of_user_with_arguments(another, &[mine]).unwrap());
+        assert_eq!(of_user_with_arguments(another, &[mine]).unwrap(), []);
     }
 
     #[test]

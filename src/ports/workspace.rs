@@ -273,8 +273,9 @@ pub struct OwnedWorkspace {
 /// - A commit is a branch's own when what the branch was started from does not reach it. Other branches that reach it
 ///   do not count, nor do remote-tracking ones: they may go next. So a branch that was merged or pushed stays. Without
 ///   commits of its own it goes, unless nothing else holds what it was started from.
-/// - While something started earlier still works in the workspace, [`remove`](Workspace::remove) fails after some
-///   seconds and has changed nothing; it can be called again.
+/// - What was started earlier and still makes the workspace, be it by an ao that died, holds [`remove`](Workspace::remove) and
+///   [`reopen`](Workspace::reopen) up for some seconds, and is ended then. Where it does not end, they fail and have changed
+///   nothing; they can be called again.
 #[async_trait]
 pub trait Workspace: Send + Sync {
     /// Whether the tools it needs are there; their version.

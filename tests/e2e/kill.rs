@@ -163,19 +163,30 @@ async fn i02_a_kill_that_was_cut_off_is_finished() {
     sandbox.until("the workspace is gone", || !sandbox.worktree("app-1").exists()).await;
 }
 
+/// A hook that hangs holds nothing up for ever, also when the daemon that asked for the checkout is dead.
 #[tokio::test]
-async fn a_kill_in_the_middle_of_a_checkout_is_finished_by_itself() {
-    let sandbox = Sandbox::new();
-    let hook = sandbox.repo().join(".git/hooks/post-checkout");
-    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    crate::executable::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nexec sleep 20\n");
-    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "true"]).await.ok();
-    sandbox.until("git checks out", || sandbox.path("home/checking-out").exists()).await;
-    sandbox.ao(&["kill", "app-1"]).await.fails(5, &["is still being worked on", "taken away by itself"]);
-    let session = sandbox.wait_for("app-1", "status", "terminated").await;
-    assert_eq!(session["exit"]["reason"], "killed", "{session:#}");
-    assert_eq!(sandbox.branches(), ["main"]);
-    assert!(!sandbox.worktree("app-1").exists());
+async fn a_checkout_that_hangs_is_ended_by_a_kill() {
+    for daemon_dies in [false, true] {
+        let sandbox = Sandbox::new();
+        let hook = sandbox.repo().join(".git/hooks/post-checkout");
+        std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        crate::executable::write(&hook, "#!/bin/sh\ntouch \"$HOME/checking-out\"\nsleep 700\n");
+        sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "true"]).await.ok();
+        sandbox.until("git checks out", || sandbox.path("home/checking-out").exists()).await;
+        if daemon_dies {
+            crate::sandbox::signal(sandbox.daemon_pid().await, rustix::process::Signal::KILL);
+            sandbox.ao(&["start"]).await.ok();
+            sandbox.wait_for("app-1", "status", "failed").await;
+        } else {
+            let killed = kill(&sandbox).await;
+            assert_eq!(killed["session"]["exit"]["reason"], "killed", "{killed:#}");
+        }
+        assert_eq!(sandbox.branches(), ["main"]);
+        assert!(!sandbox.worktree("app-1").exists());
+        assert!(sandbox.running("sleep 700").is_empty(), "the hook runs on");
+        std::fs::remove_file(&hook).unwrap();
+        sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "exit", "--", "true"]).await.ok();
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod git;
 mod keep;
 mod left;
 mod locks;
+mod orphan;
 mod owned;
 mod owner;
 mod place;

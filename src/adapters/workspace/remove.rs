@@ -10,7 +10,7 @@
 //! | no entry, no directory | success |
 //! | no repository | the directory, if there, is kept |
 //!
-//! A git that still checks it out is given a few seconds; then the removal fails, to be tried again.
+//! A git that still checks it out is given a few seconds, then [ended](super::orphan).
 //!
 //! What is written once the last look has gone past it goes with the directory. Nothing is waited for between that look and
 //! the deletion, so that is as long as git takes to go through the workspace: milliseconds in a small one.
@@ -20,28 +20,20 @@
 //! again after a `kill -9`: the directory goes first, the entry's marks last.
 
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::checkout::LOCK;
 use super::entry::{self, Entry, Ownership};
 use super::keep::{self, Work};
 use super::left::Left;
 use super::owner::Owner;
 use super::preserve::{Store, Unsaved};
-use super::put_back::READ_TREE;
-use super::{GitWorkspace, Turn, blocking, branch, failed, git, place, tree};
+use super::{GitWorkspace, Turn, blocking, branch, failed, git, orphan, place, tree};
 use crate::domain::id::SessionId;
 use crate::domain::preserved::PreservedWork;
 use crate::fault::{self, Point};
-use crate::platform::process;
 use crate::ports::repo::Repository;
 use crate::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef};
-
-/// How long a git that still checks the workspace out may hold up its removal.
-const ORPHAN_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn remove(
     git: &GitWorkspace,
@@ -51,6 +43,7 @@ pub(super) async fn remove(
     let Some(repository) = &workspace.repository else { return without_repository(workspace) };
     let (path, session) = (&workspace.path, &workspace.session);
     let store = Store { git: &git.git, repository, session, path };
+    orphan::end(path).await?;
     let mut found = find(git, repository, path, session).await?;
     if let Some(entry) = found.entry.as_mut().filter(|_| on_work == OnWork::PreserveAll) {
         // For good: also a later removal is not to let go of it.
@@ -261,7 +254,7 @@ pub(super) async fn find(
     path: &Path,
     session: &SessionId,
 ) -> Result<Found, WorkspaceError> {
-    wait_for_orphans(path).await?;
+    orphan::wait(path).await?;
     // A create that was dropped keeps its turn until its git has ended.
     drop(git.turn(repository).await);
     see(repository, path, session).await
@@ -298,28 +291,6 @@ pub(super) async fn look(
     let (common, path, session) = (repository.common_dir.clone(), path.to_owned(), session.clone());
     let cause = format!("cannot read the worktrees of {}", repository.path.display());
     blocking(move || entry::find(&common, &path, &session)).await.map_err(|error| fault(format!("{cause}: {error}")))
-}
-
-/// A git that outlived the ao that started it may still be checking out, and would go on writing into what is taken
-/// away. It is given a moment to finish; more is for the caller to wait, who may have other sessions to look after.
-pub(super) async fn wait_for_orphans(path: &Path) -> Result<(), WorkspaceError> {
-    let (work_tree, path) = (git::work_tree(path), path.to_owned());
-    let finished = async {
-        loop {
-            let (work_tree, path) = (work_tree.clone(), path.clone());
-            let running = blocking(move || {
-                let checks_out = process::any_with_arguments(&[LOCK.as_bytes(), path.as_os_str().as_bytes()])?;
-                Ok(checks_out || process::any_with_arguments(&[work_tree.as_bytes(), READ_TREE.as_bytes()])?)
-            });
-            match running.await {
-                Ok(false) => return Ok(()),
-                Ok(true) => tokio::time::sleep(Duration::from_millis(50)).await,
-                Err(error) => return Err(fault(format!("cannot look for a git that still works on it: {error}"))),
-            }
-        }
-    };
-    let late = || Err(busy(&path, "a git that was started earlier writes files into it"));
-    tokio::time::timeout(ORPHAN_WAIT, finished).await.unwrap_or_else(|_elapsed| late())
 }
 
 async fn judge(

@@ -24,8 +24,8 @@ use super::git::{Git, GitError};
 use super::left::Left;
 use super::owner::Owner;
 use super::preserve::{Saved, Store};
-use super::remove::{check_link, find, is_there, not_ours, take_away, wait_for_orphans};
-use super::{GitWorkspace, Turn, blocking, branch, exclude, failed, place};
+use super::remove::{check_link, find, is_there, not_ours, take_away};
+use super::{GitWorkspace, Turn, blocking, branch, exclude, failed, orphan, place};
 use crate::ports::workspace::{Head, ReopenRequest, Reopened, ToMake, WorkspaceError};
 
 /// What is done to have the workspace again.
@@ -41,7 +41,7 @@ struct Plan {
 pub(super) async fn reopen(git: &GitWorkspace, request: &ReopenRequest) -> Result<Reopened, WorkspaceError> {
     let site = Site { session: &request.session, repository: &request.repository, path: &request.path };
     site.check(git).await?;
-    wait_for_orphans(site.path).await?;
+    orphan::end(site.path).await?;
     exclude::ensure_in(site.repository).await.map_err(fault)?;
     let turn = git.turn(site.repository).await;
     let there = is_there(site.path)?;
