@@ -1,7 +1,7 @@
 //! Writing a file as a whole or not at all.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -205,16 +205,20 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Reads a file; `None` when it is not there.
+/// Reads a file; `None` when it is not there. What stands there instead of one, as a pipe that nobody writes, is not waited for.
 ///
 /// # Errors
 /// The cause.
 pub fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    Ok(Some(content))
 }
 
 /// Removes a file; success when it is not there.
@@ -286,6 +290,16 @@ mod tests {
                 assert_eq!(real_path(&root.join(spelled)).unwrap().as_os_str(), root.join("real/a/b"), "{spelled}");
             }
         }
+    }
+
+    #[test]
+    fn a_pipe_in_a_files_place_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!(read_if_there(&pipe).unwrap(), Some(Vec::new()));
+        let _writer = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+        read_if_there(&pipe).unwrap_err();
     }
 
     #[test]
