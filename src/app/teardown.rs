@@ -144,6 +144,8 @@ pub fn where_its_work_is(removal: &Removal, branch: &str) -> Option<String> {
     let (was_on, own) = match left {
         Some(Head::Branch(other)) => (Some(format!("what it committed is on branch {other}")), has_own),
         Some(Head::Commit(commit)) => (Some(format!("it was on no branch, at {commit}")), has_own),
+        // Of one that went earlier it is not known whether its branch stayed.
+        None if has_own && matches!(removal, Removal::Missing { .. }) => (None, true),
         None if has_own => (Some(format!("what it committed is on branch {branch}")), false),
         None if saved.is_some() => (None, false),
         None if *branch_deleted => {
@@ -231,5 +233,15 @@ mod tests {
         ] {
             assert_eq!(told(saved, left, branch_deleted, branch), expected);
         }
+    }
+
+    #[test]
+    fn of_a_workspace_that_went_earlier_no_branch_is_said_to_be_there() {
+        let would_save = Some("refs/ao/preserved/app-1".to_owned());
+        let removal = Removal::Missing { branch_deleted: false, preserved: None, would_save, left: None };
+        let told = where_its_work_is(&removal, "own").unwrap();
+        let expected =
+            "its uncommitted work is saved in refs/ao/preserved/app-1; commits of its own may be on branch own too";
+        assert_eq!(told, expected);
     }
 }
