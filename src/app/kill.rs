@@ -90,6 +90,8 @@ impl Application {
         {
             exit = Some(ended);
         }
+        let ended = Ended { exit, output_tail: output_tail.clone() };
+        self.shared.writer.agent_ended(&session.id, &ended).await?;
         let workspace = self.settle_workspace(session, on_work_of_kill(session)).await?;
         fault::reach(Point::KillWorkspaceSettled)?;
         let ending = Ending { reason: EndReason::Killed, exit, output_tail };

@@ -22,27 +22,41 @@ impl Application {
     /// before their agent ran, finishes kills, and gives free places to those in line. Returns when everything was settled or
     /// has failed to be; who was given a place may still be being built.
     pub async fn reconcile(&self) {
+        let settling = self.begin_to_reconcile().await;
+        settling.await;
+    }
+
+    /// As [`reconcile`](Self::reconcile), in two parts: once it returns, [`keep_reconciling`](Self::keep_reconciling) may begin; what
+    /// it returns ends when all that it found has been settled or has failed to be. That goes on by itself.
+    pub async fn begin_to_reconcile(&self) -> impl Future<Output = ()> + Send + 'static {
         if let Err(error) = self.drain_spool().await {
             tracing::error!(%error, "the spool could not be drained");
         }
         if let Err(error) = self.end_stray_teardowns().await {
             tracing::error!(%error, "teardowns that were cut off could not be looked for");
         }
-        match self.look().await {
+        let settling = match self.look().await {
             Ok(sessions) => {
                 self.forget_terminals_before(&sessions).await;
-                for task in self.start_settling(&sessions) {
-                    // A task that broke off has said so, and its session is looked at again.
-                    let _ = task.await;
-                }
+                self.start_settling(&sessions)
             }
-            Err(error) => tracing::error!(%error, "sessions could not be looked at"),
-        }
-        if let Err(error) = self.begin_to_follow_all().await {
-            tracing::error!(%error, "messages could not be followed");
-        }
-        if let Err(error) = self.admit_from_line().await {
-            tracing::error!(%error, "the line could not be looked at");
+            Err(error) => {
+                tracing::error!(%error, "sessions could not be looked at");
+                Vec::new()
+            }
+        };
+        let application = self.clone();
+        async move {
+            for task in settling {
+                // A task that broke off has said so, and its session is looked at again.
+                let _ = task.await;
+            }
+            if let Err(error) = application.begin_to_follow_all().await {
+                tracing::error!(%error, "messages could not be followed");
+            }
+            if let Err(error) = application.admit_from_line().await {
+                tracing::error!(%error, "the line could not be looked at");
+            }
         }
     }
 

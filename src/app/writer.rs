@@ -211,6 +211,16 @@ impl LifecycleWriter {
         .await
     }
 
+    /// Records that the agent of a session which is being ended is gone: what is still to be done, a teardown among it, may take long.
+    pub(super) async fn agent_ended(&self, id: &SessionId, ended: &Ended) -> Result<Session, AppError> {
+        self.change(id, |session, now| {
+            ended.keep(session);
+            session.facts.agent_gone(now);
+            Ok(Vec::new())
+        })
+        .await
+    }
+
     /// Logs what goes on with a session, which changes nothing about it.
     pub(super) async fn tell(&self, id: &SessionId, change: &NewChange) -> Result<Session, AppError> {
         self.change(id, |_, _| Ok(vec![change.clone()])).await
@@ -250,11 +260,9 @@ impl Ended {
     fn apply(&self, session: &mut Session, now: Timestamp) {
         self.keep(session);
         let facts = &mut session.facts;
-        facts.requests.end();
         facts.restoring = None;
         facts.queue_ticket = None;
-        facts.activity = Activity::Exited;
-        facts.activity_at = now;
+        facts.agent_gone(now);
     }
 }
 

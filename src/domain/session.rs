@@ -245,6 +245,14 @@ impl Facts {
             ..Self::none_yet(now)
         }
     }
+
+    /// Its agent's process is gone, and what it asked for with it.
+    pub fn agent_gone(&mut self, now: Timestamp) {
+        self.requests.end();
+        if self.activity != Activity::Exited {
+            (self.activity, self.activity_at) = (Activity::Exited, now);
+        }
+    }
 }
 
 /// A session's record.

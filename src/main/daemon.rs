@@ -140,17 +140,28 @@ async fn serve(edge: &Edge, application: &Application, bounds: AgentBounds) -> R
     Ok(())
 }
 
-/// Settles what an earlier daemon left, says that this one is ready, and reconciles until the application is shut down.
+/// Settles what an earlier daemon left, says that this one is ready, and reconciles until the application is shut down. What takes
+/// long to settle holds up neither that nor anything else.
 async fn reconcile(application: Application, ready: CancellationToken, interval: Duration) {
-    let reconciled = application.reconcile();
-    tokio::pin!(reconciled);
-    if tokio::time::timeout(READY_TIMEOUT, &mut reconciled).await.is_err() {
-        tracing::warn!("not everything an earlier daemon left could be settled yet; ready all the same");
-        ready.cancel();
-        reconciled.await;
-    }
-    ready.cancel();
-    tokio::join!(application.keep_reconciling(interval), application.keep_within_bounds(RETENTION_INTERVAL));
+    let bounded = async {
+        if tokio::time::timeout(READY_TIMEOUT, ready.cancelled()).await.is_err() {
+            tracing::warn!("not everything an earlier daemon left could be settled yet; ready all the same");
+            ready.cancel();
+        }
+    };
+    let work = async {
+        let settling = application.begin_to_reconcile().await;
+        let settled = async {
+            settling.await;
+            ready.cancel();
+        };
+        tokio::join!(
+            settled,
+            application.keep_reconciling(interval),
+            application.keep_within_bounds(RETENTION_INTERVAL)
+        )
+    };
+    tokio::join!(bounded, work);
 }
 
 /// Runs what must go on as long as the daemon serves. When it breaks off, which is a fault of ao, it is begun anew after a pause:

@@ -226,6 +226,36 @@ async fn i02_a_teardown_that_was_cut_off_is_done_again() {
     assert_eq!(std::fs::read_to_string(sandbox.path("home/begun")).unwrap(), "begun\nbegun\n");
 }
 
+/// Its agent is gone, and told to be, however long its teardown takes; a daemon that has to do it again is ready in time all the same, and
+/// gives places that become free to those in line.
+#[tokio::test]
+async fn a_teardown_that_takes_long_holds_up_neither_the_record_nor_the_next_daemon_nor_the_line() {
+    let mut sandbox = sandbox("teardown = ['exec sleep 760']\nteardown_timeout_s = 120\n").await;
+    sandbox.env.insert("AO_MAX_LIVE_AGENTS".into(), "2".into());
+    sandbox.ao(&["stop"]).await.ok();
+    let args = ["spawn", "--agent", "command", "--runtime", "pty", "--queue", "--wait", "none", "--", "sleep"];
+    for seconds in ["600", "601", "602"] {
+        sandbox.ao(&[&args[..], &[seconds]].concat()).await.ok();
+    }
+    sandbox.wait_for("app-2", "status", "working").await;
+    let mut kill = sandbox.command(&["kill", "app-1"]).spawn().unwrap();
+    sandbox.until("the teardown hangs", || !sandbox.running("sleep 760").is_empty()).await;
+    sandbox.wait_for("app-1", "activity", "exited").await;
+    let words = ["app-1 is being ended", "still runs"];
+    sandbox.ao(&["wait", "app-1", "--for", "exit", "--timeout", "0s"]).await.fails(6, &words);
+    signal(sandbox.daemon_pid().await, rustix::process::Signal::KILL);
+    let _ = kill.wait();
+    signal(sandbox.running("sleep 601")[0], rustix::process::Signal::KILL);
+    sandbox.ao(&["start"]).await.ok();
+    sandbox.wait_for("app-3", "status", "working").await;
+    let started = std::time::Instant::now();
+    while sandbox.ao(&["status", "--json"]).await.json()["ready"] != true {
+        assert!(started.elapsed() < BOUND, "it never became ready");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(sandbox.running("sleep 760").len(), 1, "the teardown was to hang all the while");
+}
+
 #[tokio::test]
 async fn i02_a_teardown_of_a_session_that_was_over_does_not_outlive_its_daemon_for_long() {
     let sandbox = sandbox("teardown = ['(setsid sleep 751 &); exec sleep 750']\n").await;

@@ -17,6 +17,7 @@ use crate::domain::change::Change;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{MessageRecord, MessageState};
 use crate::domain::phase::Step;
+use crate::domain::session::Activity;
 use crate::domain::status::Status;
 
 /// How long a daemon that answered before may be away: an upgrade, or a restart on a loaded machine. An agent goes on
@@ -192,6 +193,9 @@ impl PatientClient {
         let screen = self.client.get::<TerminalText>(&format!("/sessions/{id}/screen")).await;
         let screen = screen.ok().map(|screen| ui::printable(&screen.text));
         let message = match session.pid {
+            Some(_) if session.activity == Activity::Exited => {
+                format!("{id} is being ended: its agent is gone, and what its project wants done about that still runs")
+            }
             Some(_) => format!("{id} runs, but was not {} in time; its screen:", in_words(state)),
             None if session.status == Status::Queued => format!("{id} still waits in line for a place"),
             None => format!("{id} is still being built; it was not {} in time", in_words(state)),
