@@ -19,6 +19,10 @@ use crate::ports::repo::Repository;
 use crate::ports::setup::{SetupCommand, Stage};
 use crate::ports::workspace::{OnWork, Removal, WorkspaceError, WorkspaceRef};
 
+/// What a person should know whose restore failed in its setup.
+const AS_SPAWNED: &str =
+    "a restore runs the commands that ao.toml had at the spawn: mend what they need, or spawn anew";
+
 impl Application {
     /// Brings the files of a session's project into its workspace and runs its setup there; success when there is none. A
     /// workspace that a restore found is set up again only if its setup never ended well, or was torn down since.
@@ -44,7 +48,8 @@ impl Application {
         }
         fault::reach(Point::SetupFilesBrought)?;
         for command in &setup.setup {
-            self.run_command(session, &directory, Stage::Setup, command, deadline).await?;
+            let done = self.run_command(session, &directory, Stage::Setup, command, deadline).await;
+            done.map_err(|error| if session.facts.restoring.is_some() { error.hint(AS_SPAWNED) } else { error })?;
         }
         runner.finish(&directory, Stage::Setup).await?;
         Ok(fault::reach(Point::SetupFinished)?)

@@ -86,6 +86,13 @@ async fn i05_a_branch_that_somebody_made_under_a_sessions_name_is_not_taken_by_i
     assert_eq!(sandbox.git(&sandbox.worktree("app-2"), &["branch", "--show-current"]), "wanted");
     sandbox.ao(&["kill", "app-2"]).await.ok();
     assert_eq!(sandbox.branches(), ["main", "mine"]);
+    // Of one that was on a branch of that name nobody can tell what became of it: it is said.
+    sandbox.git(&sandbox.repo(), &["branch", "wanted"]);
+    let restored = sandbox.ao(&["restore", "app-2"]).await;
+    restored.ok();
+    assert!(restored.stderr.contains("branch wanted is not known to be the one that was made for it"), "{restored:#?}");
+    sandbox.ao(&["kill", "app-2"]).await.ok();
+    assert_eq!(sandbox.branches(), ["main", "mine", "wanted"]);
 }
 
 #[tokio::test]

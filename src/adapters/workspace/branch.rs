@@ -83,6 +83,16 @@ pub(super) async fn made_for_another(
     Ok(made.map(|(_, mark)| mark).filter(|mark| !owner.made(mark)))
 }
 
+/// Whether ao is known to have made the branch for it.
+pub(super) async fn is_made_for(
+    git: &Git,
+    repository: &Repository,
+    branch: &str,
+    owner: &Owner,
+) -> Result<bool, GitError> {
+    Ok(started_from(git, repository, &reference(branch), owner).await?.is_some())
+}
+
 /// Whether the branch is there.
 pub(super) async fn exists(git: &Git, repository: &Repository, branch: &str) -> Result<bool, GitError> {
     let call = git.at(&repository.path).args(["show-ref", "--verify", "--quiet", &reference(branch)]);

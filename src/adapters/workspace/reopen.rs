@@ -236,6 +236,10 @@ async fn on_branch(
         taken = another.map(|another| format!("branch {name} was made for {another}"));
         if taken.is_none() || name != request.branch {
             notes.extend(taken);
+            let is_known = branch::is_made_for(git, repository, name, &owner).await.map_err(failed)?;
+            if name == request.branch && !is_known {
+                notes.push(format!("branch {name} is not known to be the one that was made for it"));
+            }
             return Ok(Some((name.to_owned(), place.tip)));
         }
     }

@@ -98,6 +98,9 @@ async fn finish(
         ))
         .hint(format!("when that is mended: ao restore {id}")));
     }
+    for note in answer.session.notes.iter().filter(|note| !accepted.session.notes.contains(note)) {
+        ui::talk(&format!("{id}: {}", ui::printable(note)));
+    }
     match answer.outcome {
         WaitOutcome::TimedOut => Err(patient.timed_out(&answer, WaitFor::Ready).await),
         WaitOutcome::Reached | WaitOutcome::Ended => Ok(answer.session),
