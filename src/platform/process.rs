@@ -31,22 +31,34 @@ pub fn stat(pid: u32) -> io::Result<Option<ProcessStat>> {
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => return Ok(None),
         Err(error) => return Err(error),
     };
-    parse_stat(pid, &text).ok_or_else(|| io::Error::other(format!("cannot read /proc/{pid}/stat: {text:?}")))
+    stat_of(pid, &text)
 }
 
-/// The fields after the program's name, which is in parentheses and may itself hold spaces and parentheses. `Some(None)` of a process that is
-/// being collected this moment: it has no group and no session any more, which the kernel tells as -1.
-fn parse_stat(pid: u32, text: &str) -> Option<Option<ProcessStat>> {
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    if *fields.get(3)? == "-1" {
-        return Some(None);
+fn stat_of(pid: u32, text: &str) -> io::Result<Option<ProcessStat>> {
+    let fields = fields(text);
+    // It is being collected this moment: it has no group and no session any more.
+    if fields.get(SESSION) == Some(&"-1") {
+        return Ok(None);
     }
-    Some(Some(ProcessStat {
+    let stat = parse_stat(pid, &fields);
+    stat.map(Some).ok_or_else(|| io::Error::other(format!("cannot read /proc/{pid}/stat: {text:?}")))
+}
+
+/// Where the session's id is among the [`fields`].
+const SESSION: usize = 3;
+
+/// The fields after the program's name, which is in parentheses and may itself hold spaces and parentheses.
+fn fields(text: &str) -> Vec<&str> {
+    text.rsplit_once(')').map_or_else(Vec::new, |(_, fields)| fields.split_whitespace().collect())
+}
+
+fn parse_stat(pid: u32, fields: &[&str]) -> Option<ProcessStat> {
+    Some(ProcessStat {
         identity: ProcessIdentity { pid, start_ticks: fields.get(19)?.parse().ok()? },
         parent: fields.get(1)?.parse().ok()?,
-        session: fields.get(3)?.parse().ok()?,
+        session: fields.get(SESSION)?.parse().ok()?,
         is_zombie: matches!(*fields.first()?, "Z" | "X"),
-    }))
+    })
 }
 
 /// The identity of a running process; `Ok(None)` when it does not run.
@@ -143,14 +155,14 @@ mod tests {
     #[test]
     fn names_with_parentheses_do_not_confuse() {
         let text = "7 (a) b (c) S 1 7 9 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
-        let stat = parse_stat(7, text).unwrap().unwrap();
+        let stat = stat_of(7, text).unwrap().unwrap();
         assert_eq!((stat.parent, stat.session, stat.identity.start_ticks, stat.is_zombie), (1, 9, 4242, false));
     }
 
     #[test]
     fn one_that_is_being_collected_is_gone() {
         let seen = "7 (agent) X 0 -1 -1 0 -1 4227084 64 0 0 0 0 0 0 0 20 0 0 0 4234252 0 0";
-        assert_eq!(parse_stat(7, seen), Some(None));
-        assert_eq!(parse_stat(7, "7 (agent) X 0"), None);
+        assert_eq!(stat_of(7, seen).unwrap(), None);
+        stat_of(7, "7 (agent) X 0").unwrap_err();
     }
 }

@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Waits for it for a moment; more is for the caller to wait, who may have other sessions to look after.
 pub(super) async fn wait(path: &Path) -> Result<(), WorkspaceError> {
     let left = wait_out(path).await?;
-    left.first().map_or(Ok(()), |git| Err(busy(path, format!("process {}, a git that was started earlier,", git.pid))))
+    left.first().map_or(Ok(()), |git| Err(busy(path, &format!("process {}, a git that was started earlier,", git.pid))))
 }
 
 /// As [`wait`], and then ends it, with its hooks and filters: nobody waits any more for what it makes, and it may hang for ever.
@@ -34,7 +34,7 @@ pub(super) async fn end(path: &Path) -> Result<(), WorkspaceError> {
         tracing::warn!(pid = git.pid, path = %path.display(), "a git that works on a workspace which is given up is ended");
         let family = Family { roots: vec![*git], ..Family::default() };
         let ended = family.end(Some(*git), GRACE).await;
-        ended.map_err(|error| busy(path, format!("process {}, a git that cannot be ended ({error}),", git.pid)))?;
+        ended.map_err(|error| busy(path, &format!("process {}, a git that cannot be ended ({error}),", git.pid)))?;
     }
     if left.is_empty() { Ok(()) } else { wait(path).await }
 }
@@ -64,6 +64,6 @@ async fn running(path: &Path) -> io::Result<Vec<ProcessIdentity>> {
     .await
 }
 
-fn busy(path: &Path, by: String) -> WorkspaceError {
+fn busy(path: &Path, by: &str) -> WorkspaceError {
     WorkspaceError::Busy { path: path.to_owned(), cause: format!("{by} writes files into it") }
 }
