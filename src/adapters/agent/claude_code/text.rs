@@ -1,9 +1,9 @@
 //! How Claude Code takes text through its hooks. Seen with 2.1.197; `tests/claude_real.rs` and `tests/e2e/messages.rs` see it again.
 //!
-//! - What `PostToolUse` and `UserPromptSubmit` answer as additional context stands in the next request, in a reminder of its own. A subagent's
-//!   hook would hand it to the subagent.
-//! - A `Stop` that is blocked goes on with the reason as `Stop hook feedback`. After eight in a row (`CLAUDE_CODE_STOP_HOOK_BLOCK_CAP`) the turn
-//!   ends all the same, and the reasons stand in the conversation once more.
+//! - What `PostToolUse`, `UserPromptSubmit` and `Stop` answer as additional context stands in the next request, in a reminder of its own. A
+//!   subagent's hook would hand it to the subagent.
+//! - A `Stop` with such an answer does not end the turn, as one that is blocked; but the reason of a block stands in the requests of all later
+//!   turns once more, as an error of the hook. After eight in a row (`CLAUDE_CODE_STOP_HOOK_BLOCK_CAP`) the turn ends all the same.
 //! - A background hook that ends with 2 begins a turn with what it printed on standard error, in a prompt that begins with
 //!   `<task-notification>`; in the middle of a turn that prompt is put in line until the turn is over.
 //! - The transcript has what was taken some milliseconds later, and before the next hook as a rule; a line of the type `queue-operation`
@@ -51,10 +51,9 @@ impl TextHooks for ClaudeText {
     fn hand_over(&self, event: &str, route: Route, text: &str) -> HookAnswer {
         let answer = |value: Value| HookAnswer { stdout: value.to_string(), ..HookAnswer::default() };
         match route {
-            Route::BetweenTools | Route::NextPrompt => {
+            Route::BetweenTools | Route::NextPrompt | Route::EndOfTurn => {
                 answer(json!({ "hookSpecificOutput": { "hookEventName": event, "additionalContext": text } }))
             }
-            Route::EndOfTurn => answer(json!({ "decision": "block", "reason": text })),
             Route::Wake => HookAnswer { stderr: text.to_owned(), code: WAKES, ..HookAnswer::default() },
             // No hook's.
             Route::Terminal => HookAnswer::default(),
