@@ -36,6 +36,8 @@ mod cleanup;
 mod command_line;
 #[path = "e2e/daemon.rs"]
 mod daemon;
+#[path = "e2e/decisions.rs"]
+mod decisions;
 #[path = "e2e/descriptors.rs"]
 mod descriptors;
 #[path = "e2e/ends.rs"]

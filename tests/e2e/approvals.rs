@@ -13,7 +13,7 @@ use crate::sandbox::{BOUND, Sandbox, signal};
 use crate::tools::{claude, has_runtime};
 
 /// A sandbox with an agent that asks whether it may run these commands, one after the other.
-async fn asking(commands: &[&str], runtime: &str) -> Option<(ModelServer, Sandbox)> {
+pub(crate) async fn asking(commands: &[&str], runtime: &str) -> Option<(ModelServer, Sandbox)> {
     let program = claude()?;
     let server = ModelServer::start().await;
     let sandbox = claude_sandbox(&server, &program);
@@ -28,7 +28,7 @@ async fn spawn(sandbox: &Sandbox, runtime: &str) {
 }
 
 /// Waits until it asks for this command; gives the id of that request.
-async fn asked(sandbox: &Sandbox, command: &str) -> String {
+pub(crate) async fn asked(sandbox: &Sandbox, command: &str) -> String {
     let asked = async {
         loop {
             let session = sandbox.wait_for("app-1", "status", "blocked").await;
@@ -76,7 +76,7 @@ async fn press_until(sandbox: &Sandbox, key: &str, condition: impl Fn() -> bool)
     tokio::time::timeout(BOUND, press).await.expect("the key does something");
 }
 
-async fn answers(sandbox: &Sandbox) -> Vec<Value> {
+pub(crate) async fn answers(sandbox: &Sandbox) -> Vec<Value> {
     sandbox.show("app-1").await["answered_requests"].as_array().unwrap().clone()
 }
 
@@ -410,26 +410,36 @@ async fn an_orchestrator_decides_for_its_workers_and_for_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_does_not_decide_what_it_asks_itself() {
+    /// Also an orchestrator's: its tools and commands are those of a person's, and it must not use them for itself.
     const ASKS_ITSELF: &str = r#"#!/bin/sh
 [ "$1" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }
 report() { printf '{"session_id":"x","tool_name":"Bash","tool_input":{"command":"ls"}}' | "$AO_PROGRAM" hook claude-code "$1"; }
+me=$AO_SESSION_ID
 report SessionStart
 report PermissionRequest &
-until "$AO_PROGRAM" ls | grep blocked; do sleep 0.1; done
-"$AO_PROGRAM" approve app-1; echo "said $?"
-# One that has left its family, and one that has no environment either.
-(setsid sh -c '"$AO_PROGRAM" approve app-1; echo "then said $?"' &)
+until "$AO_PROGRAM" show "$me" | grep -q blocked; do sleep 0.1; done
+"$AO_PROGRAM" approve "$me"; echo "said $?"
+# One that has left its family.
+(setsid sh -c '"$AO_PROGRAM" approve '"$me"'; echo "then said $?"' &)
+request=$("$AO_PROGRAM" show "$me" | sed -n 's/^request *\([0-9a-f]*\),.*/\1/p')
+for tool in approve deny; do
+  { printf '%s\n' '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}' '{"jsonrpc":"2.0","method":"notifications/initialized"}'
+    printf '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"%s","arguments":{"session":"%s","request":"%s"}}}\n' "$tool" "$me" "$request"
+  } | "$AO_PROGRAM" mcp | grep -q "is not for $me to decide"; echo "tool $tool said $?"
+done
 sleep 600
 "#;
     let mut sandbox = Sandbox::new();
     sandbox.install("claude", ASKS_ITSELF);
-    sandbox.ao(&["spawn", "--runtime", "pty", "--wait", "none", "task"]).await.ok();
-    for said in ["said 5", "then said 5"] {
-        sandbox.until_output("app-1", said).await;
+    for (session, kind) in [("app-1", "worker"), ("app-2", "orchestrator")] {
+        sandbox.ao(&["spawn", "--kind", kind, "--runtime", "pty", "--wait", "none", "task"]).await.ok();
+        for said in ["said 5", "then said 5", "tool approve said 0", "tool deny said 0"] {
+            sandbox.until_output(session, said).await;
+        }
+        let said = sandbox.ao(&["output", session]).await.ok();
+        assert!(said.contains(&format!("is not for {session} to decide")), "{said}");
+        assert_eq!(sandbox.show(session).await["status"], "blocked");
     }
-    let said = sandbox.ao(&["output", "app-1"]).await.ok();
-    assert!(said.contains("is not for app-1 to decide"), "{said}");
-    assert_eq!(sandbox.show("app-1").await["status"], "blocked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

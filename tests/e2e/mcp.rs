@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use crate::sandbox::{BOUND, Sandbox};
 
 /// A running `ao mcp`.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
@@ -29,7 +29,7 @@ impl Server {
     }
 
     /// One that knows its client.
-    async fn ready(sandbox: &Sandbox) -> Self {
+    pub(crate) async fn ready(sandbox: &Sandbox) -> Self {
         let mut server = Self::start(sandbox);
         let client = json!({
             "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" },
@@ -75,7 +75,7 @@ impl Server {
     }
 
     /// Calls a tool, which must succeed; gives what it gave, which is the same as text and as structure.
-    async fn call(&mut self, tool: &str, arguments: Value) -> Value {
+    pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
         let answer = self.ask("tools/call", json!({ "name": tool, "arguments": arguments })).await;
         let result = &answer["result"];
         assert_eq!(result["isError"], false, "{tool}: {answer:#}");
@@ -85,7 +85,7 @@ impl Server {
     }
 
     /// Calls a tool, which must fail; gives what a model reads of that.
-    async fn fail(&mut self, tool: &str, arguments: Value) -> String {
+    pub(crate) async fn fail(&mut self, tool: &str, arguments: Value) -> String {
         let answer = self.ask("tools/call", json!({ "name": tool, "arguments": arguments })).await;
         assert_eq!(answer["result"]["isError"], true, "{tool}: {answer:#}");
         answer["result"]["content"][0]["text"].as_str().unwrap().to_owned()

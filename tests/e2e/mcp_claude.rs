@@ -76,18 +76,37 @@ async fn an_orchestrator_looks_and_talks_with_tools_and_is_not_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_starts_and_ends_agents_stays_asked() {
+async fn what_starts_and_ends_agents_and_what_decides_for_them_stays_asked() {
     let Some(program) = claude() else { return };
     let server = ModelServer::start().await;
     let sandbox = claude_sandbox(&server, &program);
-    server.script("spawns", vec![Turn::tool("mcp__ao__spawn", json!({ "prompt": "x" })), Turn::text("done")]);
-    server.script("kills", vec![Turn::tool("mcp__ao__kill", json!({ "session": "app-1" })), Turn::text("done")]);
-    for (session, script, tool) in [("app-1", "spawns", "mcp__ao__spawn"), ("app-2", "kills", "mcp__ao__kill")] {
-        spawn(&sandbox, script, &["--kind", "orchestrator", "--permission-mode", "default"]).await;
-        let shown = sandbox.wait_for(session, "status", "blocked").await;
-        assert_eq!(shown["pending_request"]["tool"], tool, "{shown:#}");
+    server.script("asks", vec![Turn::bash("touch asked"), Turn::text("Done.")]);
+    spawn(&sandbox, "asks", &["--permission-mode", "default"]).await;
+    let request = sandbox.wait_for("app-1", "status", "blocked").await["pending_request"]["id"].clone();
+    let decision = json!({ "session": "app-1", "request": request });
+    for (number, (tool, input)) in [
+        ("spawn", json!({ "prompt": "x" })),
+        ("kill", json!({ "session": "app-1" })),
+        ("approve", decision.clone()),
+        ("deny", decision),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (session, tool) = (format!("app-{}", number + 2), format!("mcp__ao__{tool}"));
+        server.script(&tool, vec![Turn::tool(&tool, input), Turn::text("done")]);
+        spawn(&sandbox, &tool, &["--kind", "orchestrator", "--permission-mode", "accept-edits"]).await;
+        let shown = sandbox.wait_for(&session, "status", "blocked").await;
+        assert_eq!(shown["pending_request"]["tool"], tool.as_str(), "{shown:#}");
     }
-    assert_eq!(sandbox.ao(&["ls", "--json"]).await.json().as_array().unwrap().len(), 2);
+    assert_eq!(sandbox.ao(&["ls", "--json"]).await.json().as_array().unwrap().len(), 5);
+    assert_eq!(sandbox.show("app-1").await["pending_request"]["id"], request, "it was decided");
+    // Once a person lets it, it decides.
+    sandbox.ao(&["approve", "app-4"]).await.ok();
+    sandbox.wait_for("app-1", "status", "idle").await;
+    let answers = sandbox.show("app-1").await["answered_requests"].clone();
+    assert_eq!(answers[0]["decision"]["by"], json!({ "kind": "session", "session": "app-4" }), "{answers:#}");
+    assert!(sandbox.worktree("app-1").join("asked").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -324,11 +324,11 @@ struct DecisionWaitParams {
 
 async fn wait_for_decision(
     State(daemon): State<Daemon>,
-    Path((id, request)): Path<(String, RequestId)>,
+    Path((id, request)): Path<(String, String)>,
     Params(params): Params<DecisionWaitParams>,
 ) -> Answer<RequestState> {
     let timeout = Duration::from_millis(params.timeout_ms.min(MAX_WAIT_MS));
-    let (application, id) = (daemon.application, session_id(&id)?);
+    let (application, id, request) = (daemon.application, session_id(&id)?, request_id(&request)?);
     Ok(Json(application.wait_for_decision(&id, &request, params.asked_at, timeout).await?))
 }
 
@@ -372,6 +372,13 @@ fn message_id(text: &str) -> Result<MessageId, AppError> {
     text.parse().map_err(|_| {
         AppError::new(ErrorKind::NotFound, "unknown_message", format!("there is no message {text}"))
             .hint("list a session's messages with: ao messages SESSION")
+    })
+}
+
+fn request_id(text: &str) -> Result<RequestId, AppError> {
+    text.parse().map_err(|_| {
+        AppError::new(ErrorKind::NotFound, "unknown_request", format!("there is no request {text}"))
+            .hint("see what a session asks with: ao show SESSION")
     })
 }
 
