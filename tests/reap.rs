@@ -1,32 +1,22 @@
 //! What a look at all agents asks of a runtime, and what it makes of the answers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test panics when it fails")]
 
-use std::collections::{BTreeMap, HashMap};
-use std::num::NonZeroUsize;
+#[path = "support/application.rs"]
+mod application;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ao::adapters::clock::SystemClock;
-use ao::adapters::messenger::InboxMessenger;
-use ao::adapters::project_file::AoToml;
-use ao::adapters::repo::GixRepoResolver;
-use ao::adapters::session_dir::FileSessionDirs;
-use ao::adapters::setup::ShellSetup;
-use ao::adapters::spool::FileSpool;
-use ao::adapters::store::SqliteStore;
-use ao::adapters::workspace::{GitSettings, GitWorkspace};
-use ao::app::{Application, Ports, RuntimeChoice, Settings};
 use ao::domain::exit::Exit;
-use ao::domain::id::{AgentKind, RuntimeKind, SessionId};
-use ao::domain::layout::DataDir;
-use ao::domain::permission::PermissionMode;
+use ao::domain::id::{RuntimeKind, SessionId};
 use ao::domain::phase::{EndReason, Phase};
-use ao::domain::project::Project;
-use ao::domain::session::{ProcessIdentity, Session, SessionKind, SessionSpec};
-use ao::ports::clock::Clock;
+use ao::domain::session::ProcessIdentity;
 use ao::ports::runtime::{Liveness, Runtime, RuntimeError, TerminalKey, TerminalSpec};
-use ao::ports::store::{ProjectStore, SessionStore};
+use ao::ports::store::SessionStore;
 use async_trait::async_trait;
+
+use application::{application, session};
 
 /// A runtime that answers what it is told to, and counts who asks.
 struct Answers {
@@ -104,81 +94,14 @@ impl Runtime for Answers {
     }
 }
 
-fn session(number: u32, runtime: &str) -> Session {
-    let spec = SessionSpec {
-        kind: SessionKind::Worker,
-        agent: AgentKind::new("command").unwrap(),
-        agent_reports: false,
-        runtime: RuntimeKind::new(runtime).unwrap(),
-        permission_mode: PermissionMode::Default,
-        name: None,
-        issue: None,
-        prompt: None,
-        agent_args: Vec::new(),
-        branch: format!("ao/app-{number}"),
-        base: None,
-        workspace: format!("/nowhere/app-{number}").into(),
-        setup: None,
-    };
-    let mut session = Session::record(format!("app-{number}").parse().unwrap(), spec, SystemClock.now());
-    session.phase = Phase::Live;
-    session
-}
-
-/// An application with three live sessions on the first runtime and one on the second.
-async fn application(scratch: &tempfile::TempDir, runtimes: [&Arc<Answers>; 2]) -> (Application, Arc<SqliteStore>) {
-    let data_dir = DataDir::new(scratch.path().to_owned());
-    let store = Arc::new(SqliteStore::open(&scratch.path().join("ao.db")).await.unwrap());
-    let project =
-        Project { id: "app".parse().unwrap(), path: scratch.path().join("app"), created_at: SystemClock.now() };
-    store.add_project(&project).await.unwrap();
-    for (number, runtime) in [(1, "one"), (2, "one"), (3, "one"), (4, "two")] {
-        store.insert_session(&mut session(number, runtime), &[]).await.unwrap();
-    }
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let ao = scratch.path().join("ao");
-    let ports = Ports {
-        projects: store.clone(),
-        sessions: store.clone(),
-        messages: store.clone(),
-        changes: store.clone(),
-        agents: Vec::new(),
-        runtimes: runtimes.map(|runtime| -> Arc<dyn Runtime> { runtime.clone() }).into(),
-        workspace: Arc::new(GitWorkspace::new(GitSettings::new(BTreeMap::new()))),
-        messenger: Arc::new(InboxMessenger::new(clock.clone())),
-        repos: Arc::new(GixRepoResolver::new(store.clone())),
-        project_files: Arc::new(AoToml),
-        setup: Arc::new(ShellSetup::new(ao.clone())),
-        session_dirs: Arc::new(FileSessionDirs::new(data_dir.sessions())),
-        spool: Arc::new(FileSpool::new(data_dir.spool())),
-        clock,
-    };
-    let settings = Settings {
-        data_dir,
-        ao_program: ao,
-        orchestrator_guide: String::new(),
-        agent_env: BTreeMap::new(),
-        default_agent: AgentKind::new("command").unwrap(),
-        default_runtime: RuntimeChoice::Auto,
-        default_permission_mode: PermissionMode::Default,
-        max_live_agents: NonZeroUsize::new(9).unwrap(),
-        confinement: None,
-        keep_changes: 1000,
-        keep_ended: None,
-        fetch_timeout: Duration::ZERO,
-        start_watch: Duration::ZERO,
-        settle: Duration::ZERO,
-        stop_grace: Duration::ZERO,
-    };
-    (Application::new(ports, settings), store)
-}
-
 #[tokio::test]
 async fn each_look_asks_each_runtime_once_about_all_its_agents_and_believes_only_what_was_seen() {
     let scratch = tempfile::tempdir().unwrap();
     let unknown = || Liveness::Unknown("the disk hangs".to_owned());
     let (one, two) = (Answers::new("one", unknown()), Answers::new("two", unknown()));
-    let (application, store) = application(&scratch, [&one, &two]).await;
+    let sessions = [(1, "one"), (2, "one"), (3, "one"), (4, "two")]
+        .map(|(number, runtime)| session(number, "command", runtime, format!("/nowhere/app-{number}").into()));
+    let (application, store) = application(&scratch, Vec::new(), vec![one.clone(), two.clone()], sessions.into()).await;
     let phases = async || {
         let mut phases = Vec::new();
         for number in 1..=4 {

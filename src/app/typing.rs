@@ -234,8 +234,8 @@ impl Typist<'_> {
     /// # Errors
     /// Inside: why it does not, for a person.
     async fn idle(&self) -> Result<Result<Idle, String>, AppError> {
-        if let Some(cause) = self.is_blocked() {
-            return Ok(Err(cause));
+        if let Some(cause) = self.hindrance().await? {
+            return Ok(Err(cause.to_owned()));
         }
         let screen = self.screen().await?;
         let prompt = match self.input.empty_prompt(&screen) {
@@ -249,11 +249,18 @@ impl Typist<'_> {
         Ok(Ok(Idle { screen, prompt }))
     }
 
-    fn is_blocked(&self) -> Option<String> {
-        let facts = &self.session.facts;
-        let is_asking = matches!(facts.activity, Activity::Blocked | Activity::WaitingInput);
-        (is_asking || facts.requests.first().is_some())
-            .then(|| "the agent waits for an answer, and nothing else is typed meanwhile".to_owned())
+    /// Why nothing may be typed just now, whatever the screen shows: the agent asks something, or the one on record is not the one that runs.
+    /// Unknown is no yes.
+    async fn hindrance(&self) -> Result<Option<&'static str>, AppError> {
+        // As it is now: typing takes its time.
+        let session = self.application.session(&self.session.id).await?;
+        let facts = &session.facts;
+        if matches!(facts.activity, Activity::Blocked | Activity::WaitingInput) || facts.requests.first().is_some() {
+            return Ok(Some("the agent waits for an answer, and nothing else is typed meanwhile"));
+        }
+        let seen = self.application.probe_one(&session, &self.key).await;
+        let is_there = matches!(seen, Some(Liveness::Alive(process)) if self.session.facts.process == Some(process));
+        Ok((!is_there).then_some("the agent is not known to run"))
     }
 
     /// Types the first message that waits, and submits it.
@@ -271,7 +278,7 @@ impl Typist<'_> {
                 return Ok(Next::Look(SLOW_INTERVAL));
             }
             // Right before: a person may have begun to type meanwhile.
-            if !self.is_agent_there().await || self.screen().await? != idle.screen {
+            if self.hindrance().await?.is_some() || self.screen().await? != idle.screen {
                 return self.give_back(id, memory).await;
             }
             let typing = self.note(id, Typing { stage: Stage::Pasting, ..typing }).await?;
@@ -357,7 +364,7 @@ impl Typist<'_> {
         typing: Typing,
         memory: &mut Memory,
     ) -> Result<Next, AppError> {
-        if !self.is_agent_there().await || self.screen().await? != screen {
+        if self.hindrance().await?.is_some() || self.screen().await? != screen {
             // It is on record as typed, and looked at anew.
             return Ok(Next::Look(ECHO_INTERVAL));
         }
@@ -375,7 +382,8 @@ impl Typist<'_> {
     async fn go_on(&self, message: Unconfirmed, typing: Typing, memory: &mut Memory) -> Result<Next, AppError> {
         let id = &message.id;
         memory.about = Some(id.clone());
-        if self.is_blocked().is_some() || !self.is_agent_there().await {
+        if let Some(cause) = self.hindrance().await? {
+            self.tell_why_it_waits(id, cause, memory).await?;
             return Ok(memory.look_again());
         }
         match typing.stage {
@@ -430,7 +438,7 @@ impl Typist<'_> {
         }
         let Some(text) = self.text_of(&id).await? else { return Ok(false) };
         let now = self.application.shared.clock.now();
-        if !matches!(self.input.echo(&typing.prompt, &self.screen().await?, &text), Echo::Alone | Echo::Similar) {
+        if self.has_gone(&typing.prompt, &text).await? {
             self.mail(move |open| open.confirm(&id, now)).await?;
             fault::reach(Point::TerminalConfirmed)?;
             memory.moved();
@@ -443,6 +451,16 @@ impl Typist<'_> {
             self.application.tell_of_message(&self.session.id, &id, UNMOVED).await?;
         }
         Ok(true)
+    }
+
+    /// Whether a text stands at the prompt no more. Seen twice: what is drawn just now may not be drawn to its end.
+    async fn has_gone(&self, prompt: &str, text: &str) -> Result<bool, AppError> {
+        let is_there = |screen: String| matches!(self.input.echo(prompt, &screen, text), Echo::Alone | Echo::Similar);
+        if is_there(self.screen().await?) {
+            return Ok(false);
+        }
+        tokio::time::sleep(ECHO_INTERVAL).await;
+        Ok(!is_there(self.screen().await?))
     }
 
     /// Lets a message wait again of which something may stand at the prompt.
@@ -489,12 +507,6 @@ impl Typist<'_> {
         let trace = serde_json::to_value(typing)
             .map_err(|error| AppError::new(ErrorKind::Internal, "internal", error.to_string()))?;
         Ok(Handover { via: Route::Terminal, at: self.application.shared.clock.now(), trace })
-    }
-
-    /// Whether the agent that is on record is the one that runs. Unknown is no yes.
-    async fn is_agent_there(&self) -> bool {
-        let seen = self.application.probe_one(self.session, &self.key).await;
-        matches!(seen, Some(Liveness::Alive(process)) if self.session.facts.process == Some(process))
     }
 
     async fn screen(&self) -> Result<String, AppError> {
