@@ -81,9 +81,9 @@ impl Application {
         if news.is_empty() {
             return Ok(true);
         }
-        let newest = self.shared.messages.newest_messages(&orchestrator.id, 1).await?;
+        let newest = self.shared.messages.newest_message(&orchestrator.id).await?;
         let waits = |state| matches!(state, MessageState::Queued | MessageState::Returned);
-        if newest.first().is_some_and(|record| waits(record.state) && record.message.body.starts_with(FROM_AO)) {
+        if newest.is_some_and(|record| waits(record.state) && record.message.body.starts_with(FROM_AO)) {
             return Ok(false);
         }
         let mut lines = Vec::new();

@@ -48,10 +48,8 @@ pub(super) const NO_ECHO: &str =
 /// How many messages between sessions may follow from one another.
 const MAX_DEPTH: u32 = 30;
 /// How many messages a session may send another one within [`RATE_PERIOD`].
-const MAX_RATE: usize = 30;
+const MAX_RATE: u32 = 30;
 const RATE_PERIOD: Duration = Duration::from_secs(10 * 60);
-/// How many of a session's newest messages are looked at for that. More than one pair may send so many.
-const LOOK_BACK: u32 = 200;
 
 /// Who works on which session's messages: one at a time, so that rows and files keep their order.
 #[derive(Default)]
@@ -202,8 +200,7 @@ impl Application {
     /// How deep a message between these sessions would be: one deeper than what its sender was told last, or the first of its kind where
     /// that was not another session's.
     async fn depth_from(&self, from: &SessionId, to: &SessionId, now: Timestamp) -> Result<u32, AppError> {
-        let told = self.shared.messages.newest_messages(from, LOOK_BACK).await?;
-        let last = told.iter().find(|record| record.injected_at.is_some());
+        let last = self.shared.messages.last_handed(from).await?;
         let depth = last.filter(|record| record.message.from.is_some()).map_or(0, |record| record.depth) + 1;
         if depth > MAX_DEPTH {
             let message = format!(
@@ -212,12 +209,11 @@ impl Application {
             return Err(AppError::new(ErrorKind::Refused, "messages_loop", message)
                 .hint(format!("a person's message ends that: ao send {from} …")));
         }
-        let newest = self.shared.messages.newest_messages(to, LOOK_BACK).await?;
-        let is_recent = |record: &&MessageRecord| {
-            record.message.from.as_ref() == Some(from)
-                && record.message.created_at.saturating_add(RATE_PERIOD).is_ok_and(|until| until > now)
-        };
-        if newest.iter().filter(is_recent).count() >= MAX_RATE {
+        let newest = self.shared.messages.newest_between(from, to, MAX_RATE).await?;
+        // What the clock was set back behind counts as long past.
+        let is_recent =
+            |at: &Timestamp| (0..RATE_PERIOD.as_secs().cast_signed()).contains(&now.duration_since(*at).as_secs());
+        if newest.iter().filter(|at| is_recent(at)).count() >= MAX_RATE as usize {
             let message =
                 format!("{from} has sent {to} {MAX_RATE} messages within {} minutes", RATE_PERIOD.as_secs() / 60);
             return Err(AppError::new(ErrorKind::Refused, "too_many_messages", message)

@@ -29,11 +29,23 @@ pub trait MessageStore: Send + Sync {
     /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
     async fn messages(&self, session: &SessionId, unsettled: bool) -> Result<Vec<MessageRecord>, StoreError>;
 
-    /// A session's newest messages, the newest first.
+    /// A session's newest message; `Ok(None)` when it has none.
     ///
     /// # Errors
     /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
-    async fn newest_messages(&self, session: &SessionId, limit: u32) -> Result<Vec<MessageRecord>, StoreError>;
+    async fn newest_message(&self, session: &SessionId) -> Result<Option<MessageRecord>, StoreError>;
+
+    /// The newest of a session's messages that its agent was handed; `Ok(None)` when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
+    async fn last_handed(&self, session: &SessionId) -> Result<Option<MessageRecord>, StoreError>;
+
+    /// When the newest messages of one session to another were accepted, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
+    async fn newest_between(&self, from: &SessionId, to: &SessionId, limit: u32) -> Result<Vec<Timestamp>, StoreError>;
 
     /// The sessions that have messages of which more may become.
     ///

@@ -127,3 +127,55 @@ async fn agents_that_answer_each_other_are_stopped_with_a_reason() {
     let between = between.iter().filter(|message| message["from"] != Value::Null).count();
     assert_eq!(between, 30);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_sends_another_too_many_messages_is_stopped_whoever_it_says_it_is() {
+    /// Takes text through hooks, and never calls one that does.
+    const IDLES: &str = r#"#!/bin/sh
+[ "$1" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }
+printf '{"session_id":"x"}' | "$AO_PROGRAM" hook claude-code SessionStart
+exec sleep 600
+"#;
+    let mut sandbox = Sandbox::new();
+    sandbox.install("claude", IDLES);
+    for _ in 0..2 {
+        sandbox.ao(&["spawn", "--runtime", "pty", "task"]).await.ok();
+    }
+    let send = |script: &str| {
+        let script = format!(
+            "send() {{ \"$AO_PROGRAM\" send \"$1\" \"$2\" > sent || echo \"refused $?: $2\"; }}; {script}; echo over; sleep 600"
+        );
+        let args = ["spawn", "--agent", "command", "--runtime", "pty", "--", "sh", "-c", &script];
+        sandbox.command(&args)
+    };
+    let script = "i=0; while [ $((i=i+1)) -le 30 ]; do send app-1 $i; done; until [ -e go ]; do sleep 0.1; done; \
+        send app-1 more; AO_SESSION_ID=app-4 send app-1 disguised; (setsid sh -c '\"$AO_PROGRAM\" send app-1 x || echo \"then refused $?\"'); \
+        send app-2 another";
+    sandbox.run(send(script)).await.ok();
+    let started = std::time::Instant::now();
+    while messages(&sandbox, "app-1").await.len() < 30 {
+        assert!(started.elapsed() < BOUND, "{:#?}", sandbox.ao(&["output", "app-3"]).await);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    // What was sent is on record, and so are the bounds.
+    let daemon = sandbox.daemon_pid().await;
+    crate::sandbox::signal(daemon, rustix::process::Signal::KILL);
+    sandbox.until("the daemon is dead", || !Sandbox::is_running(daemon)).await;
+    sandbox.ao(&["start"]).await.ok();
+    std::fs::write(sandbox.worktree("app-3").join("go"), "").unwrap();
+    sandbox.until_output("app-3", "over").await;
+    let said = sandbox.ao(&["output", "app-3"]).await.ok();
+    for refused in ["refused 5: more", "refused 5: disguised", "then refused 5"] {
+        assert!(said.contains(refused), "{refused}: {said}");
+    }
+    assert!(said.contains("app-3 has sent app-1 30 messages within 10 minutes"), "{said}");
+    assert!(!said.contains("another"), "that is another pair: {said}");
+    // Neither are others, nor people.
+    sandbox.run(send("send app-1 other")).await.ok();
+    sandbox.until_output("app-4", "over").await;
+    sandbox.ao(&["send", "app-1", "a person"]).await.ok();
+    let taken = messages(&sandbox, "app-1").await;
+    let from = |session: Value| taken.iter().filter(|message| message["from"] == session).count();
+    assert_eq!(["app-3", "app-4"].map(|session| from(session.into())), [30, 1], "{taken:#?}");
+    assert_eq!((from(Value::Null), messages(&sandbox, "app-2").await.len()), (1, 1));
+}

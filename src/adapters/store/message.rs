@@ -48,14 +48,38 @@ impl MessageStore for SqliteStore {
         rows.iter().map(|row| read(Columns(row))).collect()
     }
 
-    async fn newest_messages(&self, session: &SessionId, limit: u32) -> Result<Vec<MessageRecord>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM messages WHERE session_id = ? ORDER BY number DESC LIMIT ?")
+    async fn newest_message(&self, session: &SessionId) -> Result<Option<MessageRecord>, StoreError> {
+        let row = sqlx::query("SELECT * FROM messages WHERE session_id = ? ORDER BY number DESC LIMIT 1")
             .bind(session.as_str())
-            .bind(limit)
-            .fetch_all(&self.readers)
+            .fetch_optional(&self.readers)
             .await
             .map_err(failed(READ))?;
-        rows.iter().map(|row| read(Columns(row))).collect()
+        row.map(|row| read(Columns(&row))).transpose()
+    }
+
+    async fn last_handed(&self, session: &SessionId) -> Result<Option<MessageRecord>, StoreError> {
+        let row = sqlx::query(
+            "SELECT * FROM messages WHERE session_id = ? AND injected_at_ms IS NOT NULL ORDER BY number DESC LIMIT 1",
+        )
+        .bind(session.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(failed(READ))?;
+        row.map(|row| read(Columns(&row))).transpose()
+    }
+
+    async fn newest_between(&self, from: &SessionId, to: &SessionId, limit: u32) -> Result<Vec<Timestamp>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT created_at_ms FROM messages WHERE session_id = ? AND from_session = ? ORDER BY number DESC LIMIT ?",
+        )
+        .bind(to.as_str())
+        .bind(from.as_str())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed(READ))?;
+        let times: Result<_, String> = rows.iter().map(|row| Columns(row).time("created_at_ms")).collect();
+        times.map_err(|cause| StoreError::Corrupt { id: format!("a message to {to}"), cause })
     }
 
     async fn sessions_with_unsettled(&self) -> Result<Vec<SessionId>, StoreError> {

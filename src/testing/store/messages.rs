@@ -38,9 +38,34 @@ pub async fn a_message_keeps_every_field_and_its_place(fixture: &impl StoreFixtu
     let store = reopen(fixture, store).await;
     assert_eq!(store.message(&full.message.id).await.expect("read"), Some(full.clone()));
     assert_eq!(store.messages(&id("app-1"), false).await.expect("read"), [full.clone(), second.clone()]);
-    assert_eq!(store.newest_messages(&id("app-1"), 1).await.expect("read"), [second]);
+    assert_eq!(store.newest_message(&id("app-1")).await.expect("read"), Some(second));
     assert_eq!(store.message(&MessageId::hash_of("none")).await.expect("read"), None);
     assert_eq!(store.messages(&id("app-9"), false).await.expect("read"), []);
+}
+
+/// However many others came since.
+pub async fn what_was_handed_over_and_sent_last_is_found(fixture: &impl StoreFixture) {
+    let store = with_app(fixture).await;
+    for name in ["app-1", "app-2"] {
+        store.insert_session(&mut session(name), &[]).await.expect("recorded");
+    }
+    assert_eq!(store.last_handed(&id("app-1")).await.expect("read"), None);
+    let mut handed = Vec::new();
+    for number in 0..300 {
+        let mut record = message(&format!("m{number}"), if number == 2 { "app-2" } else { "app-1" });
+        record.message.from = (number < 5).then(|| id(if number == 3 { "app-3" } else { "app-2" }));
+        record.message.created_at = at(number);
+        record.injected_at = (number < 2).then(|| at(number + 1));
+        store.insert_message(&record, &[]).await.expect("recorded");
+        if record.injected_at.is_some() {
+            handed.push(record);
+        }
+    }
+    assert_eq!(store.last_handed(&id("app-1")).await.expect("read"), handed.pop());
+    assert_eq!(store.last_handed(&id("app-2")).await.expect("read"), None);
+    let between = async |limit| store.newest_between(&id("app-2"), &id("app-1"), limit).await.expect("read");
+    assert_eq!(between(9).await, [at(4), at(1), at(0)]);
+    assert_eq!(between(2).await, [at(4), at(1)]);
 }
 
 /// A second one of that id is refused whatever it says, and nothing is logged of it.
