@@ -85,7 +85,7 @@ fn directories_below(directory: &Path) -> Vec<PathBuf> {
 fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut directories = directories_below(directory);
     directories.push(directory.to_owned());
-    let entries = directories.iter().flat_map(|inner| fs::read_dir(inner).unwrap().flatten());
+    let entries = directories.iter().flat_map(|inner| fs::read_dir(inner).into_iter().flatten().flatten());
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
@@ -267,24 +267,42 @@ pub async fn links_planted_during_the_work_are_not_followed(fixture: &Fixture) {
     assert!(swaps > 0 && refused > 0, "the race never happened: {swaps} swaps, {refused} refusals");
 }
 
-/// One who swaps each of a workspace's directories of messages for a link that leads outside, and back, all the time.
+/// One who swaps what a messenger keeps in a workspace for links that lead outside, and back, all the time.
 pub struct Swapper {
     stop: Arc<AtomicBool>,
     swapping: Option<std::thread::JoinHandle<u64>>,
 }
 
 impl Swapper {
-    /// Begins with those that are there now; after each round it rests for `pause`.
+    /// Swaps the directories that are there now; after each round it rests for `pause`.
     #[must_use]
     pub fn start(workspace: &Path, outside: &Path, pause: Duration) -> Self {
+        let places = directories_below(workspace);
+        Self::swap_all(workspace, move || places.clone(), outside, [Duration::ZERO, pause])
+    }
+
+    /// As [`start`](Self::start), but swaps each file that is there at the beginning of a round, for a link to `target` that stays for
+    /// `stay`.
+    #[must_use]
+    pub fn start_with_files(workspace: &Path, target: &Path, stay: Duration) -> Self {
+        let ao = workspace.join(".ao");
+        Self::swap_all(workspace, move || files_below(&ao), target, [stay, 10 * stay])
+    }
+
+    fn swap_all(
+        workspace: &Path,
+        places: impl Fn() -> Vec<PathBuf> + Send + 'static,
+        target: &Path,
+        [stay, pause]: [Duration; 2],
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (places, aside, outside) = (directories_below(workspace), workspace.join("aside"), outside.to_owned());
+        let (aside, target) = (workspace.join("aside"), target.to_owned());
         let swapping = std::thread::spawn({
             let stop = Arc::clone(&stop);
             move || {
                 let mut swaps = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    swaps += places.iter().filter(|place| swap(place, &outside, &aside)).count() as u64;
+                    swaps += places().iter().filter(|place| swap(place, &target, &aside, stay)).count() as u64;
                     std::thread::sleep(pause);
                 }
                 swaps
@@ -293,7 +311,7 @@ impl Swapper {
         Self { stop, swapping: Some(swapping) }
     }
 
-    /// Stops, with every directory in its place, and gives the number of swaps.
+    /// Stops, with everything in its place, and gives the number of swaps.
     #[must_use]
     pub fn stop(mut self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
@@ -307,14 +325,19 @@ impl Drop for Swapper {
     }
 }
 
-fn swap(place: &Path, outside: &Path, aside: &Path) -> bool {
-    // The messenger may make the directory anew between the two renames; then both lie there until the next turn.
+fn swap(place: &Path, target: &Path, aside: &Path, stay: Duration) -> bool {
+    // The messenger may make a directory anew between the two renames; then both lie there until the next turn.
     let is_taken = fs::rename(place, aside).is_ok();
     if is_taken {
-        let linked = symlink(outside, place).is_ok();
-        std::thread::yield_now();
-        if linked {
-            fs::remove_file(place).unwrap();
+        let linked = symlink(target, place).is_ok();
+        if stay.is_zero() {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(stay);
+        }
+        // The messenger may have moved a link in the place of a file on.
+        if linked && fs::symlink_metadata(place).is_ok_and(|found| found.is_symlink()) {
+            let _ = fs::remove_file(place);
         }
         if fs::rename(aside, place).is_err() {
             fs::remove_dir_all(aside).unwrap();

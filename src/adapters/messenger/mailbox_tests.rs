@@ -268,6 +268,131 @@ async fn i12_links_planted_while_messages_are_moved_are_not_followed() {
     assert!(done > 0 && refused > 0, "the race never happened: {swaps} swaps, {done} done, {refused} refused");
 }
 
+/// What a hook does with all that waits, as far as it is let; gives what it took out.
+fn hand_all_over(lab: &Lab, number: usize) -> Result<Vec<Letter>, MessengerError> {
+    let mailbox = lab.mailbox();
+    mailbox.note_turn(number.is_multiple_of(2))?;
+    mailbox.in_turn_for()?;
+    let mut open = mailbox.open()?;
+    for left in open.unconfirmed()? {
+        open.text(&left.id)?;
+        open.give_back(&left.id)?;
+    }
+    let mut taken = Vec::new();
+    for id in open.waiting()? {
+        let Some(letter) = open.take(&id, &handover())? else { continue };
+        open.note(&id, &handover())?;
+        let text = open.text(&id)?;
+        assert!(text.is_none_or(|text| text == letter.text), "another text is there");
+        open.keep(&id)?;
+        open.handed_over(&id)?;
+        if !number.is_multiple_of(3) {
+            open.confirm(&id, Timestamp::UNIX_EPOCH)?;
+        }
+        taken.push(letter);
+    }
+    Ok(taken)
+}
+
+/// A message from its post to where it is forgotten, as far as that is let; gives what a hook took out.
+async fn life(lab: &Lab, name: &str, number: usize) -> Result<Vec<Letter>, MessengerError> {
+    let id = lab.try_post(name).await?;
+    let taken = hand_all_over(lab, number)?;
+    lab.messenger.progress(&lab.workspace()).await?;
+    lab.messenger.take_back(&lab.workspace()).await?;
+    lab.messenger.forget(&lab.workspace(), &[id]).await?;
+    Ok(taken)
+}
+
+fn insist_on_posted_texts(letters: &[Letter]) {
+    assert!(letters.iter().all(|letter| letter.text.starts_with("text ")), "read outside: {letters:?}");
+}
+
+/// A file outside that nobody may read, write or move.
+fn secret(lab: &Lab) -> PathBuf {
+    let secret = lab.root.path().join("outside/secret");
+    std::fs::write(&secret, "secret").unwrap();
+    std::fs::File::options().append(true).open(&secret).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    secret
+}
+
+fn assert_untouched(lab: &Lab, secret: &Path) {
+    let outside: Vec<_> = std::fs::read_dir(lab.root.path().join("outside")).unwrap().flatten().collect();
+    assert_eq!(outside.iter().map(std::fs::DirEntry::path).collect::<Vec<_>>(), [secret], "what is outside is another");
+    assert_eq!(std::fs::read_to_string(secret).unwrap(), "secret", "written outside the workspace");
+    let touched = std::fs::metadata(secret).unwrap().modified().unwrap();
+    assert_eq!(touched, std::time::UNIX_EPOCH, "touched outside the workspace");
+}
+
+#[tokio::test]
+async fn i12_links_with_the_names_of_messages_are_neither_read_nor_written_through() {
+    for planted in
+        ["inbox/N.md", "taken/N.md", "taken/N.sent", "taken/N.done", "taken/N.json", "messages/ID.md", "turn", "lock"]
+    {
+        let lab = Lab::new().await;
+        let (secret, ao) = (secret(&lab), lab.workspace().join(".ao"));
+        // The first one makes all directories.
+        assert_eq!(life(&lab, "first", 1).await.unwrap().len(), 1);
+        let id = lab.post("a").await;
+        let stem = std::fs::read_dir(ao.join("inbox")).unwrap().flatten().next().unwrap().path();
+        let place = planted.replace('N', stem.file_stem().unwrap().to_str().unwrap()).replace("ID", id.as_str());
+        let _ = std::fs::remove_file(ao.join(&place));
+        symlink(&secret, ao.join(&place)).unwrap();
+        for number in 0..3 {
+            for taken in [hand_all_over(&lab, number), life(&lab, "a", number).await] {
+                match taken {
+                    Ok(letters) => insist_on_posted_texts(&letters),
+                    Err(MessengerError::Planted { .. } | MessengerError::File { .. }) => {}
+                    Err(error) => panic!("{planted}: {error:?}"),
+                }
+                assert_untouched(&lab, &secret);
+            }
+        }
+        // Once whoever planted it takes it away, the next one goes its way.
+        for directory in ["", "inbox", "taken", "messages"] {
+            for entry in std::fs::read_dir(ao.join(directory)).unwrap().flatten() {
+                if entry.file_type().unwrap().is_symlink() {
+                    std::fs::remove_file(entry.path()).unwrap();
+                }
+            }
+        }
+        let last = life(&lab, "last", 1).await.unwrap().pop().unwrap();
+        assert_eq!(last.text, "text last", "{planted}");
+        assert_untouched(&lab, &secret);
+    }
+}
+
+#[tokio::test]
+async fn i12_files_swapped_for_links_while_messages_are_moved_are_not_followed() {
+    let lab = Lab::new().await;
+    let secret = secret(&lab);
+    life(&lab, "first", 1).await.unwrap();
+    let swapper = Swapper::start_with_files(&lab.workspace(), &secret, Duration::from_micros(300));
+    let (mut done, mut hindered) = (0, 0);
+    for number in 0..10_000 {
+        if done >= 20 && hindered >= 20 {
+            break;
+        }
+        // What was hindered before would hinder all that come after it.
+        for directory in ["inbox", "taken", "messages"] {
+            for left in std::fs::read_dir(lab.workspace().join(".ao").join(directory)).unwrap().flatten() {
+                let _ = std::fs::remove_file(left.path());
+            }
+        }
+        match life(&lab, &format!("m{number}"), number).await {
+            Ok(letters) if !letters.is_empty() => {
+                insist_on_posted_texts(&letters);
+                done += 1;
+            }
+            Ok(_) | Err(MessengerError::Planted { .. } | MessengerError::File { .. }) => hindered += 1,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    let swaps = swapper.stop();
+    assert_untouched(&lab, &secret);
+    assert!(done > 0 && hindered > 0, "the race never happened: {swaps} swaps, {done} done, {hindered} hindered");
+}
+
 #[tokio::test]
 async fn a_long_text_is_kept_where_the_agent_can_read_it() {
     let lab = Lab::new().await;
