@@ -25,6 +25,7 @@ use ao::adapters::cli;
 use ao::adapters::cli::args::{Cli, Command, HookArgs, LsArgs};
 use ao::adapters::cli::error::{self, CliError};
 use ao::adapters::cli::hook::{self, HookCall, HookPorts};
+use ao::adapters::cli::usage;
 use ao::adapters::mcp;
 use ao::adapters::runtime::{self, pty};
 use ao::adapters::setup;
@@ -51,13 +52,20 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         // For some agents a hook's exit code 2 is a veto: a grammar that changed must not stop their tools.
         Err(_) if is_hook_call() => return ExitCode::SUCCESS,
-        Err(error) => error.exit(),
+        Err(error) => {
+            // There is nobody left to tell when stderr is gone.
+            let _ = error.print();
+            if let Some(hint) = usage::hint(&error) {
+                let _ = error::report_hint(hint, edge::stderr_colours(), &mut std::io::stderr().lock());
+            }
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::ExitCode::Usage as u8));
+        }
     };
     match run(cli) {
         Ok(code) => code,
         Err(failure) => {
             // There is nobody left to tell when stderr is gone.
-            let _ = error::report(&failure, &mut std::io::stderr().lock());
+            let _ = error::report(&failure, edge::stderr_colours(), &mut std::io::stderr().lock());
             ExitCode::from(failure.exit as u8)
         }
     }
@@ -81,7 +89,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             if let Some(Err(error)) = args.group.as_deref().map(setup::enter_group) {
                 // Its stderr is the log of the setup. What cannot be bounded runs all the same.
                 let failure = CliError::failed(format!("nothing bounds the memory of this: {error}"));
-                let _ = error::report(&failure, &mut std::io::stderr().lock());
+                let _ = error::report(&failure, edge::stderr_colours(), &mut std::io::stderr().lock());
             }
             let error = setup::become_shell(&args.command);
             Err(CliError::failed(format!("cannot run a project's command: {error}")))
@@ -94,7 +102,10 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Doctor(args) => {
             let edge = Edge::with_config(cli.data_dir)?;
             let checks = executor(false)?.block_on(doctor::examine(&edge))?;
-            cli::doctor::show(&checks, args.json).map(|()| ExitCode::SUCCESS)
+            cli::doctor::show(&checks, args.json, edge.colours()).map(|()| ExitCode::SUCCESS)
+        }
+        command @ (Command::Version(_) | Command::Completion { .. }) => {
+            cli::run_alone(command).map(|()| ExitCode::SUCCESS)
         }
         command @ Command::Spawn(_) => {
             let context = Edge::with_config(cli.data_dir)?.context()?;

@@ -152,7 +152,9 @@ pub(crate) fn agents(edge: &Edge) -> Result<Vec<Arc<dyn Agent>>, CliError> {
                 Arc::new(ClaudeCode::named(name.clone(), args, claude_code_settings(edge, program)))
             }
             AgentConfig::Command { command, prompt } => {
-                let wrong = |key: &str, error: &dyn Display| CliError::usage(format!("agents.{name}.{key}: {error}"));
+                let wrong = |key: &str, error: &dyn Display| {
+                    CliError::usage(format!("agents.{name}.{key}: {error}")).hint("correct it in config.toml")
+                };
                 let command = CommandLine::from_words(command).map_err(|error| wrong("command", &error))?;
                 let prompt = prompt.map(Prompt::new).transpose();
                 let prompt = prompt.map_err(|error| wrong("prompt", &error))?;

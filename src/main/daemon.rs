@@ -206,6 +206,7 @@ fn start_log(edge: &Edge, background: bool) -> Arc<LogFile> {
     let file = Arc::new(LogFile::default());
     // Its complaint about a line that cannot be written would go to standard error, and panic when that fails too.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(file.clone()).log_internal_errors(false);
+    let log = log.with_ansi(crate::edge::stderr_colours().are_on());
     // A person reads the foreground's log, programs the background's.
     if background {
         log.json().init();

@@ -7,8 +7,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ao::adapters::cli::colours::Colours;
 use ao::adapters::cli::config::Config;
-use ao::adapters::cli::context::{Attention, Context};
+use ao::adapters::cli::context::{Attention, Context, Time};
 use ao::adapters::cli::error::CliError;
 use ao::adapters::runtime::launch::LAUNCH_ID_VARIABLE;
 use ao::adapters::setup::SETUP_VARIABLE;
@@ -43,8 +44,10 @@ impl Edge {
         let env = environment();
         let from_env = env.get("AO_DATA_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
         let root = data_dir.or(from_env).unwrap_or_else(|| base.data_dir().join("ao"));
-        let root = file::real_path(&root)
-            .map_err(|error| CliError::failed(format!("cannot find {}: {error}", root.display())))?;
+        let root = file::real_path(&root).map_err(|error| {
+            CliError::failed(format!("cannot find {}: {error}", root.display()))
+                .hint("choose another data directory with --data-dir or AO_DATA_DIR")
+        })?;
         let ao_program = std::env::current_exe()
             .map_err(|error| CliError::failed(format!("cannot find out where this ao is: {error}")))?;
         Ok(Self {
@@ -86,10 +89,17 @@ impl Edge {
         self.config.agent_memory_max.bytes(machine::memory_bytes().ok())
     }
 
+    /// Whether what is written to stdout has colours.
+    pub(crate) fn colours(&self) -> Colours {
+        Colours::of(std::io::stdout().is_terminal(), &self.env)
+    }
+
     /// What the commands are handed.
     pub(crate) fn context(&self) -> Result<Context, CliError> {
-        let cwd = std::env::current_dir()
-            .map_err(|error| CliError::failed(format!("cannot tell which directory this is: {error}")))?;
+        let cwd = std::env::current_dir().map_err(|error| {
+            CliError::failed(format!("cannot tell which directory this is: {error}"))
+                .hint("it may have been deleted: go into one that is there")
+        })?;
         Ok(Context {
             data_dir: self.data_dir.clone(),
             socket: self.socket(),
@@ -104,9 +114,15 @@ impl Edge {
             stdin_is_terminal: std::io::stdin().is_terminal(),
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
+            time: Time(crate::compose::clock()),
             attention: Attention::default(),
         })
     }
+}
+
+/// Whether what is written to stderr has colours: known also where nothing else is.
+pub(crate) fn stderr_colours() -> Colours {
+    Colours::of(std::io::stderr().is_terminal(), &environment())
 }
 
 /// How many agents a machine bears: one for each 2 GiB of memory, but no more than eight for each core, for an agent mostly

@@ -123,6 +123,39 @@ async fn a_live_table_changes_in_place_and_gives_the_terminal_back() {
     pane.given_back("left-0").await;
 }
 
+/// Nothing wraps, and the colours are only for the eye.
+#[tokio::test]
+async fn a_table_fits_the_terminal_and_is_coloured_there() {
+    if !has_runtime("tmux") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    spawn(&sandbox, "a name that is far too long for a pane of this size, so that it has to be cut somewhere").await;
+    let pane = Pane::open(&sandbox).await;
+    let show = async |environment: &str, end: &str| {
+        pane.enter(&format!("clear; {environment} {} ls; echo {end}", env!("CARGO_BIN_EXE_ao")));
+        pane.until("the table is there", |screen| screen.contains("SESSION") && screen.lines().any(|line| line == end))
+            .await;
+    };
+    show("", "shown").await;
+    let screen = pane.screen();
+    let from = screen.lines().position(|line| line.starts_with("SESSION")).unwrap();
+    let lines: Vec<&str> = screen.lines().skip(from).collect();
+    assert!(
+        lines[1].starts_with("app-1")
+            && (lines[1].contains(" ago  ") || lines[1].contains(" now "))
+            && lines[1].ends_with('…'),
+        "{screen}"
+    );
+    assert_eq!(lines[2], "shown", "a row takes a line: {screen}");
+    let green = "\u{1b}[32mworking";
+    assert!(pane.tmux(&["capture-pane", "-p", "-e"]).contains(green));
+    show("NO_COLOR=1", "again").await;
+    assert!(!pane.tmux(&["capture-pane", "-p", "-e"]).contains(green));
+    let piped = sandbox.ao(&["ls"]).await.ok();
+    assert!(!piped.contains('\u{1b}') && piped.ends_with("cut somewhere"), "{piped}");
+}
+
 #[tokio::test]
 async fn the_terminal_is_given_back_however_the_table_ends() {
     if !has_runtime("tmux") {
@@ -161,7 +194,9 @@ async fn without_a_terminal_each_state_is_printed() {
     sandbox.until("both are there", || read("table").contains("app-1") && read("json").ends_with('\n')).await;
     sandbox.ao(&["kill", "app-1"]).await.ok();
     sandbox
-        .until("the table is empty", || read("table").ends_with("\n\nSESSION  STATUS  AGENT  RUNTIME  BRANCH  TASK\n"))
+        .until("the table is empty", || {
+            read("table").ends_with("\n\nSESSION  STATUS  ACTIVE  AGENT  RUNTIME  BRANCH  TASK\n")
+        })
         .await;
     sandbox.until("the list is empty", || read("json").ends_with("\n[]\n")).await;
     assert!(!read("table").contains('\u{1b}'), "{:?}", read("table"));

@@ -1,5 +1,6 @@
 //! What the edge hands to the commands: where things are and how to talk.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +8,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::colours::Colours;
 use crate::app::RuntimeChoice;
+use crate::domain::Timestamp;
 use crate::domain::id::AgentKind;
 use crate::domain::layout::DataDir;
 use crate::domain::permission::PermissionMode;
+use crate::ports::clock::Clock;
 
 /// What the outside tells a command that goes on until it is stopped. Nothing, unless somebody hands signals on.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +23,16 @@ pub struct Attention {
     pub stop: CancellationToken,
     /// Notified when the terminal has another size.
     pub resized: Arc<Notify>,
+}
+
+/// What tells the time.
+#[derive(Clone)]
+pub struct Time(pub Arc<dyn Clock>);
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Time")
+    }
 }
 
 /// Where a command runs.
@@ -54,6 +68,8 @@ pub struct Context {
     pub stdout_is_terminal: bool,
     /// Whether stderr is a terminal.
     pub stderr_is_terminal: bool,
+    /// What tells the time.
+    pub time: Time,
     /// What it is told while it runs.
     pub attention: Attention,
 }
@@ -63,5 +79,17 @@ impl Context {
     #[must_use]
     pub fn absolute(&self, path: &Path) -> PathBuf {
         self.cwd.join(path)
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.time.0.now()
+    }
+
+    /// Whether data has colours.
+    #[must_use]
+    pub fn colours(&self) -> Colours {
+        Colours::of(self.stdout_is_terminal, &self.env)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use super::colours::{Colours, Tone};
+
 /// Exit codes: part of the public contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -74,15 +76,20 @@ impl CliError {
 ///
 /// # Errors
 /// When writing fails.
-pub fn report(error: &CliError, stderr: &mut dyn Write) -> std::io::Result<()> {
-    writeln!(stderr, "ao: {}", error.message)?;
+pub fn report(error: &CliError, colours: Colours, stderr: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(stderr, "{} {}", colours.paint(Tone::Bad, "ao:"), error.message)?;
     if let Some(detail) = &error.detail {
         for line in detail.trim_end().lines() {
             writeln!(stderr, "  | {line}")?;
         }
     }
-    if let Some(hint) = &error.hint {
-        writeln!(stderr, "hint: {hint}")?;
-    }
-    Ok(())
+    error.hint.as_ref().map_or(Ok(()), |hint| report_hint(hint, colours, stderr))
+}
+
+/// Shows what to do next on `stderr`.
+///
+/// # Errors
+/// When writing fails.
+pub fn report_hint(hint: &str, colours: Colours, stderr: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(stderr, "{} {hint}", colours.paint(Tone::Attention, "hint:"))
 }

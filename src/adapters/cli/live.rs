@@ -53,9 +53,7 @@ impl LiveScreen {
 
     /// Shows these lines and nothing else, as far as they fit.
     pub(super) fn show(&mut self, lines: &[String]) -> Result<(), CliError> {
-        let size = termios::tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
-        let size = size.map_or(USUAL_SIZE, |size| Size { rows: size.ws_row.into(), cols: size.ws_col.into() });
-        self.painter.frame(size, lines).map_or(Ok(()), |frame| ui::data(&frame))
+        self.painter.frame(size(), lines).map_or(Ok(()), |frame| ui::data(&frame))
     }
 }
 
@@ -63,6 +61,16 @@ impl Drop for LiveScreen {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// How many columns the terminal on stdout has.
+pub(super) fn columns() -> usize {
+    size().cols
+}
+
+fn size() -> Size {
+    let size = termios::tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
+    size.map_or(USUAL_SIZE, |size| Size { rows: size.ws_row.into(), cols: size.ws_col.into() })
 }
 
 /// Gives the terminal back if it was taken over, once. Also for whoever handles a panic, before anything is said about it.

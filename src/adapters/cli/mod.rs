@@ -2,8 +2,10 @@
 //!
 //! stdout carries data, stderr carries talk. Exit codes are in [`error::ExitCode`].
 
+mod ago;
 pub mod args;
 pub mod client;
+pub mod colours;
 mod commands;
 pub mod config;
 pub mod context;
@@ -12,6 +14,7 @@ pub mod guide;
 pub mod hook;
 pub mod live;
 mod ui;
+pub mod usage;
 pub(in crate::adapters) mod waiting;
 
 use args::{Command, ProjectCommand};
@@ -47,8 +50,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Start => commands::start::run(context).await,
         Command::Stop => commands::stop::run(context).await,
         Command::Status(args) => commands::status::run(&args, context).await,
-        Command::Version(args) => commands::version::run(&args),
-        Command::Completion { shell } => commands::completion::run(shell),
+        Command::Version(_) | Command::Completion { .. } => run_alone(command),
         Command::Daemon(_)
         | Command::Doctor(_)
         | Command::Hook(_)
@@ -56,6 +58,18 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         | Command::Holder(_)
         | Command::Supervise(_)
         | Command::SetupShell(_) => Err(CliError::usage("this command is not the client's".to_owned())),
+    }
+}
+
+/// Runs a command that tells of this program alone: it needs no daemon, no data directory and no home.
+///
+/// # Errors
+/// [`CliError`] with its exit code; [`error::report`] shows it.
+pub fn run_alone(command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Version(args) => commands::version::run(&args),
+        Command::Completion { shell } => commands::completion::run(shell),
+        _ => Err(CliError::usage("this command needs more than this program".to_owned())),
     }
 }
 

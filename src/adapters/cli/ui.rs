@@ -12,6 +12,11 @@ use super::error::CliError;
 pub(super) use crate::domain::text::printable;
 use crate::ports::text_hooks::HookAnswer;
 
+/// What the escapes of colours begin with.
+const ESCAPE: char = '\u{1b}';
+/// Ends all colours.
+pub(super) const PLAIN: &str = "\u{1b}[0m";
+
 /// Writes data to stdout. A reader that went away (`ao ls | head`) is no failure.
 pub(super) fn data(text: &str) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
@@ -76,25 +81,58 @@ pub(super) fn talk(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// How much of a text is shown in a table, in columns, where that is not fitted to a terminal: for whoever wants all of it there is JSON.
+pub(super) const MAX_TEXT: usize = 120;
+
+/// How many blanks are between two columns.
+const GAP: usize = 2;
+
 /// Lays rows out in columns, two spaces apart; the last column runs free.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| self::width(&row[column]));
-        cells.chain([self::width(header[column])]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let widths = widths(header, rows);
     let mut text = String::new();
     let header: Vec<String> = header.iter().map(|&cell| cell.to_owned()).collect();
     for row in std::iter::once(&header).chain(rows) {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             line.push_str(cell);
-            line.push_str(&" ".repeat(width + 2 - self::width(cell)));
+            line.push_str(&" ".repeat(width + GAP - self::width(cell)));
         }
         text.push_str(line.trim_end());
         text.push('\n');
     }
     text
+}
+
+/// The same in no more than `width` columns of a terminal, where it would wrap. The columns `gives_way` are cut for that, each before the
+/// next and to no less than the width beside it; when that is not enough, the lines are.
+pub(super) fn table_within(
+    width: usize,
+    gives_way: &[(usize, usize)],
+    header: &[&str],
+    rows: &[Vec<String>],
+) -> String {
+    let mut widths = widths(header, rows);
+    let needed = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
+    let mut excess = needed.saturating_sub(width);
+    for &(column, least) in gives_way {
+        let least = least.max(self::width(header[column]));
+        let given = excess.min(widths[column].saturating_sub(least));
+        widths[column] -= given;
+        excess -= given;
+    }
+    let fit = |row: &Vec<String>| row.iter().zip(&widths).map(|(cell, width)| cut(cell, *width)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(fit).collect();
+    table(header, &rows).lines().map(|line| cut(line, width) + "\n").collect()
+}
+
+/// How wide each column is.
+fn widths(header: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| self::width(&row[column]));
+        cells.chain([self::width(header[column])]).max().unwrap_or(0)
+    };
+    (0..header.len()).map(width).collect()
 }
 
 /// Makes text show as it is: besides what is not [`printable`], characters that take no room or change the direction of
@@ -118,9 +156,14 @@ pub(super) fn unmistakable(text: &str) -> String {
     shown
 }
 
-/// How many columns of a terminal a text without control characters takes.
+/// How many columns of a terminal a text takes that has no control characters but the escapes of [`Colours`](super::colours::Colours).
 pub(super) fn width(text: &str) -> usize {
-    text.width()
+    if !text.contains(ESCAPE) {
+        return text.width();
+    }
+    let mut pieces = text.split(ESCAPE);
+    let before = pieces.next().map_or(0, UnicodeWidthStr::width);
+    before + pieces.map(|piece| piece.split_once('m').map_or(0, |(_, text)| text.width())).sum::<usize>()
 }
 
 /// The first line of a text, cut to `width` columns. What follows it shows as `…`.
@@ -139,14 +182,20 @@ pub(super) fn cut(line: &str, width: usize) -> String {
         return line;
     }
     let mut cut = String::new();
+    let mut is_escape = false;
     for c in line.chars() {
+        is_escape |= c == ESCAPE;
         // With room for the mark.
-        if self::width(&cut) + c.width().unwrap_or(0) >= width {
+        if !is_escape && self::width(&cut) + c.width().unwrap_or(0) >= width {
             break;
         }
         cut.push(c);
+        is_escape &= c != 'm';
     }
     cut.push('…');
+    if cut.contains(ESCAPE) {
+        cut.push_str(PLAIN);
+    }
     cut
 }
 
@@ -158,6 +207,34 @@ mod tests {
     fn columns_line_up_and_no_line_ends_in_blanks() {
         let rows = [["a", "long cell"], ["grün", "x"], ["漢字", "y"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(table(&["ID", "TEXT"], &rows), "ID    TEXT\na     long cell\ngrün  x\n漢字  y\n");
+    }
+
+    fn rows(rows: &[[&str; 3]]) -> Vec<Vec<String>> {
+        rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect()
+    }
+
+    #[test]
+    fn a_table_gives_way_column_by_column_and_never_wraps() {
+        let rows = rows(&[["app-1", "ao/a-long-branch", "a long task"], ["app-2", "漢字漢字漢字", "漢字"]]);
+        let table = |width| table_within(width, &[(2, 6), (1, 8)], &["ID", "BRANCH", "TASK"], &rows);
+        assert_eq!(table(80), super::table(&["ID", "BRANCH", "TASK"], &rows), "there is room");
+        assert_eq!(
+            table(34),
+            "ID     BRANCH            TASK\napp-1  ao/a-long-branch  a long t…\napp-2  漢字漢字漢字      漢字\n"
+        );
+        assert_eq!(table(24), "ID     BRANCH     TASK\napp-1  ao/a-lon…  a lon…\napp-2  漢字漢字…  漢字\n");
+        for narrow in 1..40 {
+            assert!(table(narrow).lines().all(|line| width(line) <= narrow), "{narrow}: {}", table(narrow));
+        }
+    }
+
+    #[test]
+    fn colours_take_no_room_and_end_where_a_line_is_cut() {
+        let painted = "ab\u{1b}[31mcdef\u{1b}[0mg";
+        assert_eq!(width(painted), 7);
+        assert_eq!(cut(painted, 7), painted);
+        assert_eq!(cut(painted, 4), "ab\u{1b}[31mc…\u{1b}[0m");
+        assert_eq!(cut(painted, 2), "a…");
     }
 
     #[test]

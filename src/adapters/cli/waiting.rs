@@ -191,12 +191,13 @@ impl PatientClient {
         let session = &answer.session;
         let id = &session.id;
         let screen = self.client.get::<TerminalText>(&format!("/sessions/{id}/screen")).await;
-        let screen = screen.ok().map(|screen| ui::printable(&screen.text));
+        let screen = screen.ok().map(|screen| ui::printable(&screen.text)).filter(|screen| !screen.trim().is_empty());
+        let shown = if screen.is_some() { "; its screen:" } else { "" };
         let message = match session.pid {
             Some(_) if session.activity == Activity::Exited => {
                 format!("{id} is being ended: its agent is gone, and what its project wants done about that still runs")
             }
-            Some(_) => format!("{id} runs, but was not {} in time; its screen:", in_words(state)),
+            Some(_) => format!("{id} runs, but was not {} in time{shown}", in_words(state)),
             None if session.status == Status::Queued => format!("{id} still waits in line for a place"),
             None => format!("{id} is still being built; it was not {} in time", in_words(state)),
         };

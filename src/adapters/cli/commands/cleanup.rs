@@ -23,7 +23,8 @@ pub(in super::super) async fn run(args: &CleanupArgs, context: &Context) -> Resu
         return Ok(());
     }
     let shown = if args.json { "see problems, and the items whose action is fail" } else { "see above" };
-    Err(CliError::failed(format!("not everything could be cleaned up, nothing was lost: {shown}")))
+    Err(CliError::failed(format!("not everything could be cleaned up, nothing was lost: {shown}"))
+        .hint("when that is mended: ao cleanup"))
 }
 
 fn tell(cleanup: &Cleanup) -> Result<(), CliError> {

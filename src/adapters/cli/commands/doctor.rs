@@ -1,5 +1,6 @@
 //! `ao doctor`: shows the checks. Making them is the composition root's, for they need the adapters and no daemon.
 
+use super::super::colours::{Colours, Tone};
 use super::super::error::CliError;
 use super::super::ui;
 use crate::app::doctor::{Check, Verdict};
@@ -8,18 +9,19 @@ use crate::app::doctor::{Check, Verdict};
 ///
 /// # Errors
 /// [`CliError`] when a check is [`Verdict::Broken`].
-pub fn show(checks: &[Check], as_json: bool) -> Result<(), CliError> {
+pub fn show(checks: &[Check], as_json: bool, colours: Colours) -> Result<(), CliError> {
     if as_json {
         ui::json(&checks)?;
     } else {
         let mut text = String::new();
         for check in checks {
-            let mark = match check.verdict {
-                Verdict::Ok => "ok",
-                Verdict::Absent => "no",
-                Verdict::Broken => "BAD",
+            let (tone, mark) = match check.verdict {
+                Verdict::Ok => (Tone::Good, "ok  "),
+                Verdict::Absent => (Tone::Attention, "no  "),
+                Verdict::Broken => (Tone::Bad, "BAD "),
             };
-            text.push_str(&format!("{mark:4} {:20} {}\n", check.name, ui::printable(&check.found)));
+            let mark = colours.paint(tone, mark);
+            text.push_str(&format!("{mark} {:20} {}\n", check.name, ui::printable(&check.found)));
             if let Some(advice) = &check.advice {
                 text.push_str(&format!("     {:20} → {advice}\n", ""));
             }
@@ -30,5 +32,6 @@ pub fn show(checks: &[Check], as_json: bool) -> Result<(), CliError> {
     if broken.is_empty() {
         return Ok(());
     }
-    Err(CliError::failed(format!("ao cannot work until this is mended: {}", broken.join(", "))))
+    Err(CliError::failed(format!("ao cannot work until this is mended: {}", broken.join(", ")))
+        .hint("the advice on each says how"))
 }

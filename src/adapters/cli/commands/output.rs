@@ -18,6 +18,11 @@ pub(in super::super) async fn run(args: &OutputArgs, context: &Context) -> Resul
     if args.json {
         return ui::json(&output);
     }
+    if output.text.trim().is_empty() {
+        let of = ["its project's setup", "its project's teardown", "its terminal"];
+        let of = of[if args.setup { 0 } else { 1 + usize::from(!args.teardown) }];
+        ui::talk(&format!("nothing is kept of what {of} printed"));
+    }
     let mut text = output.text;
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');

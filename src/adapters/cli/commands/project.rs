@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::super::ago;
 use super::super::args::{JsonArgs, ProjectAddArgs, ProjectArgs, ProjectTrustArgs};
 use super::super::client::{Client, ClientError};
 use super::super::context::Context;
@@ -53,7 +54,8 @@ pub(in super::super) async fn show(args: &ProjectArgs, context: &Context) -> Res
     }
     let ProjectView { project, file, file_problem } = view;
     let path = ui::printable(&project.path.display().to_string());
-    let mut text = format!("project    {}\npath       {path}\nregistered {}\n", project.id, project.created_at);
+    let registered = ago::at(project.created_at, context.now());
+    let mut text = format!("project    {}\npath       {path}\nregistered {registered}\n", project.id);
     match (file, file_problem) {
         (Some(file), _) => text.push_str(&format!("ao.toml    {}\n", describe(file.acceptance, &project.id))),
         (None, Some(problem)) => text.push_str(&format!("ao.toml    {}\n", ui::printable(&problem))),
@@ -104,7 +106,9 @@ pub(in super::super) async fn trust(args: &ProjectTrustArgs, context: &Context) 
     let file: Option<ProjectFileView> = client.get(&format!("/projects/{project}/file")).await?;
     let Some(ProjectFileView { status, content, settings }) = file else {
         let message = format!("the repository of project {project} has no ao.toml");
-        return Err(CliError::new(ExitCode::NotFound, message));
+        return Err(
+            CliError::new(ExitCode::NotFound, message).hint("nothing has to be accepted: ao spawn works without one")
+        );
     };
     let status = if status.acceptance == Acceptance::Needed {
         refuse_agents(context, &project)?;
@@ -196,7 +200,8 @@ fn agree(args: &ProjectTrustArgs, context: &Context, project: &ProjectId) -> Res
     if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
         Ok(())
     } else {
-        Err(CliError::failed("nothing was accepted"))
+        Err(CliError::failed("nothing was accepted")
+            .hint(format!("until it is, spawns in {project} are refused; take out of ao.toml what you do not want")))
     }
 }
 

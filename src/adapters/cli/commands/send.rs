@@ -69,6 +69,7 @@ pub(in crate::adapters) async fn post(
 fn body(args: &SendArgs, context: &Context) -> Result<String, CliError> {
     let failed = |from: &dyn std::fmt::Display, error: std::io::Error| {
         CliError::failed(format!("cannot read the message from {from}: {error}"))
+            .hint("give it as an argument, as a file of text that is there, or - for standard input")
     };
     match (&args.file, args.message.as_deref()) {
         (Some(file), _) => {

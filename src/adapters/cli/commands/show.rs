@@ -1,5 +1,6 @@
 //! `ao show`.
 
+use super::super::ago;
 use super::super::args::SessionArgs;
 use super::super::client::Client;
 use super::super::context::Context;
@@ -7,6 +8,7 @@ use super::super::error::CliError;
 use super::super::ui;
 use crate::adapters::http::wire::TerminalText;
 use crate::app::view::{ExitView, SessionView};
+use crate::domain::Timestamp;
 use crate::domain::approval::{AnsweredRequest, Decision, PendingRequest, Verdict};
 use crate::domain::id::SessionId;
 use crate::domain::message::MessageRecord;
@@ -25,7 +27,8 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
         return ui::json(&session);
     }
     let messages: Vec<MessageRecord> = client.get(&format!("/sessions/{}/messages", args.session)).await?;
-    let mut text = describe(&session, messages.iter().filter(|message| !message.state.is_settled()).count());
+    let waiting = messages.iter().filter(|message| !message.state.is_settled()).count();
+    let mut text = describe(&session, waiting, context.now());
     if session.status == Status::NoSignal
         && let Ok(screen) = client.get::<TerminalText>(&format!("/sessions/{}/screen", session.id)).await
     {
@@ -39,7 +42,7 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
     ui::data(&text)
 }
 
-fn describe(session: &SessionView, waiting_messages: usize) -> String {
+fn describe(session: &SessionView, waiting_messages: usize, now: Timestamp) -> String {
     let mut lines = vec![
         ("session", session.id.to_string()),
         ("status", format!("{} (activity {})", session.status, session.activity.as_str())),
@@ -47,8 +50,8 @@ fn describe(session: &SessionView, waiting_messages: usize) -> String {
         ("runtime", session.runtime.to_string()),
         ("branch", session.branch.clone()),
         ("workspace", session.workspace.display().to_string()),
-        ("created", session.created_at.to_string()),
-        ("last activity", session.last_activity_at.to_string()),
+        ("created", ago::at(session.created_at, now)),
+        ("last activity", ago::at(session.last_activity_at, now)),
     ];
     let mut add = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
     add("place in line", session.place_in_line.map(|place| place.to_string()));
@@ -60,7 +63,7 @@ fn describe(session: &SessionView, waiting_messages: usize) -> String {
     add("pid", session.pid.map(|pid| pid.to_string()));
     add("conversation", session.agent_session_id.as_ref().map(ToString::to_string));
     add("waits for", session.pending_request.as_ref().map(whole));
-    add("request", session.pending_request.as_ref().map(|request| answers(&session.id, request)));
+    add("request", session.pending_request.as_ref().map(|request| answers(&session.id, request, now)));
     add("also asked", (session.more_requests > 0).then(|| session.more_requests.to_string()));
     for request in session.answered_requests.iter().rev().take(SHOWN_ANSWERS).rev() {
         add("permission", Some(answered(request)));
@@ -93,8 +96,9 @@ fn whole(request: &PendingRequest) -> String {
 }
 
 /// How a request is answered.
-fn answers(session: &SessionId, request: &PendingRequest) -> String {
-    format!("{}, since {}; answer with: ao approve {session}, ao deny {session}", request.id, request.since)
+fn answers(session: &SessionId, request: &PendingRequest, now: Timestamp) -> String {
+    let since = ago::at(request.since, now);
+    format!("{}, since {since}; answer with: ao approve {session}, ao deny {session}", request.id)
 }
 
 /// What is asked, on a line.

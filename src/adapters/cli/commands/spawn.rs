@@ -66,9 +66,13 @@ fn prompt(args: &SpawnArgs, context: &Context) -> Result<Option<String>, CliErro
     } else {
         std::fs::read_to_string(context.absolute(file)).map(|content| text = content)
     };
-    read.map_err(|error| CliError::failed(format!("cannot read the prompt from {}: {error}", file.display())))?;
+    read.map_err(|error| {
+        CliError::failed(format!("cannot read the prompt from {}: {error}", file.display()))
+            .hint("name a file of text that is there, or - for standard input")
+    })?;
     if text.is_empty() {
-        return Err(CliError::usage(format!("the prompt in {} is empty", file.display())));
+        return Err(CliError::usage(format!("the prompt in {} is empty", file.display()))
+            .hint("write the task into it, or leave --prompt-file out for an agent that is to wait"));
     }
     Ok(Some(text))
 }

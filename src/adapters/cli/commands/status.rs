@@ -1,5 +1,6 @@
 //! `ao status`.
 
+use super::super::ago;
 use super::super::args::JsonArgs;
 use super::super::client::Client;
 use super::super::context::Context;
@@ -19,7 +20,7 @@ pub(in super::super) async fn run(args: &JsonArgs, context: &Context) -> Result<
         "daemon   ao {} runs, pid {}, since {}\ndata     {}\nsessions {} live\n",
         info.version,
         info.pid,
-        info.started_at,
+        ago::at(info.started_at, context.now()),
         info.data_dir.display(),
         live.len()
     ))
