@@ -14,8 +14,8 @@ build: ## Debug build: target/debug/ao
 release: ## Optimized build: target/release/ao
 	cargo build --release --locked
 
-install: release ## Install the optimized binary to PREFIX/bin (default /usr/local; DESTDIR is honoured)
-	install -D -m 755 $(CARGO_TARGET_DIR)/release/ao $(DESTDIR)$(PREFIX)/bin/ao
+install: release ## Install ao, its manual pages and completions below PREFIX (default /usr/local; DESTDIR is honoured)
+	scripts/install "$(CARGO_TARGET_DIR)/release/ao" "$(DESTDIR)$(PREFIX)"
 
 dist: ## Static binary: dist/ao, checked to be static
 	scripts/dist

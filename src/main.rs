@@ -104,7 +104,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             let checks = executor(false)?.block_on(doctor::examine(&edge))?;
             cli::doctor::show(&checks, args.json, edge.colours()).map(|()| ExitCode::SUCCESS)
         }
-        command @ (Command::Version(_) | Command::Completion { .. }) => {
+        command @ (Command::Version(_) | Command::Completion { .. } | Command::Man(_)) => {
             cli::run_alone(command).map(|()| ExitCode::SUCCESS)
         }
         command @ Command::Spawn(_) => {

@@ -37,12 +37,13 @@ const OUTBOUND: [&str; 11] = [
 ];
 
 /// Where a library that belongs to one concern may be named. One that is not listed may be named anywhere but in `domain`.
-const HOMES: [(&str, &[&str]); 20] = [
+const HOMES: [(&str, &[&str]); 21] = [
     ("alacritty_terminal", &["src/adapters/runtime/"]),
     ("anyhow", &["src/main.rs", "src/main/", "src/adapters/cli/"]),
     ("axum", &["src/adapters/http/"]),
     ("clap", &["src/main.rs", "src/main/", "src/adapters/cli/"]),
     ("clap_complete", &["src/main.rs", "src/main/", "src/adapters/cli/"]),
+    ("clap_mangen", &["src/adapters/cli/"]),
     ("close_fds", &["src/platform/"]),
     ("etcetera", &["src/main.rs", "src/main/", "src/adapters/cli/"]),
     ("gix", &["src/adapters/project_file/", "src/adapters/repo/", "src/adapters/workspace/"]),

@@ -11,19 +11,21 @@ use crate::domain::permission::PermissionMode;
 use crate::domain::session::SessionKind;
 
 mod internal;
+mod project;
 pub use internal::{HolderArgs, HookArgs, SetupShellArgs, SuperviseArgs};
+pub use project::{ProjectAddArgs, ProjectArgs, ProjectCommand, ProjectTrustArgs};
 
 /// Runs many coding agents at once, each in its own git worktree and its own terminal.
 #[derive(Debug, Parser)]
 #[command(name = "ao", version, propagate_version = false, max_term_width = 100)]
 #[command(after_help = "Examples:
-  ao spawn \"fix the failing test\"        start an agent on a task, in this repository
+  ao spawn \"fix the failing test\"        start an agent on a task, in this repo
   ao ls                                  see what every agent does
   ao output app-1                        see what one printed
-  ao send app-1 \"also update the docs\"   tell one something, whatever it is doing
+  ao send app-1 \"also update the docs\"   tell one something while it works
   ao wait app-1 --for idle               until its turn is over
   ao approve app-1                       allow what one is blocked on
-  ao kill app-1                          end it; work that is not committed is kept
+  ao kill app-1                          end it; uncommitted work is kept
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reachable, 4 no such thing, 5 refused in this state, 6 timed out.")]
 pub struct Cli {
@@ -38,19 +40,23 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the daemon in the foreground
-    Daemon(DaemonArgs),
     /// Start an agent on a task
     Spawn(Box<SpawnArgs>),
     /// List sessions
     Ls(LsArgs),
     /// Show everything about a session
+    #[command(after_help = "Examples:
+  ao show app-1
+  ao show app-1 --json | jq -r .status")]
     Show(SessionArgs),
     /// Print what a session's terminal showed
     Output(OutputArgs),
     /// Send a session's agent a message
     Send(SendArgs),
     /// List a session's messages, and what became of them
+    #[command(after_help = "Examples:
+  ao messages app-1
+  ao messages app-1 --json | jq '.[] | select(.state == \"queued\")'")]
     Messages(SessionArgs),
     /// Allow what a session's agent asks permission for
     Approve(ApproveArgs),
@@ -65,27 +71,74 @@ pub enum Command {
     /// Take away the workspaces of ended sessions that nobody needs any more
     Cleanup(CleanupArgs),
     /// Register, list and forget repositories
+    #[command(after_help = "Examples:
+  ao project add ~/src/app     register a repository, as ao spawn does
+  ao project ls                see which there are
+  ao project trust             accept what the ao.toml of this one says")]
     Project {
         /// What to do.
         #[command(subcommand)]
         command: ProjectCommand,
     },
     /// Offer these commands to an agent as tools: an MCP server on standard input and output
+    #[command(after_help = "Examples:
+  claude mcp add ao -- ao mcp     give them to a Claude Code of yours
+
+An orchestrator that ao spawned has them already.")]
     Mcp(McpArgs),
+    /// Run the daemon in the foreground
+    #[command(after_help = "Examples:
+  ao daemon                     serve until Ctrl-C; agents go on
+  AO_LOG=debug ao daemon        and say more of what it does
+
+Usually not needed: ao spawn and ao start begin one in the background.")]
+    Daemon(DaemonArgs),
     /// Start the daemon in the background, unless it runs
+    #[command(after_help = "Examples:
+  ao start
+  AO_LOG=debug ao start     with a log that says more
+
+The log is daemon.log in the data directory.")]
     Start,
     /// Stop the daemon; agents go on
+    #[command(after_help = "Examples:
+  ao stop
+  ao stop && ao start     after a change of the configuration")]
     Stop,
     /// Tell whether the daemon runs
+    #[command(after_help = "Examples:
+  ao status
+  ao status --json | jq .pid
+
+Exit codes: 0 it runs, 3 it does not.")]
     Status(JsonArgs),
     /// Check git, runtimes, agents and directories, and say what to do
+    #[command(after_help = "Examples:
+  ao doctor
+
+Needs no daemon, and changes nothing. Exit codes: 0 all that is needed is there, 1 something has to be mended.")]
     Doctor(JsonArgs),
     /// Print a completion script for a shell
+    #[command(after_help = "Examples:
+  source <(ao completion bash)                      in ~/.bashrc
+  ao completion zsh > ~/.zfunc/_ao                  in a directory of $fpath
+  ao completion fish > ~/.config/fish/completions/ao.fish
+
+make install has put those of bash, zsh and fish where they are found.")]
     Completion {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages into a directory
+    #[command(after_help = "Examples:
+  ao man ~/.local/share/man/man1     then: man ao, man ao-spawn
+
+make install has done that.")]
+    Man(ManArgs),
     /// Print the version
+    #[command(after_help = "Examples:
+  ao version
+  ao version --json")]
     Version(JsonArgs),
     /// What agents' hooks call
     #[command(hide = true)]
@@ -205,13 +258,13 @@ pub enum WaitArg {
 /// `ao wait`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  ao wait app-1 --for idle                       until its turn is over
-  ao wait app-1 --for blocked --timeout 8h       until it asks for a permission
-  ao wait app-1 app-2 app-3 --for exit --json    until all of them are over; a line of JSON each
+  ao wait app-1 --for idle                     until its turn is over
+  ao wait app-1 --for blocked --timeout 8h     until it asks for a permission
+  ao wait app-1 app-2 --for exit --json        until both are over; a line each
 
 A daemon that goes away meanwhile is waited for, for two minutes; agents go on without it.
 
-Exit codes: 0 reached, 1 a session ended without reaching it, 2 its agent does not report such a state,
+Exit codes: 0 reached, 1 a session ended without reaching it, 2 its agent does not report such a state, \
 3 daemon not reachable, 4 no such session, 6 timed out.")]
 pub struct WaitArgs {
     /// The sessions, for example app-1; all of them are waited for
@@ -289,11 +342,11 @@ pub struct SessionArgs {
   ao send app-1 --wait --timeout 10m \"stop after the first module\"
   git diff | ao send app-1 -
 
-An agent with hooks is handed it, and no key is pressed: between two tools, at the end of its turn, with its next prompt,
-or, when it is idle, at once. One without is typed to when its prompt is empty. Each is handed over once and in order;
+An agent with hooks is handed it, and no key is pressed: between two tools, at the end of its turn, with its next prompt, \
+or, when it is idle, at once. One without is typed to when its prompt is empty. Each is handed over once and in order; \
 what an agent that ends had not taken goes to the restored one.
 
-Exit codes: 0 accepted, or with --wait taken by the agent; 1 it failed, 2 not this text, 5 the session is over or takes no
+Exit codes: 0 accepted, or with --wait taken by the agent; 1 it failed, 2 not this text, 5 the session is over or takes no \
 messages, or too many were sent, 6 not taken in time.")]
 pub struct SendArgs {
     /// The session, for example app-1
@@ -318,12 +371,13 @@ pub struct SendArgs {
 /// `ao approve`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  ao show app-1                               what it asks: waits for Bash {\"command\":\"make deploy\"}
-  ao approve app-1                            what it asked first, if it asks several things at once
-  ao approve app-1 --request b4f7b0e61d1f51a7 only if it is still that which is asked
+  ao show app-1                                   what it asks
+  ao approve app-1                                what was asked first
+  ao approve app-1 --request b4f7b0e61d1f51a7     only if that is still asked
 
 The agent's own dialog stays as it is (but for subagents in the background), and the first answer wins.
-Exit codes: 0 allowed, 4 no such session, 5 it asks nothing, or not that any more, or its hook does not wait, or it is not
+
+Exit codes: 0 allowed, 4 no such session, 5 it asks nothing, or not that any more, or its hook does not wait, or it is not \
 yours to decide.")]
 pub struct ApproveArgs {
     /// What is decided about
@@ -347,10 +401,11 @@ pub struct AskedArgs {
 /// `ao deny`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  ao deny app-1 --reason \"use the staging server\"    the agent is told why, and goes on
+  ao deny app-1 --reason \"use the staging server\"     the agent is told why
 
-What had been allowed in its terminal before runs all the same; ao show says so then.
-Exit codes: 0 denied, 2 the reason cannot be told, 4 no such session, 5 it asks nothing, or not that any more, or its hook
+The agent goes on. What had been allowed in its terminal before runs all the same; ao show says so then.
+
+Exit codes: 0 denied, 2 the reason cannot be told, 4 no such session, 5 it asks nothing, or not that any more, or its hook \
 does not wait, or it is not yours to decide.")]
 pub struct DenyArgs {
     /// What is decided about
@@ -364,10 +419,11 @@ pub struct DenyArgs {
 /// `ao kill`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  ao kill app-1             end it; a workspace that holds uncommitted work stays
-  ao kill --force app-1     end it; uncommitted work is saved to refs/ao/preserved/app-1, and the workspace goes
+  ao kill app-1             end it; a workspace with uncommitted work stays
+  ao kill --force app-1     end it; the work is saved, and the workspace goes
 
-Files that git ignores go with the workspace. What was saved comes back with: ao restore app-1")]
+Work is saved to refs/ao/preserved/SESSION, and comes back with: ao restore SESSION. Files that git ignores are not \
+saved; they go with the workspace.")]
 pub struct KillArgs {
     /// The session, for example app-1
     pub session: SessionId,
@@ -382,8 +438,8 @@ pub struct KillArgs {
 /// `ao restore`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  ao restore app-1     bring one back: its workspace, its conversation, its permission mode
-  ao restore --all     bring back all that were cut short, for example by a reboot
+  ao restore app-1     bring one back: its workspace, conversation and settings
+  ao restore --all     bring back all that were cut short, as by a reboot
 
 An agent that knows no conversations begins its task again. A restore that fails leaves the session as it was.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -413,9 +469,9 @@ pub struct RestoreArgs {
 #[command(after_help = "Examples:
   ao cleanup --dry-run     tell what would go, and why the rest stays
   ao cleanup               take away what holds nothing that is not committed
-  ao cleanup --force       also what does, after saving it to refs/ao/preserved/SESSION
+  ao cleanup --force       also what does, after saving that
 
-Branches with commits of their own are never deleted, and only what ao made is ever touched.")]
+Work is saved to refs/ao/preserved/SESSION. Branches with commits of their own are never deleted, and only what ao made is ever touched.")]
 pub struct CleanupArgs {
     /// Only tell what would be done
     #[arg(long)]
@@ -433,6 +489,10 @@ pub struct CleanupArgs {
 
 /// `ao output`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ao output app-1                 the last 200 lines
+  ao output app-1 --tail 20
+  ao output app-1 --setup         what the project's setup printed")]
 pub struct OutputArgs {
     /// The session, for example app-1
     pub session: SessionId,
@@ -458,69 +518,19 @@ pub struct JsonArgs {
     pub json: bool,
 }
 
-/// `ao project`.
-#[derive(Debug, Subcommand)]
-pub enum ProjectCommand {
-    /// Register a repository
-    Add(ProjectAddArgs),
-    /// List the registered repositories
-    Ls(JsonArgs),
-    /// Show a project
-    Show(ProjectArgs),
-    /// Accept what a repository's ao.toml says, after showing it
-    Trust(ProjectTrustArgs),
-    /// Forget a repository, unless sessions of it live; nothing in it is touched
-    Rm(ProjectArgs),
-}
-
-/// `ao project add`.
-#[derive(Debug, Args)]
-pub struct ProjectAddArgs {
-    /// A directory in the repository
-    pub path: PathBuf,
-    /// The id to register it under [default: made from the directory's name]
-    #[arg(long)]
-    pub id: Option<ProjectId>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `ao project trust`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "What an ao.toml runs, brings into worktrees and lets agents do takes effect only after you accepted its
-content here, and again when that changes. Examples:
-  ao project trust                       of the repository of this directory
-  ao project trust app --yes             without being asked, for scripts"
-)]
-pub struct ProjectTrustArgs {
-    /// The project [default: the repository of this directory]
-    pub project: Option<ProjectId>,
-    /// Do not ask
-    #[arg(long, short)]
-    pub yes: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// A command about one project.
-#[derive(Debug, Args)]
-pub struct ProjectArgs {
-    /// The project
-    pub project: ProjectId,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// `ao mcp`.
 #[derive(Debug, Args)]
 pub struct McpArgs {
     /// A file to make once the client was told of the tools, for a hook of its that waits for them
     #[arg(long, hide = true, value_name = "FILE")]
     pub told_file: Option<PathBuf>,
+}
+
+/// `ao man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The directory; made when it is not there
+    pub directory: PathBuf,
 }
 
 /// A number with a unit: `500ms`, `90s`, `5m`, `2h`. A bare number is seconds.
@@ -539,47 +549,4 @@ fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_grammar_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn times_have_units() {
-        use std::time::Duration;
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
-        assert!(parse_duration("5 minutes").is_err());
-        assert!(parse_duration("").is_err());
-        assert!(parse_duration("99999999999999999h").is_err());
-    }
-
-    #[test]
-    fn a_wait_names_its_sessions_and_a_state() {
-        let cli = Cli::parse_from(["ao", "wait", "app-1", "app-2", "--for", "blocked", "--timeout", "8h"]);
-        let Command::Wait(args) = cli.command else { panic!("not a wait") };
-        assert_eq!(args.sessions.len(), 2);
-        assert_eq!(
-            (WaitFor::from(args.state), args.timeout),
-            (WaitFor::Blocked, Some(std::time::Duration::from_secs(28_800)))
-        );
-        for wrong in
-            [&["ao", "wait", "--for", "idle"][..], &["ao", "wait", "app-1"], &["ao", "wait", "app-1", "--for", "ready"]]
-        {
-            assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn what_follows_two_dashes_is_the_agents() {
-        let cli = Cli::parse_from(["ao", "spawn", "--agent", "command", "--", "sh", "-c", "exit 3"]);
-        let Command::Spawn(args) = cli.command else { panic!("not a spawn") };
-        assert_eq!(args.agent_args, ["sh", "-c", "exit 3"]);
-        assert_eq!(args.prompt, None);
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use clap::{Command, CommandFactory};
 use super::args::Cli;
 
 /// Commands that an agent has no use for: they are about the machine, or for a person at a terminal.
-const LEFT_OUT: [&str; 8] = ["daemon", "start", "stop", "status", "doctor", "completion", "version", "mcp"];
+const LEFT_OUT: [&str; 9] = ["daemon", "start", "stop", "status", "doctor", "completion", "man", "version", "mcp"];
 
 /// The commands, each with what it does and how it is called, and examples of those that have some.
 #[must_use]

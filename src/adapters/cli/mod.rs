@@ -2,6 +2,7 @@
 //!
 //! stdout carries data, stderr carries talk. Exit codes are in [`error::ExitCode`].
 
+mod after_help;
 mod ago;
 pub mod args;
 pub mod client;
@@ -50,7 +51,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Start => commands::start::run(context).await,
         Command::Stop => commands::stop::run(context).await,
         Command::Status(args) => commands::status::run(&args, context).await,
-        Command::Version(_) | Command::Completion { .. } => run_alone(command),
+        Command::Version(_) | Command::Completion { .. } | Command::Man(_) => run_alone(command),
         Command::Daemon(_)
         | Command::Doctor(_)
         | Command::Hook(_)
@@ -69,6 +70,7 @@ pub fn run_alone(command: Command) -> Result<(), CliError> {
     match command {
         Command::Version(args) => commands::version::run(&args),
         Command::Completion { shell } => commands::completion::run(shell),
+        Command::Man(args) => commands::man::run(&args),
         _ => Err(CliError::usage("this command needs more than this program".to_owned())),
     }
 }

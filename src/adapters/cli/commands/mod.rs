@@ -6,6 +6,7 @@ pub(super) mod completion;
 pub mod doctor;
 pub(super) mod kill;
 pub(super) mod ls;
+pub(super) mod man;
 pub(super) mod messages;
 pub(super) mod output;
 pub(super) mod project;
