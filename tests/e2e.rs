@@ -44,6 +44,10 @@ mod descriptors;
 mod ends;
 #[path = "e2e/groups.rs"]
 mod groups;
+#[path = "e2e/help.rs"]
+mod help;
+#[path = "e2e/json_shapes.rs"]
+mod json_shapes;
 #[path = "e2e/kill.rs"]
 mod kill;
 #[path = "e2e/limits.rs"]
@@ -70,6 +74,8 @@ mod prompts;
 mod restore;
 #[path = "e2e/retention.rs"]
 mod retention;
+#[path = "e2e/snapshots.rs"]
+mod snapshots;
 #[path = "e2e/spawn.rs"]
 mod spawn;
 #[path = "e2e/typing.rs"]

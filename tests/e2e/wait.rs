@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::sandbox::{Run, Sandbox, signal};
 
 /// A Claude Code that reports by ao's hooks what the test tells it to, one report for each file `do-<event>`.
-const OBEDIENT: &str = r#"#!/bin/sh
+pub(crate) const OBEDIENT: &str = r#"#!/bin/sh
 [ "$1" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }
 report() { printf '{"session_id":"x","hook_event_name":"%s","tool_name":"Bash","tool_input":{"command":"ls"}}' "$1" |
   "$AO_PROGRAM" hook claude-code "$1"; }
@@ -36,7 +36,7 @@ async fn with_obedient() -> Sandbox {
     sandbox
 }
 
-fn tell(sandbox: &Sandbox, event: &str) {
+pub(crate) fn tell(sandbox: &Sandbox, event: &str) {
     std::fs::write(sandbox.worktree("app-1").join(format!("do-{event}")), "").unwrap();
 }
 
