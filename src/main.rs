@@ -35,14 +35,14 @@ use ao::platform::log_file::LogFile;
 use clap::Parser;
 
 use edge::Edge;
-use waiter::Waiter;
+use waiter::{Resting, Waiter};
 
 fn main() -> ExitCode {
     detached::keep_open_files_from_children();
     #[cfg(feature = "fault-points")]
     fault::arm();
-    if let Some(waiter) = Waiter::of_this_process() {
-        return ExitCode::from(waiter.rest());
+    if let Some(resting) = Resting::of_this_process() {
+        return ExitCode::from(resting.rest());
     }
     // Building the grammar costs a hook a part of its time.
     if let Some(args) = plain_hook_call() {
@@ -168,25 +168,10 @@ fn call_hook(data_dir: Option<std::path::PathBuf>, args: HookArgs) -> u8 {
     let ports = agent.as_deref().map(|agent| HookPorts { agent, process: &process, mailbox: &mailbox, clock: &*clock });
     let call = HookCall { session: session.clone(), agent: args.agent, event: args.event, at };
     if args.wait {
-        let begun = Waiter::begun_before(&edge).unwrap_or(at);
-        let at_most = match ports.map(|ports| hook::look_for_idle(&call, &input, begun, &ports)) {
-            Some(hook::Looked::Over(code)) => return code,
-            Some(hook::Looked::Rest(at_most)) => at_most,
-            // An agent of the configuration, which has a mistake just now.
-            None => Some(hook::WAIT_PAUSE),
-        };
-        // Nobody waits for an agent whose end would not be noticed.
-        let Some(agent) = process() else { return 0 };
-        let waiter = Waiter {
-            hook: [call.agent.to_string(), call.event],
-            begun_ms: begun.as_millisecond(),
-            at_most,
-            agent,
-            program: edge.data_dir.program(),
-            workspace: edge.data_dir.worktree(&session.project(), &session),
-        };
-        let _ = waiter.become_resting(&input);
-        return 0;
+        let workspace = edge.data_dir.worktree(&session.project(), &session);
+        let look =
+            |begun| ports.map_or(hook::Looked::Failed, |ports| hook::look_for_idle(&call, &input, begun, &ports));
+        return Waiter::of(&edge, &call).wait(&workspace, &input, look, process);
     }
     let Ok(executor) = executor(false) else { return 0 };
     // How much is spooled is configured; a configuration that cannot be read leaves the default.

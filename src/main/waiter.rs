@@ -2,48 +2,138 @@
 //!
 //! It looks, and when there is nothing it becomes the one that [rests](ao::adapters::messenger::rest), which becomes the one that looks again when
 //! something came. One process all the time for who started it; and while it rests, for hours, next to nothing of this program is in memory.
-//! The input goes from one to the next as a file on standard input.
+//!
+//! The one that looks prepares the rest: what wakes it goes over as standard input, open as are the hook's own input and the lock. So the one that
+//! rests has only to wait, and touches few pages of this program: they are what it has in memory.
 
-use std::ffi::{OsStr, OsString};
-use std::io::{self, Seek, Write};
+use std::convert::Infallible;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
-use ao::adapters::cli::hook::WAIT_PAUSE;
-use ao::adapters::messenger::rest::{Rested, rest};
+use ao::adapters::cli::hook::{HookCall, Looked};
+use ao::adapters::messenger::rest::{Rest, Rested, Told, Watch, wait};
 use ao::domain::Timestamp;
 use ao::domain::session::ProcessIdentity;
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::stdio::dup2_stdin;
 
 use crate::edge::Edge;
 
-/// How often who cannot rest tries again: an agent without a waiter hears nothing while it is idle.
-const ATTEMPTS: usize = 600;
-
 /// Tells the one that looks since when is waited, in milliseconds of the epoch.
 const BEGUN: &str = "AO_WAITS_SINCE_MS";
+/// Tells it how many looks before it failed, one after the other.
+const FAILED: &str = "AO_WAITS_FAILED";
 /// This program, whatever has become of its file.
 const OURSELVES: &str = "/proc/self/exe";
 
-/// The process between two looks.
+/// How long it is at least between two looks while something waits: an agent at work and those who write to it change much, and each look costs the
+/// start of a program.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// How long messages that cannot be got at are left alone at first; twice as long after each further look that fails, until it is a minute.
+const FAILED_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How many looks may fail where not even the right to wait can be had, in some ten minutes: each turn's end starts another waiter.
+const ATTEMPTS: u32 = 16;
+/// How often who rested tries to become the one that looks, and how long it is between two tries: an agent without a waiter hears nothing while it is idle.
+const RETURNS: usize = 600;
+const RETURN_PAUSE: Duration = Duration::from_secs(1);
+
+/// The process that looks.
 pub(crate) struct Waiter {
     /// The hook that waits: agent and event.
-    pub(crate) hook: [String; 2],
-    /// Since when, in milliseconds of the epoch.
-    pub(crate) begun_ms: i64,
-    /// How long to rest.
-    pub(crate) at_most: Option<Duration>,
-    /// The agent.
-    pub(crate) agent: ProcessIdentity,
-    /// What looks: an upgrade may have put another ao there meanwhile.
-    pub(crate) program: PathBuf,
-    /// Where the agent works.
-    pub(crate) workspace: PathBuf,
+    hook: [String; 2],
+    begun: Timestamp,
+    /// How many looks before this one failed.
+    failed: u32,
+    /// What looks next: an upgrade may have put another ao there meanwhile.
+    program: PathBuf,
 }
 
 impl Waiter {
+    /// The waiter for a call; it may go on with what another process began.
+    pub(crate) fn of(edge: &Edge, call: &HookCall) -> Self {
+        let number = |name| edge.var(name)?.parse::<i64>().ok();
+        Self {
+            hook: [call.agent.to_string(), call.event.clone()],
+            begun: number(BEGUN).and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(call.at),
+            failed: number(FAILED).and_then(|looks| looks.try_into().ok()).unwrap_or(0),
+            program: edge.data_dir.program(),
+        }
+    }
+
+    /// Looks, and becomes the one that rests when there is nothing; gives the exit code when nobody has to wait any more. `look` is told when the
+    /// waiter began; `agent` is only asked for by who goes on waiting.
+    pub(crate) fn wait(
+        mut self,
+        workspace: &Path,
+        input: &[u8],
+        look: impl FnOnce(Timestamp) -> Looked,
+        agent: impl FnOnce() -> Option<ProcessIdentity>,
+    ) -> u8 {
+        let watch = Watch::begin(workspace);
+        let (told, at_most) = match look(self.begun) {
+            Looked::Over(code) => return code,
+            Looked::Rest(None) => (Told::Arrivals, None),
+            Looked::Rest(at_most) => (Told::Changes, at_most),
+            Looked::Failed => (Told::Nothing, None),
+        };
+        // Nobody waits for an agent whose end would not be noticed.
+        let Some(agent) = agent() else { return 0 };
+        let rest = watch.and_then(|watch| watch.rest(agent, told));
+        let has_failed = told == Told::Nothing || rest.is_err();
+        let at_most = if has_failed { Some(pause_after(self.failed)) } else { at_most };
+        self.failed = if has_failed { self.failed.saturating_add(1) } else { 0 };
+        let rest = match rest {
+            Err(_) if self.failed < ATTEMPTS => Rest::beside(agent).ok().flatten(),
+            rest => rest.ok().flatten(),
+        };
+        if let Some(rest) = rest {
+            let _ = self.become_resting(&rest, at_most, input);
+        }
+        0
+    }
+
+    /// Becomes the one that rests; gives why it cannot.
+    fn become_resting(&self, rest: &Rest, at_most: Option<Duration>, input: &[u8]) -> io::Result<Infallible> {
+        let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
+        file.write_all(input)?;
+        let file = OwnedFd::from(file);
+        for handle in rest.handles().chain([&file]) {
+            fcntl_setfd(handle, FdFlags::empty())?;
+        }
+        dup2_stdin(rest.wakes())?;
+        let at_most = at_most.map_or_else(|| "-".to_owned(), |at_most| at_most.as_millis().to_string());
+        let [agent, event] = &self.hook;
+        let mut command = become_one(OURSELVES.as_ref(), &["hook", agent, event, "--rest", &at_most]);
+        command.arg(file.as_raw_fd().to_string()).arg(&self.program);
+        command.env(BEGUN, self.begun.as_millisecond().to_string()).env(FAILED, self.failed.to_string());
+        Err(command.exec())
+    }
+}
+
+/// How long to leave messages alone after a look that failed, when so many before it did.
+fn pause_after(failed: u32) -> Duration {
+    FAILED_PAUSE.saturating_mul(2_u32.saturating_pow(failed)).min(LONGEST_PAUSE)
+}
+
+/// The process between two looks.
+pub(crate) struct Resting {
+    hook: [String; 2],
+    at_most: Option<Duration>,
+    /// The descriptor of the hook's input.
+    input: String,
+    program: PathBuf,
+}
+
+impl Resting {
     /// What this process is to do, if it is to rest.
     pub(crate) fn of_this_process() -> Option<Self> {
         let mut args = std::env::args_os().skip(1);
@@ -53,74 +143,54 @@ impl Waiter {
         if !is_ours || text()? != "--rest" {
             return None;
         }
-        let begun_ms = text()?.parse().ok()?;
         let at_most = text()?;
         let at_most = if at_most == "-" { None } else { Some(Duration::from_millis(at_most.parse().ok()?)) };
-        let agent = ProcessIdentity { pid: text()?.parse().ok()?, start_ticks: text()?.parse().ok()? };
-        let (program, workspace) = (args.next()?.into(), args.next()?.into());
-        Some(Self { hook, begun_ms, at_most, agent, program, workspace })
-    }
-
-    /// Becomes the one that rests; gives why it cannot.
-    pub(crate) fn become_resting(&self, input: &[u8]) -> io::Error {
-        match keep_as_input(input) {
-            Ok(()) => self.become_one(OURSELVES.as_ref(), &self.to_rest()),
-            Err(error) => error,
-        }
+        Some(Self { hook, at_most, input: text()?, program: args.next()?.into() })
     }
 
     /// Rests, and becomes the one that looks; gives the exit code when nobody has to look any more.
     pub(crate) fn rest(&self) -> u8 {
-        for _ in 0..ATTEMPTS {
-            match rest(&self.workspace, self.agent, self.at_most) {
-                Ok(Rested::AgentEnded | Rested::IsDoneElsewhere) => return 0,
-                Ok(Rested::Look) => {
-                    let _ = self.become_one(&self.program, &self.to_look());
-                    let _ = self.become_one(OURSELVES.as_ref(), &self.to_look());
-                }
-                // Somebody had the messages locked for long, or something stands in their place.
-                Err(_) => {}
-            }
-            std::thread::sleep(WAIT_PAUSE);
+        if self.at_most.is_some() {
+            thread::sleep(LOOK_PAUSE);
+        }
+        match wait(rustix::stdio::stdin(), self.at_most) {
+            Ok(Rested::AgentEnded) => return 0,
+            Ok(Rested::Look) => {}
+            Err(_) => thread::sleep(RETURN_PAUSE),
+        }
+        if let Ok(input) =
+            open(format!("/proc/self/fd/{}", self.input), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        {
+            let _ = dup2_stdin(input);
+        }
+        let [agent, event] = &self.hook;
+        // The call by which agents' settings have it: every ao knows that one.
+        let call = ["hook", agent, event, "--wait"];
+        for _ in 0..RETURNS {
+            let _ = become_one(&self.program, &call).exec();
+            let _ = become_one(OURSELVES.as_ref(), &call).exec();
+            thread::sleep(RETURN_PAUSE);
         }
         0
     }
-
-    fn to_rest(&self) -> Vec<OsString> {
-        let at_most = self.at_most.map_or_else(|| "-".to_owned(), |at_most| at_most.as_millis().to_string());
-        let [agent, event] = &self.hook;
-        let ProcessIdentity { pid, start_ticks } = self.agent;
-        let begun_ms = self.begun_ms.to_string();
-        let words = ["hook", agent, event, "--rest", &begun_ms, &at_most, &pid.to_string(), &start_ticks.to_string()];
-        let mut args: Vec<OsString> = words.map(OsString::from).into();
-        args.extend([self.program.clone().into(), self.workspace.clone().into()]);
-        args
-    }
-
-    /// The call by which agents' settings have it: every ao knows that one.
-    fn to_look(&self) -> Vec<OsString> {
-        let [agent, event] = &self.hook;
-        ["hook", agent, event, "--wait"].map(OsString::from).into()
-    }
-
-    /// When the waiter began that this process goes on with.
-    pub(crate) fn begun_before(edge: &Edge) -> Option<Timestamp> {
-        Timestamp::from_millisecond(edge.var(BEGUN)?.parse().ok()?).ok()
-    }
-
-    /// Becomes another program, under this one's name; gives why that cannot be.
-    #[expect(clippy::disallowed_methods, reason = "no process is started")]
-    fn become_one(&self, program: &Path, args: &[OsString]) -> io::Error {
-        let name = std::env::args_os().next();
-        let name = name.as_deref().unwrap_or(OsStr::new("ao"));
-        Command::new(program).arg0(name).args(args).env(BEGUN, self.begun_ms.to_string()).exec()
-    }
 }
 
-/// Makes this the standard input, from its beginning.
-fn keep_as_input(input: &[u8]) -> io::Result<()> {
-    let mut file = std::fs::File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
-    file.write_all(input)?;
-    file.rewind()?;
-    Ok(rustix::stdio::dup2_stdin(&file)?)
+/// What this process is to become, under the name it has.
+#[expect(clippy::disallowed_methods, reason = "no process is started")]
+fn become_one(program: &Path, args: &[&str]) -> Command {
+    let name = std::env::args_os().next();
+    let mut command = Command::new(program);
+    command.arg0(name.as_deref().unwrap_or(OsStr::new("ao"))).args(args);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_on_failing_is_looked_at_more_and_more_rarely() {
+        let pauses = [0, 1, 2, 5, 6, u32::MAX].map(|failed| pause_after(failed).as_secs());
+        assert_eq!(pauses, [1, 2, 4, 32, 60, 60]);
+    }
 }

@@ -40,9 +40,6 @@ const MAX_INPUT_BYTES: u64 = 32 * 1024 * 1024;
 /// How large one field of the report may be, in bytes; larger ones are left out.
 const MAX_FIELD_BYTES: usize = 16 * 1024;
 
-/// How long one who waits leaves messages alone that cannot be got at.
-pub const WAIT_PAUSE: Duration = Duration::from_secs(1);
-
 /// One call of a hook.
 #[derive(Debug)]
 pub struct HookCall {
@@ -171,6 +168,8 @@ pub enum Looked {
     Over(u8),
     /// There is nothing yet: look again when something changes, and after so long whatever happens.
     Rest(Option<Duration>),
+    /// The messages cannot be got at: somebody has them locked for long, or something stands in their place.
+    Failed,
 }
 
 /// Looks whether there is something for an agent that is idle, and hands it over. `begun`: when it was looked first.
@@ -181,8 +180,7 @@ pub fn look_for_idle(call: &HookCall, input: &[u8], begun: Timestamp, ports: &Ho
     match deliver::look_for_idle(ports.mailbox, (ports.agent, hooks), event, begun, ports.clock) {
         Ok(Waited::Delivery(delivery)) => Looked::Over(hand_over(delivery).0),
         Ok(Waited::Rest(at_most)) => Looked::Rest(at_most),
-        // Somebody had the messages locked for long, or something stands in their place: without a waiter an idle agent hears nothing.
-        Err(MessengerError::File { .. } | MessengerError::Planted { .. }) => Looked::Rest(Some(WAIT_PAUSE)),
+        Err(MessengerError::File { .. } | MessengerError::Planted { .. }) => Looked::Failed,
         Err(MessengerError::Empty | MessengerError::TooLarge { .. }) => Looked::Over(0),
     }
 }

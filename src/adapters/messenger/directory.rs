@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::inotify::WatchFlags;
 use rustix::fs::{self, AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
@@ -197,14 +198,14 @@ impl Directory {
         }
     }
 
-    /// Watches this directory for names that come and go.
-    pub(super) fn watch(&self, inotify: &OwnedFd) -> Result<(), MessengerError> {
-        use fs::inotify::{WatchFlags, add_watch};
+    /// Watches this directory for what is asked, and for being taken away or moved itself; in the place of what was asked before.
+    pub(super) fn watch(&self, inotify: &OwnedFd, wanted: WatchFlags) -> Result<(), MessengerError> {
         // By the handle, so that no link planted meanwhile leads the watch elsewhere.
         let path = format!("/proc/self/fd/{}", self.handle.as_raw_fd());
         let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
-        let wanted = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE | own | WatchFlags::ONLYDIR;
-        add_watch(inotify, path.as_str(), wanted).map(drop).map_err(|errno| refusal("watch", &self.path, errno))
+        fs::inotify::add_watch(inotify, path.as_str(), wanted | own | WatchFlags::ONLYDIR)
+            .map(drop)
+            .map_err(|errno| refusal("watch", &self.path, errno))
     }
 
     /// Whether a regular file of that name is here; something else of that name is refused.
@@ -243,6 +244,11 @@ impl Directory {
 pub(super) struct Lock(OwnedFd);
 
 impl Lock {
+    /// What holds the lock for as long as it is open anywhere.
+    pub(super) fn handle(&self) -> &OwnedFd {
+        &self.0
+    }
+
     /// Makes this the content of the locked file.
     pub(super) fn write(&self, content: &[u8]) -> io::Result<()> {
         fs::ftruncate(&self.0, 0)?;

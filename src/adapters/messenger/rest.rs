@@ -1,14 +1,17 @@
 //! Resting until there may be something for an idle agent: told by the file system and by the agent's process, and nothing is polled.
 //!
-//! One process rests for each agent for as long as that is idle, so it is small: nothing here needs an executor, JSON or the time.
+//! A [`Watch`] is begun before a look, so that nothing is missed that comes after. When there is nothing it becomes a [`Rest`], whose handles can be
+//! handed to another program: to [`wait`] with them that one needs next to nothing. One process waits for each agent for as long as that is idle.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::inotify;
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::fs::inotify::{self, WatchFlags};
 
 use super::boxes::{Boxes, WAITER};
 use super::directory::Lock;
@@ -18,10 +21,106 @@ use crate::ports::messenger::MessengerError;
 
 /// How long the process that rested for an earlier agent may take to leave.
 const WAITER_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long it is at most between two looks while something waits: what changed since the last one was not seen.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long it is at least then: an agent at work and those who write to it change much, and each look costs the start of a program.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// What an event of a [`Rest`] tells.
+const AGENT_ENDED: u64 = 0;
+const CHANGED: u64 = 1;
+
+/// What a rest is to be told of, beside the agent's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Of messages that arrive. Where nothing waits nothing else matters, and the agent's hooks change other things often.
+    Arrivals,
+    /// Of whatever changes in the messages: something waits, and that may be taken, or become free to be handed over.
+    Changes,
+    /// Of nothing: a look that failed makes changes of its own.
+    Nothing,
+}
+
+/// What changes in a workspace's messages is noticed from here on.
+pub struct Watch {
+    boxes: Boxes,
+    changes: OwnedFd,
+}
+
+impl Watch {
+    /// Begins to watch, after making the directories that are not there.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    pub fn begin(workspace: &Path) -> Result<Self, MessengerError> {
+        let boxes = Boxes::make(workspace)?;
+        let changes = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC);
+        let changes = changes.map_err(|errno| failed(workspace, errno.into()))?;
+        let any = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE;
+        for directory in [&boxes.ao, &boxes.inbox, &boxes.taken] {
+            directory.watch(&changes, any)?;
+        }
+        // An agent may have taken all that git ignores away meanwhile. What comes then comes elsewhere.
+        if !boxes.are_in(workspace) {
+            return Err(failed(workspace, io::ErrorKind::NotFound.into()));
+        }
+        Ok(Self { boxes, changes })
+    }
+
+    /// Takes the right to rest for this agent; `None` when it has ended, or another process has the right.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    pub fn rest(self, agent: ProcessIdentity, told: Told) -> Result<Option<Rest>, MessengerError> {
+        let Self { boxes, changes } = self;
+        let failed = |source| failed(boxes.ao.path(), source);
+        let Some(mut rest) = Rest::beside(agent).map_err(failed)? else { return Ok(None) };
+        let Some(lock) = only_one(&boxes, agent)? else { return Ok(None) };
+        rest.lock = Some(lock);
+        if told == Told::Arrivals {
+            boxes.ao.watch(&changes, WatchFlags::empty())?;
+            boxes.taken.watch(&changes, WatchFlags::empty())?;
+            boxes.inbox.watch(&changes, WatchFlags::MOVED_TO)?;
+        }
+        if told != Told::Nothing {
+            rest.add(changes, CHANGED).map_err(failed)?;
+        }
+        Ok(Some(rest))
+    }
+}
+
+/// The right to rest, and what wakes who does.
+pub struct Rest {
+    wakes: OwnedFd,
+    sources: Vec<OwnedFd>,
+    lock: Option<Lock>,
+}
+
+impl Rest {
+    /// To be woken by the end of an agent only; `None` when it does not run.
+    ///
+    /// # Errors
+    /// When the kernel cannot tell.
+    pub fn beside(agent: ProcessIdentity) -> io::Result<Option<Self>> {
+        let Some(agents_end) = process_end::handle(agent)? else { return Ok(None) };
+        let mut rest = Self { wakes: epoll::create(epoll::CreateFlags::CLOEXEC)?, sources: Vec::new(), lock: None };
+        rest.add(agents_end, AGENT_ENDED)?;
+        Ok(Some(rest))
+    }
+
+    fn add(&mut self, source: OwnedFd, tells: u64) -> io::Result<()> {
+        epoll::add(&self.wakes, &source, EventData::new_u64(tells), EventFlags::IN)?;
+        self.sources.push(source);
+        Ok(())
+    }
+
+    /// What to [`wait`] on.
+    #[must_use]
+    pub fn wakes(&self) -> &OwnedFd {
+        &self.wakes
+    }
+
+    /// What has to stay open for as long as is waited: what wakes, and the right to rest.
+    pub fn handles(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.sources.iter().chain(self.lock.as_ref().map(Lock::handle))
+    }
+}
 
 /// What a rest came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,43 +129,18 @@ pub enum Rested {
     Look,
     /// The agent has ended.
     AgentEnded,
-    /// Another process rests for this agent.
-    IsDoneElsewhere,
 }
 
-/// Rests until there may be something for an agent that works in a workspace, it has ended, or for about `at_most`; that is `None` when nothing
-/// waited at the last look. What has come since that look is noticed.
+/// Waits on what a [`Rest`] is woken by until there may be something, the agent has ended, or for `at_most`; `None` for as long as it takes.
 ///
 /// # Errors
-/// [`MessengerError`]; also when what was watched has been taken away.
-pub fn rest(workspace: &Path, agent: ProcessIdentity, at_most: Option<Duration>) -> Result<Rested, MessengerError> {
-    let failed = |source: io::Error| MessengerError::File { action: "watch", path: workspace.to_owned(), source };
-    let Some(agents_end) = process_end::handle(agent).map_err(failed)? else { return Ok(Rested::AgentEnded) };
-    let boxes = Boxes::make(workspace)?;
-    let Some(_lock) = only_one(&boxes, agent)? else { return Ok(Rested::IsDoneElsewhere) };
-    let changes = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC);
-    let changes = changes.map_err(|errno| failed(errno.into()))?;
-    for directory in [&boxes.ao, &boxes.inbox, &boxes.taken] {
-        directory.watch(&changes)?;
-    }
-    let at_most = at_most.map(|at_most| at_most.min(LOOK_INTERVAL));
-    if at_most.is_some() {
-        std::thread::sleep(LOOK_PAUSE);
-    }
-    loop {
-        // Where nothing waited, what does now is new. The agent's hooks change other things, and often.
-        if at_most.is_none() && !boxes.are_quiet()? {
-            return Ok(Rested::Look);
-        }
-        match wait(&changes, &agents_end, at_most).map_err(failed)? {
-            Woken::Ended => return Ok(Rested::AgentEnded),
-            Woken::TimeIsUp => return Ok(Rested::Look),
-            // An agent may take all that git ignores away, and with it what is watched. What comes then comes elsewhere.
-            Woken::Changed if !boxes.are_in(workspace) => return Err(failed(io::ErrorKind::NotFound.into())),
-            Woken::Changed if at_most.is_some() => return Ok(Rested::Look),
-            Woken::Changed => {}
-        }
-    }
+/// When the kernel cannot tell.
+pub fn wait(wakes: impl AsFd, at_most: Option<Duration>) -> io::Result<Rested> {
+    let at_most = at_most.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
+    let mut events: Vec<Event> = Vec::with_capacity(2);
+    rustix::io::retry_on_intr(|| epoll::wait(&wakes, spare_capacity(&mut events), at_most.as_ref()))?;
+    let has_ended = events.iter().any(|event| event.data.u64() == AGENT_ENDED);
+    Ok(if has_ended { Rested::AgentEnded } else { Rested::Look })
 }
 
 /// The right to rest for this agent; `None` when another process has it.
@@ -89,26 +163,8 @@ fn only_one(boxes: &Boxes, agent: ProcessIdentity) -> Result<Option<Lock>, Messe
     Ok(Some(lock))
 }
 
-enum Woken {
-    Changed,
-    Ended,
-    TimeIsUp,
-}
-
-fn wait(changes: &OwnedFd, agents_end: &OwnedFd, at_most: Option<Duration>) -> io::Result<Woken> {
-    let at_most = at_most.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
-    let mut handles = [PollFd::new(agents_end, PollFlags::IN), PollFd::new(changes, PollFlags::IN)];
-    rustix::io::retry_on_intr(|| poll(&mut handles, at_most.as_ref()))?;
-    if !handles[0].revents().is_empty() {
-        return Ok(Woken::Ended);
-    }
-    if handles[1].revents().is_empty() {
-        return Ok(Woken::TimeIsUp);
-    }
-    // What came is found by looking; it has only to be taken off the queue.
-    let mut room = [0; 4096];
-    while rustix::io::read(changes, &mut room).is_ok_and(|bytes| bytes > 0) {}
-    Ok(Woken::Changed)
+fn failed(path: &Path, source: io::Error) -> MessengerError {
+    MessengerError::File { action: "watch", path: path.to_owned(), source }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 use super::*;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::messenger::InboxMessenger;
@@ -35,78 +37,105 @@ impl Lab {
         self.messenger.post(self.root.path(), &message).await.unwrap();
     }
 
-    /// Begins to rest for an agent, as a process of its own would.
-    async fn rest(&self, agent: ProcessIdentity) -> tokio::task::JoinHandle<Result<Rested, MessengerError>> {
-        let workspace = self.root.path().to_owned();
-        let resting = tokio::task::spawn_blocking(move || rest(&workspace, agent, None));
-        let boxes = Boxes::open(self.root.path()).unwrap();
-        let is_held = || boxes.as_ref().is_none_or(|boxes| boxes.ao.lock(WAITER, Duration::ZERO).is_err());
-        let begun = async {
-            while !is_held() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(BOUND, begun).await.expect("it rests");
-        resting
+    fn watch(&self) -> Watch {
+        Watch::begin(self.root.path()).unwrap()
     }
+}
+
+/// Waits as a process of its own would.
+async fn outcome(rest: &Rest) -> Rested {
+    let wakes = rest.wakes().try_clone().unwrap();
+    tokio::task::spawn_blocking(move || wait(wakes, Some(BOUND)).unwrap()).await.unwrap()
+}
+
+/// Whether something wakes by now.
+fn is_woken(rest: &Rest) -> bool {
+    let mut handles = [PollFd::new(rest.wakes(), PollFlags::IN)];
+    poll(&mut handles, Some(&Timespec::default())).unwrap() > 0
 }
 
 fn ourselves() -> ProcessIdentity {
     process::identity(std::process::id()).unwrap().unwrap()
 }
 
-async fn outcome(resting: tokio::task::JoinHandle<Result<Rested, MessengerError>>) -> Result<Rested, MessengerError> {
-    tokio::time::timeout(BOUND, resting).await.expect("it was told").unwrap()
-}
-
 #[tokio::test]
-async fn one_rests_at_a_time_and_is_told_of_what_comes_and_of_nothing_else() {
+async fn what_arrives_wakes_and_what_hooks_do_while_nothing_waits_does_not() {
     let lab = Lab::new().await;
-    let resting = lab.rest(ourselves()).await;
-    let another = rest(lab.root.path(), ourselves(), Some(Duration::ZERO));
-    assert_eq!(another.unwrap(), Rested::IsDoneElsewhere);
-    // As hooks do at each tool call.
-    for _ in 0..20 {
-        std::fs::write(lab.root.path().join(".ao/turn"), "").unwrap();
-        std::fs::remove_file(lab.root.path().join(".ao/turn")).unwrap();
+    let rest = lab.watch().rest(ourselves(), Told::Arrivals).unwrap().unwrap();
+    // As hooks do at a turn's end, and the daemon with what was taken.
+    for name in ["turn", "taken/01700000000000000000_0123456789abcdef.done"] {
+        std::fs::write(lab.root.path().join(".ao").join(name), "").unwrap();
+        std::fs::remove_file(lab.root.path().join(".ao").join(name)).unwrap();
     }
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(!resting.is_finished(), "told of nothing");
+    assert!(!is_woken(&rest));
     lab.post().await;
-    assert_eq!(outcome(resting).await.unwrap(), Rested::Look);
+    assert!(is_woken(&rest), "by the time that the message is there");
+    assert_eq!(outcome(&rest).await, Rested::Look);
 }
 
 #[tokio::test]
-async fn what_came_before_the_rest_is_told_and_what_waited_is_looked_at_again() {
+async fn nothing_is_missed_that_comes_between_the_beginning_of_the_watch_and_the_rest() {
     let lab = Lab::new().await;
+    for told in [Told::Arrivals, Told::Changes] {
+        let watch = lab.watch();
+        lab.post().await;
+        assert!(is_woken(&watch.rest(ourselves(), told).unwrap().unwrap()), "{told:?}");
+        std::fs::remove_dir_all(lab.root.path().join(".ao")).unwrap();
+        lab.messenger.open(lab.root.path()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn while_something_waits_the_end_of_a_turn_wakes() {
+    let lab = Lab::new().await;
+    std::fs::write(lab.root.path().join(".ao/turn"), "").unwrap();
+    let rest = lab.watch().rest(ourselves(), Told::Changes).unwrap().unwrap();
+    assert!(!is_woken(&rest));
+    std::fs::remove_file(lab.root.path().join(".ao/turn")).unwrap();
+    assert!(is_woken(&rest));
+}
+
+#[tokio::test]
+async fn after_a_look_that_failed_only_time_and_the_agents_end_wake() {
+    let lab = Lab::new().await;
+    let rest = lab.watch().rest(ourselves(), Told::Nothing).unwrap().unwrap();
     lab.post().await;
-    let rest = |at_most| rest(lab.root.path(), ourselves(), at_most).unwrap();
-    assert_eq!(rest(None), Rested::Look);
-    assert_eq!(rest(Some(Duration::from_millis(1))), Rested::Look);
-    // A look may have been long ago, whatever was asked.
-    let begun = tokio::time::Instant::now();
-    assert_eq!(rest(Some(Duration::from_secs(3600))), Rested::Look);
-    assert!(begun.elapsed() < BOUND);
+    assert!(!is_woken(&rest));
+    assert_eq!(wait(rest.wakes(), Some(Duration::from_millis(1))).unwrap(), Rested::Look);
+}
+
+#[tokio::test]
+async fn one_rests_at_a_time_for_as_long_as_a_handle_is_open() {
+    let lab = Lab::new().await;
+    let rest = lab.watch().rest(ourselves(), Told::Arrivals).unwrap().unwrap();
+    let again = || lab.watch().rest(ourselves(), Told::Arrivals).unwrap();
+    assert!(again().is_none());
+    // As one that becomes another program does: nothing is given up, the handles only go over.
+    let handles: Vec<OwnedFd> = rest.handles().map(|handle| handle.try_clone().unwrap()).collect();
+    std::mem::forget(rest);
+    assert!(again().is_none());
+    assert_eq!(handles.len(), 3);
 }
 
 #[tokio::test]
 async fn who_rests_notices_that_an_agent_took_everything_away() {
     let lab = Lab::new().await;
-    let resting = lab.rest(ourselves()).await;
-    // As `git clean -fdx` does.
-    std::fs::remove_dir_all(lab.root.path().join(".ao")).unwrap();
-    let told = outcome(resting).await;
-    assert!(matches!(told, Err(MessengerError::File { .. })), "{told:?}");
-    let resting = lab.rest(ourselves()).await;
+    for told in [Told::Arrivals, Told::Changes] {
+        let rest = lab.watch().rest(ourselves(), told).unwrap().unwrap();
+        // As `git clean -fdx` does.
+        std::fs::remove_dir_all(lab.root.path().join(".ao")).unwrap();
+        assert!(is_woken(&rest), "{told:?}");
+    }
+    let rest = lab.watch().rest(ourselves(), Told::Arrivals).unwrap().unwrap();
     lab.post().await;
-    assert_eq!(outcome(resting).await.unwrap(), Rested::Look);
+    assert!(is_woken(&rest));
 }
 
 #[tokio::test]
 async fn who_rests_leaves_with_its_agent() {
     let lab = Lab::new().await;
     let gone = ProcessIdentity { pid: std::process::id(), start_ticks: 1 };
-    assert_eq!(rest(lab.root.path(), gone, None).unwrap(), Rested::AgentEnded);
+    assert!(lab.watch().rest(gone, Told::Arrivals).unwrap().is_none());
 
     #[expect(clippy::disallowed_methods, reason = "an agent that ends when the test says so")]
     let mut agent = tokio::process::Command::new("/bin/cat")
@@ -114,8 +143,14 @@ async fn who_rests_leaves_with_its_agent() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let resting = lab.rest(process::identity(agent.id().unwrap()).unwrap().unwrap()).await;
+    let identity = process::identity(agent.id().unwrap()).unwrap().unwrap();
+    let beside_messages = lab.watch().rest(identity, Told::Arrivals).unwrap().unwrap();
+    let beside_nothing = Rest::beside(identity).unwrap().unwrap();
+    assert!(!is_woken(&beside_messages) && !is_woken(&beside_nothing));
     drop(agent.stdin.take());
-    assert_eq!(outcome(resting).await.unwrap(), Rested::AgentEnded);
+    assert_eq!(outcome(&beside_nothing).await, Rested::AgentEnded);
+    // The end is what counts, whatever came with it.
+    lab.post().await;
+    assert_eq!(outcome(&beside_messages).await, Rested::AgentEnded);
     agent.wait().await.unwrap();
 }
