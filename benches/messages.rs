@@ -54,7 +54,7 @@ async fn main() {
         .await
         .ok();
     sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sleep", "3600"]).await.ok();
-    println!("waiter            {} KiB resident", resident_kib(&sandbox));
+    println!("waiter            {} KiB resident", resident_kib(&sandbox).await);
     hooks(&sandbox);
     waits(&sandbox).await;
     sends(&sandbox, &server).await;
@@ -107,11 +107,11 @@ async fn waits(sandbox: &Sandbox) {
             .env("AO_SESSION_ID", "app-2");
         let mut waiter = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let begun = Instant::now();
-        while !watches(waiter.id()) {
+        while !rests(waiter.id()) {
             assert!(begun.elapsed() < BOUND, "nobody waits");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        // It looks once more before it rests.
+        // Its start is no part of what is measured.
         tokio::time::sleep(Duration::from_millis(20)).await;
         let name = format!("{:020}_{:016x}.md", 1_700_000_000_000_000_000 + number, number);
         std::fs::write(inbox.join(".x.tmp"), "text").unwrap();
@@ -124,10 +124,9 @@ async fn waits(sandbox: &Sandbox) {
     show("file to exit", &mut times);
 }
 
-/// Whether a process watches directories.
-fn watches(pid: u32) -> bool {
-    let Ok(handles) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    handles.flatten().any(|handle| std::fs::read_link(handle.path()).is_ok_and(|to| to.ends_with("anon_inode:inotify")))
+/// Whether a process rests: its standard input is what wakes it.
+fn rests(pid: u32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/fd/0")).is_ok_and(|input| input.ends_with("anon_inode:[eventpoll]"))
 }
 
 /// From `ao send` being started to the request that tells the model, of an agent that is idle.
@@ -150,12 +149,17 @@ async fn sends(sandbox: &Sandbox, server: &ModelServer) {
 }
 
 /// The memory of the process that waits for an idle agent's messages.
-fn resident_kib(sandbox: &Sandbox) -> u64 {
-    let waiting = sandbox
-        .processes()
-        .into_iter()
-        .find(|(_, command)| command.contains("/ao hook ") && !command.starts_with("/bin/sh"));
-    let (pid, _) = waiting.expect("a process waits for the idle agent");
+async fn resident_kib(sandbox: &Sandbox) -> u64 {
+    let begun = Instant::now();
+    let pid = loop {
+        let resting = sandbox.processes().into_iter().find(|(pid, _)| rests(*pid));
+        match resting {
+            Some((pid, _)) => break pid,
+            None => assert!(begun.elapsed() < BOUND, "nobody waits for the idle agent"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    tokio::time::sleep(Duration::from_millis(100)).await;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
