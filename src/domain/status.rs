@@ -66,9 +66,10 @@ impl Status {
             Activity::Blocked => Self::Blocked,
             Activity::WaitingInput => Self::NeedsInput,
             _ if is_silent(session, now) => Self::NoSignal,
-            Activity::Active => Self::Working,
+            // Of one whose agent is gone something still runs: its project's teardown, or the removal of its workspace.
+            Activity::Active | Activity::Exited => Self::Working,
             Activity::Starting => Self::Starting,
-            Activity::Idle | Activity::Exited => Self::Idle,
+            Activity::Idle => Self::Idle,
         }
     }
 }
