@@ -380,10 +380,19 @@ async fn a_daemon_serves_while_it_settles_what_an_earlier_one_left() {
     sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "none", "--", "true"]).await.ok();
     sandbox.until("git checks out", || sandbox.path("home/checking-out").exists()).await;
     signal(sandbox.daemon_pid().await, Signal::KILL);
-    let before = std::time::Instant::now();
-    sandbox.ao(&["start"]).await.ok();
-    assert_eq!(sandbox.show("app-1").await["status"], "starting");
-    assert!(before.elapsed() < std::time::Duration::from_secs(14), "it served only after git had ended");
+    // It is ready only once git was ended, some seconds later.
+    let look = async {
+        loop {
+            let run = sandbox.ao(&["show", "app-1", "--json"]).await;
+            if run.code == 0 {
+                return run.json();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let (started, seen) = tokio::join!(sandbox.ao(&["start"]), look);
+    started.ok();
+    assert_eq!(seen["status"], "starting", "it served only after git had ended");
     let session = sandbox.wait_for("app-1", "status", "failed").await;
     assert_eq!(session["exit"]["cause"], "the daemon ended while it was being spawned", "{session:#}");
     assert_eq!(sandbox.branches(), ["main"]);

@@ -71,7 +71,7 @@ async fn an_agent_whose_terminal_records_were_deleted_is_not_taken_for_dead_and_
 async fn i04_killing_twice_is_success() {
     let sandbox = Sandbox::new();
     spawn(&sandbox, "pty", "sleep 600").await;
-    sandbox.ao(&["project", "rm", "app"]).await.fails(5, &["app-1", "ao kill"]);
+    sandbox.ao(&["project", "rm", "app"]).await.fails(5, &["still has live sessions", "ao kill"]);
     kill(&sandbox).await;
     let again = kill(&sandbox).await;
     assert_eq!(again["session"]["status"], "terminated");
