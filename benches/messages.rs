@@ -90,6 +90,8 @@ fn hooks(sandbox: &Sandbox) {
         nothing.push(time("/bin/true".as_ref(), &[]));
         ours.push(time(&ao, &["hook", "claude-code", "PostToolUse"]));
     }
+    // The agent knows nothing of these calls: its turn is not to be taken for one that goes on.
+    time(&ao, &["hook", "claude-code", "Stop"]);
     show("ao hook", &mut ours);
     show("  /bin/true", &mut nothing);
 }
