@@ -374,6 +374,28 @@ async fn what_does_not_show_is_neither_submitted_nor_typed_again_until_it_does()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_was_cleared_before_it_showed_is_typed_again() {
+    let lab = Lab::new().await;
+    lab.terminal.with(|screen| screen.draws = false);
+    lab.send("hello").await;
+    lab.until_typed("hello").await;
+    // A person's Ctrl-U meets the paste.
+    lab.terminal.with(|screen| {
+        screen.line.clear();
+        screen.draws = true;
+    });
+    lab.send("next").await;
+    // It may come yet, for half a minute.
+    let begun = Instant::now();
+    while lab.terminal.submitted().is_empty() {
+        assert!(begun.elapsed() < BOUND * 3, "not typed again: {:#?}", lab.application.messages(&lab.id).await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    lab.until_taken().await;
+    assert_eq!(lab.terminal.submitted(), ["hello", "next"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn i08_what_shows_late_beside_what_a_person_typed_is_not_submitted() {
     let lab = Lab::new().await;
     lab.terminal.with(|screen| (screen.draws, screen.line) = (false, "mine ".to_owned()));

@@ -16,7 +16,7 @@ use crate::domain::text::printable;
 use crate::fault::{self, Point};
 use crate::ports::agent::Agent;
 use crate::ports::clock::Clock;
-use crate::ports::mailbox::{Handover, Letter, Mailbox, OpenMailbox};
+use crate::ports::mailbox::{Handover, Letter, Mailbox, OpenMailbox, Turn};
 use crate::ports::messenger::MessengerError;
 use crate::ports::text_hooks::{HookAnswer, Seen, TextHooks};
 
@@ -90,7 +90,8 @@ pub fn deliver<'mailbox>(
         let mut open = mailbox.open()?;
         // What the agent was handed before this turn's end is in its record by now.
         let is_recorded = turn == Some(false);
-        let is_open = settle(&mut *open, hooks, call, clock.now(), Look { follows: true, is_recorded })?;
+        let is_open =
+            settle(&mut *open, hooks, call, clock.now(), Look { follows: true, is_recorded, is_rested: false })?;
         match hooks.route(call.event, call.payload) {
             // Nothing newer before what is older was taken: the agent may still have that to come.
             Some(route) if !is_open => take(open, hooks, call, route, clock.now())?,
@@ -133,12 +134,19 @@ pub fn look_for_idle<'mailbox>(
     let is_start = agent.interpret(call.event, call.payload).iter().any(begins);
     let mut open = mailbox.open()?;
     let now = clock.now();
-    let busy = match mailbox.in_turn_for()? {
-        Some(silent) => SILENCE.checked_sub(silent),
-        None if is_start => START.checked_sub(since(begun, now)),
-        None => None,
+    let turn = mailbox.turn()?;
+    let busy = match turn {
+        Turn::Running { silent } => SILENCE.checked_sub(silent),
+        // What began beside this hook is over already.
+        Turn::Over { since: Some(over) } if over < since(begun, now) => None,
+        Turn::Over { .. } if is_start => START.checked_sub(since(begun, now)),
+        Turn::Over { .. } => None,
     };
-    let look = Look { follows: false, is_recorded: busy.is_none() };
+    let is_rested = match turn {
+        Turn::Running { .. } => busy.is_none(),
+        Turn::Over { since } => since.is_none_or(|since| since >= RECORD_BOUND),
+    };
+    let look = Look { follows: false, is_recorded: busy.is_none(), is_rested };
     if settle(&mut *open, hooks, call, now, look)? {
         return Ok(Waited::Rest(Some(busy.map_or(LOOK_INTERVAL, |left| left.min(LOOK_INTERVAL)))));
     }
@@ -163,8 +171,9 @@ fn turn_after(signals: &[Signal]) -> Option<bool> {
         | Signal::Settled { subagent: None } => Some(true),
         // A subagent may work on when the agent's own turn is over.
         Signal::Blocked { tool_use, .. } => tool_use.subagent.is_none().then_some(true),
-        Signal::Idle | Signal::Ending => Some(false),
-        Signal::Ready { .. } | Signal::Settled { subagent: Some(_) } => None,
+        Signal::Idle => Some(false),
+        // Nothing is begun with an agent that ends in the middle of a turn.
+        Signal::Ready { .. } | Signal::Ending | Signal::Settled { subagent: Some(_) } => None,
     })
 }
 
@@ -180,6 +189,8 @@ struct Look {
     /// Whether what was handed over some seconds ago must be in the agent's record: an agent puts a hook's answer there when all hooks of
     /// that event are over, and others' may take their time.
     is_recorded: bool,
+    /// Whether the agent has had nothing to do for so long that it has got to all it had.
+    is_rested: bool,
 }
 
 /// Finds out what became of what the agent was handed; gives whether that is still open for any.
@@ -205,10 +216,22 @@ fn settle(
             }
             // What an agent answers after it was handed text is all there is to tell.
             Seen::Unknown if look.follows && handover.via != Route::Wake => open.confirm(&message.id, now)?,
-            Seen::Missing if look.is_recorded && since(handover.at, now) >= RECORD_BOUND => {
-                open.give_back(&message.id)?;
+            seen => {
+                let is_lost = match seen {
+                    Seen::Missing => look.is_recorded,
+                    // What wakes an agent begins a turn, and the hook of its prompt would have shown it: it was woken in a conversation that
+                    // is over by now.
+                    Seen::Unknown => look.is_recorded && handover.via == Route::Wake,
+                    // A person takes what stands in line out of it.
+                    Seen::Held => look.is_rested,
+                    Seen::Taken => false,
+                };
+                if is_lost && since(handover.at, now) >= RECORD_BOUND {
+                    open.give_back(&message.id)?;
+                } else {
+                    is_open = true;
+                }
             }
-            Seen::Held | Seen::Unknown | Seen::Missing => is_open = true,
         }
     }
     Ok(is_open)

@@ -362,7 +362,7 @@ impl Application {
                 },
             };
             // Who types knows what else hinders it.
-            if changes.is_empty() && !is_typed_to && record.unhindered() {
+            if changes.is_empty() && !is_typed_to && record.unchanged(self.shared.clock.now()) {
                 self.shared.messages.update_message(&record, &[], self.shared.clock.now()).await?;
             }
             self.record(&record, &changes).await?;

@@ -38,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ECHO_BOUND: Duration = Duration::from_secs(10);
 const ECHO_LIMIT: Duration = Duration::from_secs(60);
 const STOP_BOUND: Duration = Duration::from_secs(1);
+/// How long the prompt must stand empty before a text of which nothing was ever to be seen is typed again.
+const UNSEEN_BOUND: Duration = Duration::from_secs(30);
 const ECHO_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a changing reason for waiting is put on record.
 const TELL_INTERVAL: Duration = Duration::from_secs(2);
@@ -103,6 +105,14 @@ enum Next {
     Look(Duration),
 }
 
+/// The message that a typist typed last.
+struct Typed {
+    id: MessageId,
+    at: Instant,
+    /// How often it had been typed before, of which nothing was to be seen.
+    unseen: u32,
+}
+
 /// What a typist remembers from one look to the next.
 struct Memory {
     /// The message that it is about.
@@ -110,7 +120,7 @@ struct Memory {
     /// What it left at the prompt.
     left: Option<&'static str>,
     /// The message that it typed last.
-    typed: Option<MessageId>,
+    typed: Option<Typed>,
     /// When something last came of a look.
     moved_at: Instant,
     /// When it last said why a message waits.
@@ -122,6 +132,22 @@ struct Memory {
 impl Memory {
     fn new() -> Self {
         Self { about: None, left: None, typed: None, moved_at: Instant::now(), told_at: None, unseen: BTreeSet::new() }
+    }
+
+    fn types(&mut self, id: &MessageId) {
+        let unseen = self.typed.take().filter(|typed| typed.id == *id).map_or(0, |typed| typed.unseen + 1);
+        self.typed = Some(Typed { id: id.clone(), at: Instant::now(), unseen });
+    }
+
+    fn has_typed(&self, id: &MessageId) -> bool {
+        self.typed.as_ref().is_some_and(|typed| typed.id == *id)
+    }
+
+    /// Whether the agent had all the time it may need to show what was typed. Twice as long after each time that nothing of it
+    /// was to be seen. An agent that hangs would read all of them one day.
+    fn is_unseen_for_long(&self, id: &MessageId) -> bool {
+        let bound = |typed: &Typed| UNSEEN_BOUND.saturating_mul(2_u32.saturating_pow(typed.unseen));
+        self.typed.as_ref().is_none_or(|typed| typed.id != *id || typed.at.elapsed() >= bound(typed))
     }
 
     fn look_again(&self) -> Next {
@@ -282,7 +308,7 @@ impl Typist<'_> {
                 return self.give_back(id, memory).await;
             }
             let typing = self.note(id, Typing { stage: Stage::Pasting, ..typing }).await?;
-            memory.typed = Some(id.clone());
+            memory.types(id);
             self.paste(&letter.text).await?;
             let typing = self.note(id, Typing { stage: Stage::Pasted, ..typing }).await?;
             fault::reach(Point::TerminalTyped)?;
@@ -349,9 +375,16 @@ impl Typist<'_> {
         }
     }
 
-    /// Leaves a text alone of which nothing is to be seen: the agent may not have come to it. What a person typed meanwhile would not show either.
+    /// Leaves a text alone of which nothing is to be seen: the agent may not have come to it, and what a person typed meanwhile would not show
+    /// either. Where the prompt stands empty for long, somebody has cleared it: it is typed again.
     async fn wait_for_echo(&self, id: &MessageId, memory: &mut Memory) -> Result<Next, AppError> {
-        memory.left = Some("it was typed, and nothing of it is to be seen, so it is not submitted");
+        if memory.is_unseen_for_long(id) && self.idle().await?.is_ok() {
+            memory.left = Some("it was typed and was never to be seen, so it is typed again");
+            return self.give_back(id, memory).await;
+        }
+        memory.left = Some(
+            "it was typed, and nothing of it is to be seen, so it is not submitted; it is typed again if that stays so for half a minute or more",
+        );
         self.tell_why_it_waits(id, &self.input.standing(&self.screen().await?), memory).await?;
         Ok(Next::Look(SLOW_INTERVAL))
     }
@@ -403,7 +436,7 @@ impl Typist<'_> {
                         return self.submit(id, &screen, Typing { is_echoed: true, ..typing }, memory).await;
                     }
                     // It would not be typed twice into an agent that has not come to it.
-                    Echo::Nothing if self.input.echoes() && memory.typed.as_ref() == Some(id) => {
+                    Echo::Nothing if self.input.echoes() && memory.has_typed(id) => {
                         return self.wait_for_echo(id, memory).await;
                     }
                     // What is only similar may be a person's by now. Nothing to be seen may also be that a person submitted or cleared it.
@@ -414,7 +447,7 @@ impl Typist<'_> {
             Stage::Submitting => {
                 // Whether Enter went in is not known, and it is not pressed again: it may answer what the first one brought up. Another daemon
                 // does not know who took the text away since.
-                if typing.is_echoed && memory.typed.as_ref() == Some(id) {
+                if typing.is_echoed && memory.has_typed(id) {
                     let Some(text) = self.text_of(id).await? else { return self.give_back(id, memory).await };
                     let (echo, _) = self.echo_of(&typing.prompt, &text).await?;
                     if !matches!(echo, Echo::Alone | Echo::Similar) {

@@ -56,9 +56,9 @@ pub struct SessionView {
     pub pid: Option<u32>,
     /// The permission decision it waits for.
     pub pending_request: Option<PendingRequest>,
-    /// How many more permission decisions it waits for.
+    /// The others that it waits for: its subagents ask for themselves. Oldest first.
     #[serde(default)]
-    pub more_requests: usize,
+    pub other_requests: Vec<PendingRequest>,
     /// What became of the requests before, the newest last.
     #[serde(default)]
     pub answered_requests: Vec<AnsweredRequest>,
@@ -122,7 +122,7 @@ impl SessionView {
             agent_args: spec.agent_args.clone(),
             agent_session_id: facts.agent_session_id.clone(),
             pid: facts.process.filter(|_| is_live).map(|process| process.pid),
-            more_requests: facts.requests.open.len().saturating_sub(1),
+            other_requests: facts.requests.open.iter().skip(1).cloned().collect(),
             answered_requests: facts.requests.answers(),
             pending_request: facts.requests.first().cloned(),
             pull_request: None,

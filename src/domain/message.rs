@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -9,6 +10,10 @@ use serde_json::json;
 use super::Timestamp;
 use super::change::{ChangeKind, NewChange};
 use super::id::{MessageId, SessionId};
+
+/// How long an agent may be silent about what it was handed before that is told.
+const SILENCE: Duration = Duration::from_secs(60);
+const NOT_TAKEN: &str = "the agent was handed it and has not shown yet that it took it; what is newer waits for that";
 
 /// Text for one session's agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,9 +227,15 @@ impl MessageRecord {
         is_news
     }
 
-    /// Takes in that nothing keeps it from going on; whether something did.
-    pub fn unhindered(&mut self) -> bool {
-        self.state == MessageState::Queued && self.error.take().is_some()
+    /// Takes in that it was found as far as it had come, and nothing keeps it from going on; whether that is news. An agent that was handed
+    /// it and does not show for long that it took it is told of.
+    pub fn unchanged(&mut self, now: Timestamp) -> bool {
+        let is_long = |at| Duration::try_from(now.duration_since(at)).is_ok_and(|since| since >= SILENCE);
+        match self.state {
+            MessageState::Queued => self.error.take().is_some(),
+            MessageState::Injected if self.injected_at.is_some_and(is_long) => self.hindered(NOT_TAKEN),
+            _ => false,
+        }
     }
 
     /// Takes in that its agent ended.
@@ -306,10 +317,20 @@ mod tests {
         let injected = Progress::Injected { via: Route::Terminal, at: at(1) };
         record.observe(&injected);
         assert!(record.hindered("no echo was seen") && !record.hindered("no echo was seen"));
-        assert!(record.observe(&injected).is_empty() && !record.unhindered());
+        assert!(record.observe(&injected).is_empty() && !record.unchanged(at(2)));
         assert_eq!(record.error.as_deref(), Some("no echo was seen"));
         record.observe(&Progress::Acknowledged { via: Route::Terminal, injected_at: at(1), at: at(2) });
         assert_eq!((record.state, record.error), (MessageState::Acknowledged, None));
+    }
+
+    #[test]
+    fn an_agent_that_is_silent_for_long_about_what_it_was_handed_is_told_of() {
+        let mut record = record();
+        record.observe(&Progress::Injected { via: Route::Wake, at: at(1) });
+        assert!(!record.unchanged(at(60)) && record.unchanged(at(61)) && !record.unchanged(at(62)));
+        assert!(record.error.as_deref().is_some_and(|error| error.contains("not shown")), "{record:?}");
+        record.observe(&Progress::Waiting);
+        assert_eq!((record.state, record.error), (MessageState::Queued, None));
     }
 
     #[test]

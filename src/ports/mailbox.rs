@@ -42,6 +42,21 @@ pub struct Unconfirmed {
     pub was_handed_over: bool,
 }
 
+/// Whether an agent is in a turn, as its hooks noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It is in one.
+    Running {
+        /// How long ago that was last noted.
+        silent: Duration,
+    },
+    /// It is in none.
+    Over {
+        /// How long ago the last one ended; `None` when none ever did.
+        since: Option<Duration>,
+    },
+}
+
 /// One session's messages, seen from its agent's side.
 ///
 /// # Contract
@@ -66,11 +81,11 @@ pub trait Mailbox: Send + Sync {
     /// [`MessengerError`].
     fn note_turn(&self, is_in_turn: bool) -> Result<(), MessengerError>;
 
-    /// How long ago it was last noted that the agent is in a turn; `None` when its turn is over.
+    /// What was last noted.
     ///
     /// # Errors
     /// [`MessengerError`].
-    fn in_turn_for(&self) -> Result<Option<Duration>, MessengerError>;
+    fn turn(&self) -> Result<Turn, MessengerError>;
 }
 
 /// A mailbox that nobody else has open meanwhile.

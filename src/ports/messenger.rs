@@ -65,7 +65,7 @@ pub trait AgentMessenger: Send + Sync {
     /// of it waits for the disk, and for who has it open.
     fn mailbox(&self, workspace: &Path) -> Box<dyn Mailbox>;
 
-    /// Makes the place messages go to.
+    /// Makes the place messages go to, before its agent is started.
     ///
     /// # Errors
     /// [`MessengerError::Planted`] or [`MessengerError::File`].

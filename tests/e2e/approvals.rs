@@ -300,7 +300,13 @@ async fn subagents_that_ask_at_the_same_time_are_answered_each_for_itself() {
     spawn(&sandbox, "pty").await;
     let first = loop {
         let session = sandbox.wait_for("app-1", "status", "blocked").await;
-        if session["more_requests"] == 1 {
+        if !session["other_requests"].as_array().unwrap().is_empty() {
+            let shown = sandbox.ao(&["show", "app-1"]).await.ok();
+            for request in [&session["pending_request"], &session["other_requests"][0]] {
+                let (command, id) = (&request["input"]["command"], request["id"].as_str().unwrap());
+                assert!(shown.contains(&format!("Bash {{\"command\":{command}")), "{shown}");
+                assert!(shown.contains(&format!("ao approve app-1 --request {id}")), "{shown}");
+            }
             break session["pending_request"]["input"]["command"].as_str().unwrap().to_owned();
         }
     };

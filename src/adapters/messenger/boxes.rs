@@ -10,6 +10,7 @@
 //! | `messages/<id>.md` | the text of one that is too long to be handed over in a hook's answer |
 //! | `lock` | who has it locked may move files between these |
 //! | `turn` | is there while the agent is in a turn; touched by its hooks |
+//! | `turn-over` | touched when a turn ends |
 //! | `waiter.lock` | locked by the one process that waits for messages while the agent is idle |
 //!
 //! A number has 20 digits, so that names in alphabetical order are messages in posting order. A message keeps its number on its whole way.
@@ -28,6 +29,7 @@ use crate::ports::messenger::MessengerError;
 
 pub(super) const LOCK: &str = "lock";
 pub(super) const TURN: &str = "turn";
+pub(super) const TURN_OVER: &str = "turn-over";
 pub(super) const WAITER: &str = "waiter.lock";
 
 const AO: &str = ".ao";

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::boxes::{Boxes, Entry, Stage};
+use super::boxes::{Boxes, Entry, Stage, TURN};
 use super::directory::Directory;
 use super::mailbox::FileMailbox;
 use crate::domain::id::MessageId;
@@ -155,7 +155,7 @@ fn take_back(workspace: &Path) -> Result<(), MessengerError> {
             boxes.give_back(&entry)?;
         }
     }
-    boxes.ao.discard(super::boxes::TURN);
+    boxes.ao.discard(TURN);
     Ok(())
 }
 
@@ -179,6 +179,8 @@ impl AgentMessenger for InboxMessenger {
     async fn open(&self, workspace: &Path) -> Result<(), MessengerError> {
         in_background(workspace, |workspace| {
             let boxes = Boxes::make(workspace)?;
+            // The agent before may have ended in one.
+            boxes.ao.discard(TURN);
             sweep(&boxes.inbox)?;
             sweep(&boxes.taken)
         })

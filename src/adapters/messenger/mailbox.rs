@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::boxes::{Boxes, Entry, Record, Stage, TURN};
+use super::boxes::{Boxes, Entry, Record, Stage, TURN, TURN_OVER};
 use super::directory::Lock;
 use super::inbox::MAX_BODY_BYTES;
 use crate::domain::Timestamp;
 use crate::domain::id::MessageId;
-use crate::ports::mailbox::{Handover, Letter, Mailbox, OpenMailbox, Unconfirmed};
+use crate::ports::mailbox::{Handover, Letter, Mailbox, OpenMailbox, Turn, Unconfirmed};
 use crate::ports::messenger::MessengerError;
 
 /// How long another hook of the same agent, or the daemon, may have it open: the agent waits meanwhile.
@@ -58,13 +58,22 @@ impl Mailbox for FileMailbox {
         if is_in_turn {
             return boxes.ao.touch(TURN);
         }
+        // In this order: who waits is woken by the one that goes, and looks then when the turn ended.
+        let noted = boxes.ao.touch(TURN_OVER);
         boxes.ao.discard(TURN);
-        Ok(())
+        noted
     }
 
-    fn in_turn_for(&self) -> Result<Option<Duration>, MessengerError> {
-        let Some(boxes) = self.boxes()? else { return Ok(None) };
-        Ok(boxes.ao.changed_at(TURN)?.map(|changed| changed.elapsed().unwrap_or_default()))
+    fn turn(&self) -> Result<Turn, MessengerError> {
+        let Some(boxes) = self.boxes()? else { return Ok(Turn::Over { since: None }) };
+        let age = |name| {
+            let changed = boxes.ao.changed_at(name)?;
+            Ok::<_, MessengerError>(changed.map(|changed| changed.elapsed().unwrap_or_default()))
+        };
+        Ok(match age(TURN)? {
+            Some(silent) => Turn::Running { silent },
+            None => Turn::Over { since: age(TURN_OVER)? },
+        })
     }
 }
 

@@ -156,9 +156,9 @@ async fn what_an_ended_agent_had_not_taken_waits_again_and_the_rest_does_not() {
     open.confirm(&ids[0], Timestamp::UNIX_EPOCH).unwrap();
     drop(open);
     mailbox.note_turn(true).unwrap();
-    assert!(mailbox.in_turn_for().unwrap().is_some());
+    assert!(matches!(mailbox.turn().unwrap(), Turn::Running { .. }));
     lab.messenger.take_back(&lab.workspace()).await.unwrap();
-    assert_eq!(mailbox.in_turn_for().unwrap(), None, "an agent that ended is in no turn");
+    assert_eq!(mailbox.turn().unwrap(), Turn::Over { since: None }, "an agent that ended is in no turn");
     assert_eq!(mailbox.open().unwrap().waiting().unwrap(), ids[1..]);
     assert!(matches!(lab.progress().await[0].1, Progress::Acknowledged { .. }));
 }
@@ -215,11 +215,13 @@ async fn i12_links_in_the_place_of_directories_and_locks_are_refused() {
     // A link in the place of where long texts go, and of the mark of a turn.
     symlink(&outside, ao.join("messages")).unwrap();
     symlink(outside.join("turn"), ao.join("turn")).unwrap();
+    symlink(outside.join("turn"), ao.join("turn-over")).unwrap();
     let mailbox = lab.mailbox();
     let mut open = mailbox.open().unwrap();
     open.take(&id, &handover()).unwrap().unwrap();
     assert!(matches!(open.keep(&id), Err(MessengerError::Planted { .. })));
     mailbox.note_turn(true).unwrap();
+    mailbox.note_turn(false).unwrap();
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0, "written outside the workspace");
 }
 
@@ -272,7 +274,7 @@ async fn i12_links_planted_while_messages_are_moved_are_not_followed() {
 fn hand_all_over(lab: &Lab, number: usize) -> Result<Vec<Letter>, MessengerError> {
     let mailbox = lab.mailbox();
     mailbox.note_turn(number.is_multiple_of(2))?;
-    mailbox.in_turn_for()?;
+    mailbox.turn()?;
     let mut open = mailbox.open()?;
     for left in open.unconfirmed()? {
         open.text(&left.id)?;
@@ -326,9 +328,17 @@ fn assert_untouched(lab: &Lab, secret: &Path) {
 
 #[tokio::test]
 async fn i12_links_with_the_names_of_messages_are_neither_read_nor_written_through() {
-    for planted in
-        ["inbox/N.md", "taken/N.md", "taken/N.sent", "taken/N.done", "taken/N.json", "messages/ID.md", "turn", "lock"]
-    {
+    for planted in [
+        "inbox/N.md",
+        "taken/N.md",
+        "taken/N.sent",
+        "taken/N.done",
+        "taken/N.json",
+        "messages/ID.md",
+        "turn",
+        "turn-over",
+        "lock",
+    ] {
         let lab = Lab::new().await;
         let (secret, ao) = (secret(&lab), lab.workspace().join(".ao"));
         // The first one makes all directories.

@@ -10,7 +10,6 @@ use crate::adapters::http::wire::TerminalText;
 use crate::app::view::{ExitView, SessionView};
 use crate::domain::Timestamp;
 use crate::domain::approval::{AnsweredRequest, Decision, PendingRequest, Verdict};
-use crate::domain::id::SessionId;
 use crate::domain::message::MessageRecord;
 use crate::domain::session::SessionKind;
 use crate::domain::status::Status;
@@ -62,9 +61,10 @@ fn describe(session: &SessionView, waiting_messages: usize, now: Timestamp) -> S
     add("base", session.base.clone());
     add("pid", session.pid.map(|pid| pid.to_string()));
     add("conversation", session.agent_session_id.as_ref().map(ToString::to_string));
-    add("waits for", session.pending_request.as_ref().map(whole));
-    add("request", session.pending_request.as_ref().map(|request| answers(&session.id, request, now)));
-    add("also asked", (session.more_requests > 0).then(|| session.more_requests.to_string()));
+    for request in session.pending_request.iter().chain(&session.other_requests) {
+        add("waits for", Some(whole(request)));
+        add("request", Some(answers(session, request, now)));
+    }
     for request in session.answered_requests.iter().rev().take(SHOWN_ANSWERS).rev() {
         add("permission", Some(answered(request)));
     }
@@ -95,10 +95,11 @@ fn whole(request: &PendingRequest) -> String {
     format!("{} {}{cut}", request.tool_use.tool, ui::unmistakable(&request.tool_use.input.to_string()))
 }
 
-/// How a request is answered.
-fn answers(session: &SessionId, request: &PendingRequest, now: Timestamp) -> String {
-    let since = ago::at(request.since, now);
-    format!("{}, since {since}; answer with: ao approve {session}, ao deny {session}", request.id)
+/// How a request is answered; where there are several, by its own id.
+fn answers(session: &SessionView, request: &PendingRequest, now: Timestamp) -> String {
+    let (id, since) = (&session.id, ago::at(request.since, now));
+    let which = if session.other_requests.is_empty() { String::new() } else { format!(" --request {}", request.id) };
+    format!("{}, since {since}; answer with: ao approve {id}{which}, ao deny {id}{which}", request.id)
 }
 
 /// What is asked, on a line.
