@@ -20,6 +20,7 @@
 //! | [`retention`] | let go of what was kept long enough |
 //! | [`wait`] | wait for a session to reach a state |
 //! | [`query`] | what is shown: [`view`] is its shape |
+//! | [`events`] | follow the change log; `tail` is its newest part, read once for all |
 //! | [`projects`] | the register of projects |
 //! | [`project_file`] | what a repository's `ao.toml` says, and whether a person accepted it |
 //! | `setup` | a project's own commands: setup and teardown |
@@ -33,6 +34,7 @@ pub mod cleanup;
 pub mod deliver;
 pub mod doctor;
 pub mod error;
+pub mod events;
 mod guide;
 pub mod kill;
 pub mod messages;
@@ -49,6 +51,7 @@ mod running;
 mod settings;
 mod setup;
 pub mod spawn;
+mod tail;
 pub mod teardown;
 mod typing;
 pub mod view;
@@ -84,6 +87,7 @@ use admission::Admission;
 use approve::Waiting;
 use messages::MessageLocks;
 use running::Running;
+use tail::Tail;
 use typing::Typists;
 use watch::Watches;
 use writer::LifecycleWriter;
@@ -149,6 +153,7 @@ struct Shared {
     messages_of: MessageLocks,
     waiting: Waiting,
     typists: Typists,
+    tail: Tail,
     /// Up to which change the orchestrators were told everything.
     announced_up_to: AtomicU64,
     /// Held by the one task that announces.
@@ -186,6 +191,7 @@ impl Application {
             messages_of: MessageLocks::default(),
             waiting: Waiting::default(),
             typists: Typists::default(),
+            tail: Tail::default(),
             announced_up_to: AtomicU64::new(u64::MAX),
             announcing: Arc::default(),
             tasks: TaskTracker::new(),
