@@ -6,9 +6,9 @@ use std::time::Duration;
 use ao::adapters::cli::args::DaemonArgs;
 use ao::adapters::cli::error::{CliError, ExitCode};
 use ao::adapters::clock::SystemClock;
-use ao::adapters::http::Daemon;
 use ao::adapters::http::listener::{self, OwnerOnly};
 use ao::adapters::http::wire::{AgentBounds, DaemonInfo};
+use ao::adapters::http::{Daemon, Patience};
 use ao::adapters::store::SqliteStore;
 use ao::app::Application;
 use ao::platform::cgroup::place;
@@ -119,7 +119,8 @@ async fn serve(edge: &Edge, application: &Application, bounds: AgentBounds) -> R
         async move { keep_going(|| reconcile(application.clone(), ready.clone(), interval), RESTART_PAUSE, &stop).await }
     });
     tracing::info!(pid = info.pid, socket = %info.socket.display(), version = info.version, "serving");
-    let daemon = Daemon { application: application.clone(), info, stop: stop.clone(), ready };
+    let patience = Patience::default();
+    let daemon = Daemon { application: application.clone(), info, stop: stop.clone(), ready, patience };
     let server = tokio::spawn(listener::serve(listener, daemon, stop.clone()));
     stop.cancelled().await;
     tracing::info!("stopping; agents go on");

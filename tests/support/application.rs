@@ -94,7 +94,7 @@ pub async fn application(
         default_permission_mode: PermissionMode::Default,
         max_live_agents: NonZeroUsize::new(9).unwrap(),
         confinement: None,
-        keep_changes: 1000,
+        keep_changes: 1_000_000,
         keep_ended: None,
         fetch_timeout: Duration::ZERO,
         start_watch: Duration::ZERO,

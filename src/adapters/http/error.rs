@@ -25,8 +25,9 @@ impl ApiError {
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
+impl ApiError {
+    /// What a client is told, once the log has it.
+    pub(super) fn told(self) -> (StatusCode, ErrorBody) {
         let Self(error) = self;
         let request_id = uuid::Uuid::new_v4().to_string();
         let status = match error.kind {
@@ -49,6 +50,13 @@ impl IntoResponse for ApiError {
         };
         let oldest = if let ErrorKind::Gone { oldest } = error.kind { Some(oldest) } else { None };
         let detail = ErrorDetail { code: error.code.to_owned(), message, hint, request_id, oldest };
-        (status, Json(ErrorBody { error: detail })).into_response()
+        (status, ErrorBody { error: detail })
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, body) = self.told();
+        (status, Json(body)).into_response()
     }
 }

@@ -9,6 +9,7 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
+use super::patience::ImpatientListener;
 use super::router::{Daemon, router};
 use crate::domain::id::SessionId;
 use crate::domain::session::ProcessIdentity;
@@ -24,8 +25,8 @@ pub struct Peer {
     pub pid: Option<u32>,
 }
 
-impl Connected<IncomingStream<'_, OwnerOnly>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, OwnerOnly>) -> Self {
+impl Connected<IncomingStream<'_, ImpatientListener<OwnerOnly>>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, ImpatientListener<OwnerOnly>>) -> Self {
         *stream.remote_addr()
     }
 }
@@ -106,6 +107,7 @@ impl Listener for OwnerOnly {
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: OwnerOnly, daemon: Daemon, stop: CancellationToken) -> io::Result<()> {
+    let listener = ImpatientListener::new(listener, daemon.patience, stop.clone());
     let service = router(daemon).into_make_service_with_connect_info::<Peer>();
     axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }

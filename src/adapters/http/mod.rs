@@ -5,11 +5,16 @@
 //! | [`wire`] | request and answer shapes, shared with the command line's client |
 //! | [`error`] | errors as JSON |
 //! | [`mod@router`] | paths and handlers |
+//! | `events` | what happened, as pages and as a stream |
 //! | [`listener`] | the socket, and who may connect to it |
+//! | [`patience`] | how long a slow client is borne |
 
 pub mod error;
+mod events;
 pub mod listener;
+pub mod patience;
 pub mod router;
 pub mod wire;
 
+pub use patience::Patience;
 pub use router::{Daemon, router};

@@ -12,10 +12,12 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
+use super::events::events;
 use super::listener::Peer;
+use super::patience::Patience;
 use super::wire::{
-    Accepted, AddProject, Changes, DaemonInfo, DecisionAnswer, DecisionRequest, KillAnswer, KillRequest,
-    MAX_BODY_BYTES, MAX_WAIT_MS, RestoreAllAnswer, RestoreRequest, SendRequest, TerminalText, TrustFile, WaitAnswer,
+    Accepted, AddProject, DaemonInfo, DecisionAnswer, DecisionRequest, KillAnswer, KillRequest, MAX_BODY_BYTES,
+    MAX_WAIT_MS, RestoreAllAnswer, RestoreRequest, SendRequest, TerminalText, TrustFile, WaitAnswer,
 };
 use crate::app::cleanup::{Cleanup, CleanupRequest};
 use crate::app::messages::Caller;
@@ -32,14 +34,12 @@ use crate::domain::message::MessageRecord;
 use crate::domain::project::Project;
 use crate::domain::report::HookReport;
 use crate::ports::setup::Stage;
-use crate::ports::store::{ChangeFilter, SessionFilter};
+use crate::ports::store::SessionFilter;
 
 /// How many lines of output are given when none are asked for.
 const DEFAULT_LINES: usize = 200;
 /// How many lines of output may be asked for.
 const MAX_LINES: usize = 100_000;
-/// How many changes one answer holds.
-const MAX_CHANGES: u32 = 1000;
 
 /// What the router serves.
 #[derive(Clone)]
@@ -52,6 +52,8 @@ pub struct Daemon {
     pub stop: CancellationToken,
     /// Cancelled once the daemon has reconciled and serves.
     pub ready: CancellationToken,
+    /// How slow clients may be.
+    pub patience: Patience,
 }
 
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -64,7 +66,7 @@ struct Body<T>(T);
 /// Query parameters, refused in the API's own error shape.
 #[derive(FromRequestParts)]
 #[from_request(via(Query), rejection(ApiError))]
-struct Params<T>(T);
+pub(super) struct Params<T>(pub(super) T);
 
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
@@ -101,7 +103,7 @@ pub fn router(daemon: Daemon) -> Router {
         .route("/messages/{id}/wait", get(wait_for_message))
         .route("/restore", post(restore_all))
         .route("/cleanup", post(clean_up))
-        .route("/events", get(changes))
+        .route("/events", get(events))
         .route("/reports", post(report));
     Router::new()
         .route("/healthz", get(async || "ok"))
@@ -264,25 +266,6 @@ async fn output(
 
 async fn screen(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<TerminalText> {
     Ok(Json(TerminalText { text: daemon.application.screen(&session_id(&id)?).await? }))
-}
-
-#[derive(Deserialize)]
-struct ChangesQuery {
-    /// Without it nothing of the past is told, only where the log ends now.
-    since: Option<u64>,
-    session: Option<SessionId>,
-    #[serde(default)]
-    wait_ms: u64,
-}
-
-async fn changes(State(daemon): State<Daemon>, Params(query): Params<ChangesQuery>) -> Answer<Changes> {
-    let last_seq = daemon.application.last_seq().await?;
-    let Some(since) = query.since else { return Ok(Json(Changes { changes: Vec::new(), last_seq })) };
-    let filter = ChangeFilter { since, session: query.session, limit: MAX_CHANGES };
-    let wait = Duration::from_millis(query.wait_ms.min(MAX_WAIT_MS));
-    let changes = daemon.application.changes(&filter, wait).await?;
-    let last_seq = changes.last().map_or(last_seq, |change| change.seq.max(last_seq));
-    Ok(Json(Changes { changes, last_seq }))
 }
 
 fn caller(daemon: &Daemon, peer: Peer) -> Caller {

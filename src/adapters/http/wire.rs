@@ -21,6 +21,13 @@ pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// The longest a request may be held open waiting, in milliseconds; clients ask again.
 pub const MAX_WAIT_MS: u64 = 30_000;
 
+/// What is accepted by who wants events as a stream.
+pub const EVENT_STREAM: &str = "text/event-stream";
+/// The header with the id of the last event that was seen, in lower case.
+pub const LAST_EVENT_ID: &str = "last-event-id";
+/// The name of the event that ends a stream, with an [`ErrorBody`] that says why.
+pub const DROPPED_EVENT: &str = "dropped";
+
 /// Asks to register the repository a directory is in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
