@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use ao::adapters::cli;
-use ao::adapters::cli::args::{Cli, Command, HookArgs, LsArgs};
+use ao::adapters::cli::args::{Cli, Command, EventsArgs, HookArgs, LsArgs};
 use ao::adapters::cli::error::{self, CliError};
 use ao::adapters::cli::hook::{self, HookCall, HookPorts};
 use ao::adapters::cli::usage;
@@ -111,7 +111,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             let context = Edge::with_config(cli.data_dir)?.context()?;
             executor(false)?.block_on(cli::run(command, &context)).map(|()| ExitCode::SUCCESS)
         }
-        command @ Command::Ls(LsArgs { watch: true, .. }) => {
+        command @ (Command::Ls(LsArgs { watch: true, .. }) | Command::Events(EventsArgs { follow: true, .. })) => {
             let context = Edge::read(cli.data_dir)?.context()?;
             signals::give_terminal_back_on_panic();
             executor(false)?.block_on(async {

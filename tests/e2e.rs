@@ -42,6 +42,8 @@ mod decisions;
 mod descriptors;
 #[path = "e2e/ends.rs"]
 mod ends;
+#[path = "e2e/events.rs"]
+mod events;
 #[path = "e2e/groups.rs"]
 mod groups;
 #[path = "e2e/help.rs"]

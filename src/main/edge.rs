@@ -16,6 +16,7 @@ use ao::adapters::setup::SETUP_VARIABLE;
 use ao::domain::layout::DataDir;
 use ao::platform::{file, machine, socket};
 use etcetera::base_strategy::{BaseStrategy, Xdg};
+use jiff::tz::TimeZone;
 
 /// What the outside says.
 pub(crate) struct Edge {
@@ -106,6 +107,7 @@ impl Edge {
             cwd,
             ao_program: self.ao_program.clone(),
             env: self.env.clone(),
+            time_zone: TimeZone::system(),
             may_start: self.var("AO_NO_START").is_none_or(|value| value.is_empty() || value == "0"),
             ready_timeout: Duration::from_secs(self.config.ready_timeout_s),
             agent: self.config.agent.clone(),

@@ -208,6 +208,8 @@ async fn every_json_is_as_its_snapshot_has_it() {
     sampler.about_projects().await;
     sampler.about_agents_that_are_told_things().await;
     sampler.about_ends().await;
+    // Every kind that came of all this.
+    sampler.ok("events", &[]).await;
     let has_json =
         |command: &clap::Command| command.get_arguments().any(|argument| argument.get_long() == Some("json"));
     let with_json = snapshots::commands().into_iter().filter(|(_, command)| has_json(command));

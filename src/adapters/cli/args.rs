@@ -10,8 +10,10 @@ use crate::domain::id::{AgentKind, ProjectId, RequestId, SessionId};
 use crate::domain::permission::PermissionMode;
 use crate::domain::session::SessionKind;
 
+mod events;
 mod internal;
 mod project;
+pub use events::{EventsArgs, Since};
 pub use internal::{HolderArgs, HookArgs, SetupShellArgs, SuperviseArgs};
 pub use project::{ProjectAddArgs, ProjectArgs, ProjectCommand, ProjectTrustArgs};
 
@@ -25,6 +27,7 @@ pub use project::{ProjectAddArgs, ProjectArgs, ProjectCommand, ProjectTrustArgs}
   ao send app-1 \"also update the docs\"   tell one something while it works
   ao wait app-1 --for idle               until its turn is over
   ao approve app-1                       allow what one is blocked on
+  ao events -f                           follow what happens
   ao kill app-1                          end it; uncommitted work is kept
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 daemon not reachable, 4 no such thing, 5 refused in this state, 6 timed out.")]
@@ -53,6 +56,8 @@ pub enum Command {
     Output(OutputArgs),
     /// Send a session's agent a message
     Send(SendArgs),
+    /// Print what happened, and with -f what happens
+    Events(EventsArgs),
     /// List a session's messages, and what became of them
     #[command(after_help = "Examples:
   ao messages app-1

@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::{Method, Request, StatusCode};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{CliError, ExitCode};
-use crate::adapters::http::wire::ErrorBody;
+use super::event_stream::EventStream;
+use crate::adapters::http::wire::{EVENT_STREAM, ErrorBody, LAST_EVENT_ID};
 
 /// How long a daemon may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -129,7 +131,71 @@ impl Client {
         self.request(Method::DELETE, path, Bytes::new()).await
     }
 
+    /// Opens the stream of events at `path`, after number `last_seen`; without one, of what happens from now on.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(super) async fn events(&self, path: &str, last_seen: Option<u64>) -> Result<EventStream, ClientError> {
+        let mut headers = vec![("accept", EVENT_STREAM.to_owned())];
+        headers.extend(last_seen.map(|seq| (LAST_EVENT_ID, seq.to_string())));
+        let opening = async {
+            let (response, connection) = self.send(Method::GET, path, &headers, Bytes::new()).await?;
+            if response.status().is_success() {
+                return Ok(EventStream::new(response.into_body(), connection));
+            }
+            Err(self.refusal(response.status(), &self.whole(response).await?))
+        };
+        self.in_time(opening).await
+    }
+
     async fn request<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
+        let exchange = async {
+            let headers = [("content-type", "application/json".to_owned())];
+            let (response, _connection) = self.send(method, path, &headers, body).await?;
+            let status = response.status();
+            let body = self.whole(response).await?;
+            if status.is_success() {
+                return serde_json::from_slice(&body).map_err(|error| self.broken(error));
+            }
+            Err(self.refusal(status, &body))
+        };
+        self.in_time(exchange).await
+    }
+
+    async fn in_time<T>(&self, exchange: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+        let late = format!("no answer within {} s", ANSWER_TIMEOUT.as_secs());
+        tokio::time::timeout(ANSWER_TIMEOUT, exchange).await.map_err(|_elapsed| self.broken(late))?
+    }
+
+    /// Sends a request on a connection of its own, which ends when what is given for it is dropped.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Bytes,
+    ) -> Result<(Response<Incoming>, AbortOnDropHandle<()>), ClientError> {
+        let stream = self.connect().await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(error))?;
+        let connection = AbortOnDropHandle::new(tokio::spawn(async {
+            // What it fails of shows in the answer.
+            let _ = connection.await;
+        }));
+        let mut request = Request::builder().method(method).uri(format!("/api/v1{path}"));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request
+            .header("host", "ao")
+            .header("connection", "close")
+            .body(Full::new(body))
+            .map_err(|error| self.broken(error))?;
+        let response = sender.send_request(request).await.map_err(|error| self.broken(error))?;
+        Ok((response, connection))
+    }
+
+    async fn connect(&self) -> Result<UnixStream, ClientError> {
         let connecting = tokio::time::timeout(CONNECT_TIMEOUT, UnixStream::connect(&self.socket));
         let Ok(Ok(stream)) = connecting.await else {
             return Err(ClientError::NotRunning { socket: self.socket.clone() });
@@ -139,38 +205,18 @@ impl Client {
         if peer != rustix::process::geteuid().as_raw() {
             return Err(self.broken(format!("it belongs to user {peer}")));
         }
-        let exchange = self.exchange(stream, method, path, body);
-        let late = format!("no answer within {} s", ANSWER_TIMEOUT.as_secs());
-        tokio::time::timeout(ANSWER_TIMEOUT, exchange).await.map_err(|_elapsed| self.broken(late))?
+        Ok(stream)
     }
 
-    async fn exchange<T: DeserializeOwned>(
-        &self,
-        stream: UnixStream,
-        method: Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<T, ClientError> {
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(error))?;
-        let driver = tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/api/v1{path}"))
-            .header("host", "ao")
-            .header("content-type", "application/json")
-            .header("connection", "close")
-            .body(Full::new(body))
-            .map_err(|error| self.broken(error))?;
-        let response = sender.send_request(request).await.map_err(|error| self.broken(error))?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| self.broken(error))?.to_bytes();
-        driver.abort();
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| self.broken(error));
+    async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
+        Ok(response.into_body().collect().await.map_err(|error| self.broken(error))?.to_bytes())
+    }
+
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        match serde_json::from_slice(body) {
+            Ok(body) => ClientError::Refused { status, body },
+            Err(error) => self.broken(format!("{status}, {error}")),
         }
-        let body = serde_json::from_slice(&body).map_err(|error| self.broken(format!("{status}, {error}")))?;
-        Err(ClientError::Refused { status, body })
     }
 
     fn broken(&self, cause: impl std::fmt::Display) -> ClientError {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +53,8 @@ pub struct Context {
     pub ao_program: PathBuf,
     /// The whole environment, for a daemon that has to be started.
     pub env: std::collections::BTreeMap<String, String>,
+    /// Where the user is, for times that a person reads.
+    pub time_zone: TimeZone,
     /// Whether a daemon may be started.
     pub may_start: bool,
     /// How long `ao spawn` waits for the agent to be ready, unless told otherwise.

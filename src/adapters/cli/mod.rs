@@ -11,7 +11,9 @@ mod commands;
 pub mod config;
 pub mod context;
 pub mod error;
+mod event_stream;
 pub mod guide;
+mod happened;
 pub mod hook;
 pub mod live;
 mod ui;
@@ -34,6 +36,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Show(args) => commands::show::run(&args, context).await,
         Command::Output(args) => commands::output::run(&args, context).await,
         Command::Send(args) => commands::send::run(&args, context).await,
+        Command::Events(args) => commands::events::run(&args, context).await,
         Command::Messages(args) => commands::messages::run(&args, context).await,
         Command::Approve(args) => commands::approve::approve(args, context).await,
         Command::Deny(args) => commands::approve::deny(args, context).await,

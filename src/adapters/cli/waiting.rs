@@ -109,8 +109,17 @@ impl PatientClient {
         path: &str,
         deadline: Option<Instant>,
     ) -> Result<T, ClientError> {
+        self.patiently(deadline, || self.client.get(path)).await
+    }
+
+    /// Asks a daemon that was there and may be away for a while, until it answers.
+    pub(super) async fn patiently<T, F: Future<Output = Result<T, ClientError>>>(
+        &self,
+        deadline: Option<Instant>,
+        ask: impl Fn() -> F,
+    ) -> Result<T, ClientError> {
         loop {
-            let error = match self.client.get(path).await {
+            let error = match ask().await {
                 Err(error) if error.may_pass() => error,
                 answer => {
                     if self.away_since().take().is_some() {
@@ -127,8 +136,13 @@ impl PatientClient {
             if now.duration_since(since) >= self.patience || deadline.is_some_and(|deadline| now >= deadline) {
                 return Err(error);
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            self.rest().await;
         }
+    }
+
+    /// Waits as long as it takes until it is worth while to ask again.
+    pub(super) async fn rest(&self) {
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
 
     /// Waits until an agent was seen to have taken a message, until that will not happen any more, or until time is up.

@@ -4,6 +4,7 @@ pub(super) mod approve;
 pub(super) mod cleanup;
 pub(super) mod completion;
 pub mod doctor;
+pub(super) mod events;
 pub(super) mod kill;
 pub(super) mod ls;
 pub(super) mod man;

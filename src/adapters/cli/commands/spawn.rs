@@ -6,8 +6,8 @@ use super::super::args::{SpawnArgs, WaitArg};
 use super::super::client::{Client, ClientError};
 use super::super::context::Context;
 use super::super::error::CliError;
-use super::super::ui;
 use super::super::waiting::{self, Bound, PatientClient, Wait};
+use super::super::{happened, ui};
 use super::{project, show, start};
 use crate::adapters::http::wire::{Accepted, MAX_WAIT_MS, WaitAnswer};
 use crate::app::spawn::{SpawnDefaults, SpawnRequest};
@@ -122,27 +122,22 @@ async fn tell(client: &PatientClient, id: &SessionId, seq: u64, wait_ms: u64) ->
     Ok(changes.last().map_or(seq, |change| change.seq))
 }
 
+/// What of a spawn is worth telling while it goes on.
 fn line(change: &Change) -> Option<String> {
-    let text = |key: &str| change.data.get(key).and_then(|value| value.as_str()).unwrap_or_default();
-    match change.kind {
-        ChangeKind::SessionRecorded => Some(format!("recorded, branch {}", text("branch"))),
-        ChangeKind::SessionStep => match text("step") {
-            "workspace" => Some("making the workspace".to_owned()),
-            "prepared" => Some("preparing the agent".to_owned()),
-            "launched" => Some("starting the agent".to_owned()),
-            _ => None,
-        },
-        ChangeKind::SessionSetup => Some(format!("{}: {}", text("stage"), ui::first_line(text("command"), 80))),
-        ChangeKind::SessionNote | ChangeKind::SessionWorkspace => {
-            Some(format!("note: {}", ui::printable(text("note"))))
-        }
-        ChangeKind::SessionLive => Some(format!("the agent runs, pid {}", change.data["pid"])),
-        ChangeKind::SessionReady => Some("the agent is ready".to_owned()),
-        ChangeKind::SessionActivity => Some(format!("the agent is {}", text("activity").replace('_', " "))),
-        ChangeKind::SessionQueued => Some(format!("waits in line for a place, {} before it", change.data["ahead"])),
-        ChangeKind::SessionRestoring => Some("restoring".to_owned()),
-        ChangeKind::SessionRestoreFailed => Some(format!("could not be restored: {}", ui::printable(text("cause")))),
-        ChangeKind::SessionTerminated => Some("over".to_owned()),
+    let is_told = match change.kind {
+        // Its commands are told one by one.
+        ChangeKind::SessionStep => change.data["step"] != "setup",
+        ChangeKind::SessionRecorded
+        | ChangeKind::SessionSetup
+        | ChangeKind::SessionNote
+        | ChangeKind::SessionWorkspace
+        | ChangeKind::SessionLive
+        | ChangeKind::SessionReady
+        | ChangeKind::SessionActivity
+        | ChangeKind::SessionQueued
+        | ChangeKind::SessionRestoring
+        | ChangeKind::SessionRestoreFailed
+        | ChangeKind::SessionTerminated => true,
         ChangeKind::MessageQueued
         | ChangeKind::MessageInjected
         | ChangeKind::MessageAcknowledged
@@ -154,8 +149,9 @@ fn line(change: &Change) -> Option<String> {
         | ChangeKind::SessionSettled
         | ChangeKind::ProjectAdded
         | ChangeKind::ProjectRemoved
-        | ChangeKind::ProjectTrusted => None,
-    }
+        | ChangeKind::ProjectTrusted => false,
+    };
+    is_told.then(|| happened::in_words(change))
 }
 
 fn print(args: &SpawnArgs, session: &SessionView) -> Result<(), CliError> {
