@@ -169,8 +169,9 @@ fn call_hook(data_dir: Option<std::path::PathBuf>, args: HookArgs) -> u8 {
     let call = HookCall { session: session.clone(), agent: args.agent, event: args.event, at };
     if args.wait {
         let workspace = edge.data_dir.worktree(&session.project(), &session);
-        let look =
-            |begun| ports.map_or(hook::Looked::Failed, |ports| hook::look_for_idle(&call, &input, begun, &ports));
+        let look = |begun| {
+            ports.as_ref().map_or(hook::Looked::Failed, |ports| hook::look_for_idle(&call, &input, begun, ports))
+        };
         return Waiter::of(&edge, &call).wait(&workspace, &input, look, process);
     }
     let Ok(executor) = executor(false) else { return 0 };

@@ -18,11 +18,12 @@ use std::thread;
 use std::time::Duration;
 
 use ao::adapters::cli::hook::{HookCall, Looked};
-use ao::adapters::messenger::rest::{Rest, Rested, Told, Watch, wait};
+use ao::adapters::messenger::rest::{Rest, Rested, Told, Watch, give_up, wait};
 use ao::domain::Timestamp;
 use ao::domain::session::ProcessIdentity;
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use rustix::stdio::dup2_stdin;
 
 use crate::edge::Edge;
@@ -31,6 +32,8 @@ use crate::edge::Edge;
 const BEGUN: &str = "AO_WAITS_SINCE_MS";
 /// Tells it how many looks before it failed, one after the other.
 const FAILED: &str = "AO_WAITS_FAILED";
+/// Stands for a number that there is none of.
+const NONE: &str = "-";
 /// This program, whatever has become of its file.
 const OURSELVES: &str = "/proc/self/exe";
 
@@ -75,9 +78,13 @@ impl Waiter {
         mut self,
         workspace: &Path,
         input: &[u8],
-        look: impl FnOnce(Timestamp) -> Looked,
+        look: impl Fn(Timestamp) -> Looked,
         agent: impl FnOnce() -> Option<ProcessIdentity>,
     ) -> u8 {
+        // Before it is watched, as whoever ends has to wait for the end of a watch.
+        if let Looked::Over(code) = look(self.begun) {
+            return code;
+        }
         let watch = Watch::begin(workspace);
         let (told, at_most) = match look(self.begun) {
             Looked::Over(code) => return code,
@@ -110,10 +117,13 @@ impl Waiter {
             fcntl_setfd(handle, FdFlags::empty())?;
         }
         dup2_stdin(rest.wakes())?;
-        let at_most = at_most.map_or_else(|| "-".to_owned(), |at_most| at_most.as_millis().to_string());
+        let or_none = |number: Option<String>| number.unwrap_or_else(|| NONE.to_owned());
+        let at_most = or_none(at_most.map(|at_most| at_most.as_millis().to_string()));
         let [agent, event] = &self.hook;
         let mut command = become_one(OURSELVES.as_ref(), &["hook", agent, event, "--rest", &at_most]);
-        command.arg(file.as_raw_fd().to_string()).arg(&self.program);
+        command.arg(file.as_raw_fd().to_string());
+        command.arg(or_none(rest.changes().map(|changes| changes.as_raw_fd().to_string())));
+        command.arg(&self.program);
         command.env(BEGUN, self.begun.as_millisecond().to_string()).env(FAILED, self.failed.to_string());
         Err(command.exec())
     }
@@ -130,6 +140,8 @@ pub(crate) struct Resting {
     at_most: Option<Duration>,
     /// The descriptor of the hook's input.
     input: String,
+    /// That of what tells of changes, if anything does.
+    changes: Option<i32>,
     program: PathBuf,
 }
 
@@ -144,8 +156,8 @@ impl Resting {
             return None;
         }
         let at_most = text()?;
-        let at_most = if at_most == "-" { None } else { Some(Duration::from_millis(at_most.parse().ok()?)) };
-        Some(Self { hook, at_most, input: text()?, program: args.next()?.into() })
+        let at_most = if at_most == NONE { None } else { Some(Duration::from_millis(at_most.parse().ok()?)) };
+        Some(Self { hook, at_most, input: text()?, changes: text()?.parse().ok(), program: args.next()?.into() })
     }
 
     /// Rests, and becomes the one that looks; gives the exit code when nobody has to look any more.
@@ -158,6 +170,8 @@ impl Resting {
             Ok(Rested::Look) => {}
             Err(_) => thread::sleep(RETURN_PAUSE),
         }
+        // Stays open for the one that looks.
+        let _changes = self.give_up();
         if let Ok(input) =
             open(format!("/proc/self/fd/{}", self.input), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         {
@@ -172,6 +186,16 @@ impl Resting {
             thread::sleep(RETURN_PAUSE);
         }
         0
+    }
+
+    /// Gives up to be told of changes, and keeps what told of them open for what this process becomes. `None` where that cannot be done: who
+    /// looks waits for it then.
+    fn give_up(&self) -> Option<OwnedFd> {
+        let ourselves = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
+        let changes = pidfd_getfd(ourselves, self.changes?, PidfdGetfdFlags::empty()).ok()?;
+        give_up(&changes);
+        fcntl_setfd(&changes, FdFlags::empty()).ok()?;
+        Some(changes)
     }
 }
 

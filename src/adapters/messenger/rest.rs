@@ -22,6 +22,9 @@ use crate::ports::messenger::MessengerError;
 /// How long the process that rested for an earlier agent may take to leave.
 const WAITER_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The directories that a [`Watch`] watches; the kernel numbers what is watched from 1.
+const WATCHED: std::ops::RangeInclusive<i32> = 1..=3;
+
 /// What an event of a [`Rest`] tells.
 const AGENT_ENDED: u64 = 0;
 const CHANGED: u64 = 1;
@@ -79,8 +82,9 @@ impl Watch {
             boxes.inbox.watch(&changes, WatchFlags::MOVED_TO)?;
         }
         if told != Told::Nothing {
-            rest.add(changes, CHANGED).map_err(failed)?;
+            rest.add(&changes, CHANGED).map_err(failed)?;
         }
+        rest.changes = Some(changes);
         Ok(Some(rest))
     }
 }
@@ -88,7 +92,8 @@ impl Watch {
 /// The right to rest, and what wakes who does.
 pub struct Rest {
     wakes: OwnedFd,
-    sources: Vec<OwnedFd>,
+    agents_end: OwnedFd,
+    changes: Option<OwnedFd>,
     lock: Option<Lock>,
 }
 
@@ -99,15 +104,14 @@ impl Rest {
     /// When the kernel cannot tell.
     pub fn beside(agent: ProcessIdentity) -> io::Result<Option<Self>> {
         let Some(agents_end) = process_end::handle(agent)? else { return Ok(None) };
-        let mut rest = Self { wakes: epoll::create(epoll::CreateFlags::CLOEXEC)?, sources: Vec::new(), lock: None };
-        rest.add(agents_end, AGENT_ENDED)?;
+        let wakes = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let rest = Self { wakes, agents_end, changes: None, lock: None };
+        rest.add(&rest.agents_end, AGENT_ENDED)?;
         Ok(Some(rest))
     }
 
-    fn add(&mut self, source: OwnedFd, tells: u64) -> io::Result<()> {
-        epoll::add(&self.wakes, &source, EventData::new_u64(tells), EventFlags::IN)?;
-        self.sources.push(source);
-        Ok(())
+    fn add(&self, source: &OwnedFd, tells: u64) -> io::Result<()> {
+        Ok(epoll::add(&self.wakes, source, EventData::new_u64(tells), EventFlags::IN)?)
     }
 
     /// What to [`wait`] on.
@@ -118,7 +122,22 @@ impl Rest {
 
     /// What has to stay open for as long as is waited: what wakes, and the right to rest.
     pub fn handles(&self) -> impl Iterator<Item = &OwnedFd> {
-        self.sources.iter().chain(self.lock.as_ref().map(Lock::handle))
+        [&self.agents_end].into_iter().chain(&self.changes).chain(self.lock.as_ref().map(Lock::handle))
+    }
+
+    /// What is to be [given up](give_up) once the rest is over, if anything.
+    #[must_use]
+    pub fn changes(&self) -> Option<&OwnedFd> {
+        self.changes.as_ref()
+    }
+}
+
+/// Gives up to be told of changes. The kernel takes some 16 ms for that, in which the last one who closes the handle has to wait: so it is begun
+/// here, and the handle stays open while there is something else to do.
+pub fn give_up(changes: impl AsFd) {
+    for watched in WATCHED {
+        // One whose directory is gone is gone already.
+        let _ = inotify::remove_watch(&changes, watched);
     }
 }
 

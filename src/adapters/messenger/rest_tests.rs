@@ -1,3 +1,4 @@
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -129,6 +130,19 @@ async fn who_rests_notices_that_an_agent_took_everything_away() {
     let rest = lab.watch().rest(ourselves(), Told::Arrivals).unwrap().unwrap();
     lab.post().await;
     assert!(is_woken(&rest));
+}
+
+#[tokio::test]
+async fn nothing_is_watched_any_more_once_that_is_given_up() {
+    let lab = Lab::new().await;
+    for told in [Told::Arrivals, Told::Changes] {
+        let rest = lab.watch().rest(ourselves(), told).unwrap().unwrap();
+        let changes = rest.changes().unwrap();
+        let about = || std::fs::read_to_string(format!("/proc/self/fdinfo/{}", changes.as_raw_fd())).unwrap();
+        assert!(about().contains("inotify wd"), "{told:?}");
+        give_up(changes);
+        assert!(!about().contains("inotify wd"), "{told:?}: {}", about());
+    }
 }
 
 #[tokio::test]

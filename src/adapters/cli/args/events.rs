@@ -11,8 +11,7 @@ use crate::domain::id::SessionId;
   ao events -f --since now           what happens from now on; Ctrl-C leaves it
   ao events -f --json --since 1042   each later change as a line of JSON
 
-A line has the change's number, its time, its session and what happened. With -f nothing is missed and nothing told twice:
-a daemon that goes away meanwhile is waited for, for two minutes.")]
+A line has the change's number, its time, its session and what happened. With -f nothing is missed and nothing told twice: a daemon that goes away meanwhile is waited for, for two minutes.")]
 pub struct EventsArgs {
     /// Only this session's
     pub session: Option<SessionId>,
