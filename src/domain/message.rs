@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -11,8 +10,8 @@ use super::Timestamp;
 use super::change::{ChangeKind, NewChange};
 use super::id::{MessageId, SessionId};
 
-/// How long an agent may be silent about what it was handed before that is told.
-const SILENCE: Duration = Duration::from_secs(60);
+/// How long an agent may be silent about what it was handed before that is told, in seconds.
+const SILENCE_S: i64 = 60;
 const NOT_TAKEN: &str = "the agent was handed it and has not shown yet that it took it; what is newer waits for that";
 
 /// Text for one session's agent.
@@ -230,7 +229,7 @@ impl MessageRecord {
     /// Takes in that it was found as far as it had come, and nothing keeps it from going on; whether that is news. An agent that was handed
     /// it and does not show for long that it took it is told of.
     pub fn unchanged(&mut self, now: Timestamp) -> bool {
-        let is_long = |at| Duration::try_from(now.duration_since(at)).is_ok_and(|since| since >= SILENCE);
+        let is_long = |at| now.duration_since(at).as_secs() >= SILENCE_S;
         match self.state {
             MessageState::Queued => self.error.take().is_some(),
             MessageState::Injected if self.injected_at.is_some_and(is_long) => self.hindered(NOT_TAKEN),
