@@ -215,8 +215,7 @@ impl LifecycleWriter {
     pub(super) async fn agent_ended(&self, id: &SessionId, ended: &Ended) -> Result<Session, AppError> {
         self.change(id, |session, now| {
             ended.keep(session);
-            session.facts.agent_gone(now);
-            Ok(Vec::new())
+            Ok(session.facts.agent_gone(now).into_iter().collect())
         })
         .await
     }
@@ -262,7 +261,8 @@ impl Ended {
         let facts = &mut session.facts;
         facts.restoring = None;
         facts.queue_ticket = None;
-        facts.agent_gone(now);
+        // That its session is over tells it.
+        let _ = facts.agent_gone(now);
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the change log records.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::Timestamp;
 use super::id::{ProjectId, SessionId};
+use super::session::Activity;
 
 /// What happened, by name. The names are part of the public contract of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -129,6 +131,12 @@ impl NewChange {
     #[must_use]
     pub fn new(kind: ChangeKind, data: serde_json::Value) -> Self {
         Self { kind, data }
+    }
+
+    /// That an agent does something else now.
+    #[must_use]
+    pub fn activity(activity: Activity) -> Self {
+        Self::new(ChangeKind::SessionActivity, json!({ "activity": activity }))
     }
 }
 

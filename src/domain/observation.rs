@@ -182,7 +182,7 @@ impl Session {
             return None;
         }
         facts.activity = shown;
-        Some(NewChange::new(ChangeKind::SessionActivity, json!({ "activity": shown })))
+        Some(NewChange::activity(shown))
     }
 
     /// The activity a signal leads to; `None` when it says nothing about it.

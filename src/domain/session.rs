@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
+use super::change::NewChange;
 use super::exit::Exit;
 use super::id::{AgentKind, AgentSessionId, RuntimeKind, SessionId};
 use super::permission::PermissionMode;
@@ -246,12 +247,14 @@ impl Facts {
         }
     }
 
-    /// Its agent's process is gone, and what it asked for with it.
-    pub fn agent_gone(&mut self, now: Timestamp) {
+    /// Its agent's process is gone, and what it asked for with it. Gives the change worth logging, where that is one.
+    pub fn agent_gone(&mut self, now: Timestamp) -> Option<NewChange> {
         self.requests.end();
-        if self.activity != Activity::Exited {
-            (self.activity, self.activity_at) = (Activity::Exited, now);
+        if self.activity == Activity::Exited {
+            return None;
         }
+        (self.activity, self.activity_at) = (Activity::Exited, now);
+        Some(NewChange::activity(self.activity))
     }
 }
 

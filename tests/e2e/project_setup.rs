@@ -241,6 +241,8 @@ async fn a_teardown_that_takes_long_holds_up_neither_the_record_nor_the_next_dae
     let mut kill = sandbox.command(&["kill", "app-1"]).spawn().unwrap();
     sandbox.until("the teardown hangs", || !sandbox.running("sleep 760").is_empty()).await;
     sandbox.wait_for("app-1", "activity", "exited").await;
+    let events = sandbox.ao(&["events", "app-1", "--json"]).await.ok();
+    assert!(events.lines().any(|event| event.contains("session.activity") && event.contains("exited")), "{events}");
     let words = ["app-1 is being ended", "still runs"];
     sandbox.ao(&["wait", "app-1", "--for", "exit", "--timeout", "0s"]).await.fails(6, &words);
     signal(sandbox.daemon_pid().await, rustix::process::Signal::KILL);

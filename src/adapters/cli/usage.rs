@@ -13,10 +13,14 @@ pub fn hint(error: &Error) -> Option<&'static str> {
     };
     let argument = about(ContextKind::InvalidArg);
     match error.kind() {
-        // A task without quotes, or a command without the dashes.
-        ErrorKind::UnknownArgument if about(ContextKind::Usage).contains("ao spawn ") => Some(
-            "put the task in quotes, and what belongs to the agent behind --, for example: ao spawn --agent command -- make -k",
-        ),
+        // A task without quotes, or a command without the dashes; no option that is misspelt.
+        ErrorKind::UnknownArgument
+            if about(ContextKind::Usage).contains("ao spawn ") && error.get(ContextKind::SuggestedArg).is_none() =>
+        {
+            Some(
+                "put the task in quotes, and what belongs to the agent behind --, for example: ao spawn --agent command -- make -k",
+            )
+        }
         ErrorKind::MissingRequiredArgument if argument.contains("--for") => {
             Some("say what to wait for: --for idle, --for exit or --for blocked")
         }
@@ -50,7 +54,9 @@ mod tests {
         ] {
             assert!(hint(args).is_some_and(|hint| hint.contains(words)), "{args}: {:?}", hint(args));
         }
-        for args in ["ao nonsense", "ao ls --nonsense", "ao --help", "ao spawn --kind nonsense"] {
+        for args in
+            ["ao nonsense", "ao ls --nonsense", "ao --help", "ao spawn --kind nonsense", "ao spawn --agnet command x"]
+        {
             assert_eq!(hint(args), None, "{args}");
         }
     }

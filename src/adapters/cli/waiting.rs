@@ -209,7 +209,9 @@ impl PatientClient {
         let shown = if screen.is_some() { "; its screen:" } else { "" };
         let message = match session.pid {
             Some(_) if session.activity == Activity::Exited => {
-                format!("{id} is being ended: its agent is gone, and what its project wants done about that still runs")
+                format!(
+                    "{id} is being ended: its agent is gone, and its teardown or the removal of its workspace still runs"
+                )
             }
             Some(_) => format!("{id} runs, but was not {} in time{shown}", in_words(state)),
             None if session.status == Status::Queued => format!("{id} still waits in line for a place"),

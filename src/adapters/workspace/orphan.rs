@@ -30,11 +30,17 @@ pub(super) async fn wait(path: &Path) -> Result<(), WorkspaceError> {
 /// As [`wait`], and then ends it, with its hooks and filters: nobody waits any more for what it makes, and it may hang for ever.
 pub(super) async fn end(path: &Path) -> Result<(), WorkspaceError> {
     let left = wait_out(path).await?;
+    let mut failure = None;
     for git in &left {
         tracing::warn!(pid = git.pid, path = %path.display(), "a git that works on a workspace which is given up is ended");
         let family = Family { roots: vec![*git], ..Family::default() };
-        let ended = family.end(Some(*git), GRACE).await;
-        ended.map_err(|error| busy(path, &format!("process {}, a git that cannot be ended ({error}),", git.pid)))?;
+        // One that cannot be ended spares none of the others.
+        if let Err(error) = family.end(Some(*git), GRACE).await {
+            failure = Some(busy(path, &format!("process {}, a git that cannot be ended ({error}),", git.pid)));
+        }
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
     }
     if left.is_empty() { Ok(()) } else { wait(path).await }
 }

@@ -1,6 +1,9 @@
 //! `ao send`.
 
 use std::io::Read;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::super::args::SendArgs;
 use super::super::client::Client;
@@ -13,8 +16,9 @@ use crate::adapters::http::wire::SendRequest;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{MessageRecord, MessageState};
 
-/// How often in a row a message is handed to a daemon that goes away meanwhile.
-const ATTEMPTS: usize = 10;
+/// How long a message is handed again to daemons that go away meanwhile, and how long it is between two of them.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(in super::super) async fn run(args: &SendArgs, context: &Context) -> Result<(), CliError> {
     let body = body(args, context)?;
@@ -52,14 +56,21 @@ pub(in crate::adapters) async fn post(
 ) -> Result<MessageRecord, CliError> {
     let request = SendRequest { body, id: Some(MessageId::hash_of(&uuid::Uuid::new_v4().to_string())) };
     let path = format!("/sessions/{session}/messages");
-    let mut attempts = ATTEMPTS;
+    let begun = Instant::now();
     loop {
-        let answer = match start::ensure_running(context).await {
-            Ok(()) => client.post(&path, &request).await.map_err(CliError::from),
+        let answer = match start::is_to_be_started(context).await {
+            Ok(true) => {
+                // Where none can be started, trying longer does not help.
+                start::start_and_say(context).await?;
+                client.post(&path, &request).await
+            }
+            Ok(false) => client.post(&path, &request).await,
             Err(error) => Err(error),
         };
-        match answer {
-            Err(error) if error.exit == ExitCode::Unreachable && context.may_start && attempts > 1 => attempts -= 1,
+        match answer.map_err(CliError::from) {
+            Err(error) if error.exit == ExitCode::Unreachable && context.may_start && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(PAUSE).await;
+            }
             answer => return answer,
         }
     }

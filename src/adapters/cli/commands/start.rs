@@ -19,6 +19,8 @@ use crate::platform::{file, lock};
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it is waited for to settle what an earlier one left; it serves meanwhile.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it is at least before one is started in the place of one that was ended.
+const START_PAUSE: Duration = Duration::from_millis(200);
 /// How often it is looked at meanwhile.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How much of the log is shown when a daemon does not start.
@@ -41,15 +43,22 @@ pub(in super::super) async fn run(context: &Context) -> Result<(), CliError> {
 
 /// Starts a daemon when none runs and one may be started, and says so.
 pub(in crate::adapters) async fn ensure_running(context: &Context) -> Result<(), CliError> {
+    if is_to_be_started(context).await? { start_and_say(context).await } else { Ok(()) }
+}
+
+/// Whether none runs, and one may be started.
+pub(super) async fn is_to_be_started(context: &Context) -> Result<bool, ClientError> {
     match Client::new(&context.socket).get::<DaemonInfo>("/daemon").await {
-        Ok(_) => Ok(()),
-        Err(ClientError::NotRunning { .. }) if context.may_start => {
-            let info = start(context).await?;
-            ui::talk(&format!("started the daemon, pid {}", info.pid));
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
+        Ok(_) => Ok(false),
+        Err(ClientError::NotRunning { .. }) if context.may_start => Ok(true),
+        Err(error) => Err(error),
     }
+}
+
+pub(super) async fn start_and_say(context: &Context) -> Result<(), CliError> {
+    let info = start(context).await?;
+    ui::talk(&format!("started the daemon, pid {}", info.pid));
+    Ok(())
 }
 
 async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
@@ -63,7 +72,7 @@ async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
             .spawn()
             .map_err(|error| failed(format!("{}: {error}", context.ao_program.display())))
     };
-    let mut child = spawn()?;
+    let (mut child, mut last) = (spawn()?, None);
     let client = Client::new(&context.socket);
     let give_up_on_ready = Instant::now() + READY_TIMEOUT;
     let served = async {
@@ -81,14 +90,18 @@ async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
                 if !was_ended(status) {
                     return Err(failed(format!("it ended at once ({status})")));
                 }
+                tokio::time::sleep(START_PAUSE).await;
+                last = Some(status);
                 child = spawn()?;
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     };
     let outcome = tokio::time::timeout(START_TIMEOUT, served).await;
-    let outcome =
-        outcome.unwrap_or_else(|_| Err(failed(format!("it did not serve within {} s", START_TIMEOUT.as_secs()))));
+    let outcome = outcome.unwrap_or_else(|_| {
+        let ended = last.map(|status| format!("; the one before it ended ({status})")).unwrap_or_default();
+        Err(failed(format!("it did not serve within {} s{ended}", START_TIMEOUT.as_secs())))
+    });
     outcome.map_err(|error| error.detail(log_tail(context)).hint(format!("its log is {}", log.display())))
 }
 
