@@ -12,7 +12,7 @@ use ao::domain::exit::Exit;
 use ao::domain::id::{RuntimeKind, SessionId};
 use ao::domain::phase::{EndReason, Phase};
 use ao::domain::session::ProcessIdentity;
-use ao::ports::runtime::{Liveness, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+use ao::ports::runtime::{Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSpec};
 use ao::ports::store::SessionStore;
 use async_trait::async_trait;
 
@@ -75,6 +75,10 @@ impl Runtime for Answers {
 
     async fn remarks(&self, _: &TerminalKey) -> Vec<String> {
         Vec::new()
+    }
+
+    async fn has_launched(&self, _: &TerminalKey, _: &Marks) -> bool {
+        false
     }
 
     async fn set_aside(&self, _: &TerminalKey) -> Result<(), RuntimeError> {

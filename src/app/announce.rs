@@ -1,24 +1,22 @@
 //! Announce: tell a project's orchestrator what became of its workers.
 //!
 //! What is new is told by the facts of the workers and by what the orchestrator was told of each last, so nothing is lost with the
-//! daemon. One message of news waits for an orchestrator at a time: what happens meanwhile is in the next one, and what is over by then is in none.
+//! daemon. One message of news is on its way to an orchestrator at a time: what happens meanwhile is in the next one, and what is over by then is in none.
+//! As it is read when the orchestrator comes to it, it says of when it is. It is as deep as what led to the turns that it tells of, so that nobody is
+//! kept busy for ever by news of what they caused.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use super::Application;
 use super::error::AppError;
-use super::messages::Sender;
+use super::messages::Source;
 use crate::domain::id::{MessageId, ProjectId};
-use crate::domain::message::MessageState;
 use crate::domain::news::News;
 use crate::domain::phase::Phase;
 use crate::domain::session::{Session, SessionKind};
 use crate::fault::{self, Point};
 use crate::ports::store::SessionFilter;
-
-/// What a message of news begins with.
-const FROM_AO: &str = "[from ao]";
 
 impl Application {
     /// Begins to tell the orchestrators among these sessions what is new of their projects' workers, unless that is under way.
@@ -81,13 +79,12 @@ impl Application {
         if news.is_empty() {
             return Ok(true);
         }
-        let newest = self.shared.messages.newest_message(&orchestrator.id).await?;
-        let waits = |state| matches!(state, MessageState::Queued | MessageState::Returned);
-        if newest.is_some_and(|record| waits(record.state) && record.message.body.starts_with(FROM_AO)) {
+        if self.shared.messages.has_unsettled_of_ao(&orchestrator.id).await? {
             return Ok(false);
         }
-        let mut lines = Vec::new();
+        let (mut lines, mut depth) = (Vec::new(), 0);
         for (worker, item) in &news {
+            depth = depth.max(self.shared.messages.depth_handed(&worker.id).await?);
             let commits = match (&worker.facts.base_commit, item) {
                 (Some(base), News::Idle { .. }) => {
                     self.shared.workspace.commits_since(&worker.spec.workspace, base).await.ok()
@@ -96,14 +93,16 @@ impl Application {
             };
             lines.push(format!("- {}", item.line(worker, commits)));
         }
+        // It may be read much later, when the orchestrator's turn is over.
         let body = format!(
-            "{FROM_AO} News of your workers:\n{}\nLook with: ao show SESSION, ao output SESSION",
+            "News of your workers, as of {}:\n{}\nSee how they are now: ao show SESSION, ao output SESSION",
+            self.shared.clock.now().strftime("%H:%M UTC"),
             lines.join("\n")
         );
         let keys: Vec<String> = news.iter().map(|(worker, item)| format!("{} {}", worker.id, item.key())).collect();
         // The same news are the same message, also when the daemon died before it was on record that they were told.
         let id = MessageId::hash_of(&format!("{} {}", orchestrator.id, keys.join(" ")));
-        match self.accept(orchestrator, Some(id), body, Sender::Ao).await {
+        match self.accept(orchestrator, Some(id), body, Source::News { depth }).await {
             // Told before, in other words: a worker went on while a daemon died that had not put it on record yet.
             Err(error) if error.code == "message_exists" => {}
             accepted => drop(accepted?),

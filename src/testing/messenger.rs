@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use crate::domain::Timestamp;
 use crate::domain::id::MessageId;
 use crate::domain::message::Message;
+use crate::domain::sender::Sender;
 use crate::ports::messenger::{AgentMessenger, MessengerError};
 
 /// Gives the texts that wait in a workspace, in the order in which its agent would take them.
@@ -64,7 +65,7 @@ fn message(id: &str, body: &str) -> Message {
     Message {
         id: MessageId::hash_of(id),
         session: "app-1".parse().unwrap(),
-        from: None,
+        from: Sender::Person,
         body: body.to_owned(),
         created_at: Timestamp::UNIX_EPOCH,
     }

@@ -8,11 +8,13 @@
 //! | `events` | what happened, as pages and as a stream |
 //! | [`listener`] | the socket, and who may connect to it |
 //! | [`patience`] | how long a slow client is borne |
+//! | [`peer`] | who is at the other end |
 
 pub mod error;
 mod events;
 pub mod listener;
 pub mod patience;
+pub mod peer;
 pub mod router;
 pub mod wire;
 

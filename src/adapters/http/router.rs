@@ -13,14 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
 use super::events::events;
-use super::listener::Peer;
 use super::patience::Patience;
+use super::peer::Peer;
 use super::wire::{
     Accepted, AddProject, DaemonInfo, DecisionAnswer, DecisionRequest, KillAnswer, KillRequest, MAX_BODY_BYTES,
     MAX_WAIT_MS, RestoreAllAnswer, RestoreRequest, SendRequest, TerminalText, TrustFile, WaitAnswer,
 };
 use crate::app::cleanup::{Cleanup, CleanupRequest};
-use crate::app::messages::Caller;
 use crate::app::project_file::{ProjectFileStatus, ProjectFileView, ProjectView};
 use crate::app::projects::Registered;
 use crate::app::spawn::SpawnRequest;
@@ -268,17 +267,13 @@ async fn screen(State(daemon): State<Daemon>, Path(id): Path<String>) -> Answer<
     Ok(Json(TerminalText { text: daemon.application.screen(&session_id(&id)?).await? }))
 }
 
-fn caller(daemon: &Daemon, peer: Peer) -> Caller {
-    Caller { ancestry: peer.ancestry(), claims: peer.claims(&daemon.info.data_dir) }
-}
-
 async fn send(
     State(daemon): State<Daemon>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Path(id): Path<String>,
     Body(request): Body<SendRequest>,
 ) -> Result<(StatusCode, Json<MessageRecord>), ApiError> {
-    let caller = caller(&daemon, peer);
+    let caller = peer.caller(&daemon.info.data_dir);
     let record = daemon.application.send(&session_id(&id)?, request.id, request.body, &caller).await?;
     Ok((StatusCode::ACCEPTED, Json(record)))
 }
@@ -289,7 +284,7 @@ async fn decide(
     Path(id): Path<String>,
     Body(body): Body<DecisionRequest>,
 ) -> Answer<DecisionAnswer> {
-    let caller = caller(&daemon, peer);
+    let caller = peer.caller(&daemon.info.data_dir);
     let (application, id) = (daemon.application, session_id(&id)?);
     let DecisionRequest { decision, reason, request } = body;
     let (request, session) = application.decide(&id, request.as_ref(), decision, reason, &caller).await?;
