@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use super::Application;
 use super::error::AppError;
 use super::messages::Source;
+use crate::domain::Timestamp;
 use crate::domain::id::{MessageId, ProjectId};
 use crate::domain::news::News;
 use crate::domain::phase::Phase;
@@ -29,18 +30,24 @@ impl Application {
             return;
         }
         let Ok(alone) = self.shared.announcing.clone().try_lock_owned() else { return };
+        let now = self.shared.clock.now();
+        // What comes with time alone changes nothing on record.
+        let is_due = sessions.iter().any(|session| {
+            let told = newest.get(&session.id.project());
+            told.and_then(|orchestrator| untold(session, orchestrator, now)).is_some_and(|news| news.comes_with_time())
+        });
         let application = self.clone();
         self.shared.tasks.spawn(async move {
-            if let Err(error) = application.announce(&newest).await {
+            if let Err(error) = application.announce(&newest, is_due).await {
                 tracing::error!(%error, "what is new could not be told");
             }
             drop(alone);
         });
     }
 
-    async fn announce(&self, orchestrators: &BTreeMap<ProjectId, Session>) -> Result<(), AppError> {
+    async fn announce(&self, orchestrators: &BTreeMap<ProjectId, Session>, is_due: bool) -> Result<(), AppError> {
         let seq = self.shared.changes.last_seq().await?;
-        if self.shared.announced_up_to.load(Ordering::Relaxed) == seq {
+        if !is_due && self.shared.announced_up_to.load(Ordering::Relaxed) == seq {
             return Ok(());
         }
         let mut is_all_told = true;
@@ -66,13 +73,9 @@ impl Application {
     /// Whether it was told everything; else it is to be tried again.
     async fn announce_to(&self, orchestrator: &Session, project: &ProjectId) -> Result<bool, AppError> {
         let all = SessionFilter { project: Some(project.clone()), include_terminated: true };
-        let mut news = Vec::new();
+        let (mut news, now) = (Vec::new(), self.shared.clock.now());
         for worker in self.shared.sessions.sessions(&all).await? {
-            // What was over before it came is not its business.
-            let is_its = worker.spec.kind == SessionKind::Worker && worker.facts.activity_at >= orchestrator.created_at;
-            if let Some(item) = is_its.then(|| News::of(&worker)).flatten()
-                && worker.facts.announced.as_ref() != Some(&item.key())
-            {
+            if let Some(item) = untold(&worker, orchestrator, now) {
                 news.push((worker, item));
             }
         }
@@ -96,7 +99,7 @@ impl Application {
         // It may be read much later, when the orchestrator's turn is over.
         let body = format!(
             "News of your workers, as of {}:\n{}\nSee how they are now: ao show SESSION, ao output SESSION",
-            self.shared.clock.now().strftime("%H:%M UTC"),
+            now.strftime("%H:%M UTC"),
             lines.join("\n")
         );
         let keys: Vec<String> = news.iter().map(|(worker, item)| format!("{} {}", worker.id, item.key())).collect();
@@ -119,4 +122,12 @@ impl Application {
         }
         Ok(true)
     }
+}
+
+/// What there is for an orchestrator to hear of a session and was not told.
+fn untold(session: &Session, orchestrator: &Session, now: Timestamp) -> Option<News> {
+    let news = News::of(session, now).filter(|_| session.spec.kind == SessionKind::Worker)?;
+    // What was over before it came is not its business.
+    let is_its = session.facts.activity_at.max(news.since()) >= orchestrator.created_at;
+    (is_its && session.facts.announced.as_ref() != Some(&news.key())).then_some(news)
 }

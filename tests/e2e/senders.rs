@@ -81,8 +81,9 @@ async fn what_an_agent_leaves_behind_is_known_by_the_mark_of_its_launch_alone() 
         apart own "$AO_PROGRAM" send app-1 own
         apart anothers env AO_SESSION_ID=app-1 "$AO_PROGRAM" send app-1 anothers
         apart nameless env -u AO_SESSION_ID -u AO_DATA_DIR "$AO_PROGRAM" --data-dir "$AO_DATA_DIR" send app-1 nameless
-        apart unmarked env -u AO_LAUNCH_ID "$AO_PROGRAM" send app-1 unmarked
-        until [ -e said-own ] && [ -e said-anothers ] && [ -e said-nameless ] && [ -e said-unmarked ]; do sleep 0.1; done
+        apart cleared env -u AO_LAUNCH_ID "$AO_PROGRAM" send app-1 cleared
+        env -u AO_LAUNCH_ID apart unmarked "$AO_PROGRAM" send app-1 unmarked
+        for name in own anothers nameless cleared unmarked; do until [ -e "said-$name" ]; do sleep 0.1; done; done
         cat said-unmarked; echo over; sleep 600"#;
     sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sh", "-c", script]).await.ok();
     sandbox.until_output("app-2", "over").await;
@@ -92,5 +93,5 @@ async fn what_an_agent_leaves_behind_is_known_by_the_mark_of_its_launch_alone() 
     let mut from: Vec<_> =
         taken.iter().map(|one| (one["body"].as_str().unwrap(), one["from"].as_str().unwrap_or("-"))).collect();
     from.sort_unstable();
-    assert_eq!(from, [("anothers", "app-2"), ("child", "app-2"), ("nameless", "app-2"), ("own", "app-2")]);
+    assert_eq!(from, ["anothers", "child", "cleared", "nameless", "own"].map(|body| (body, "app-2")));
 }
