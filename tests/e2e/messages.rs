@@ -229,6 +229,10 @@ async fn a_message_of_a_mebibyte_is_read_from_its_file() {
     let run = sandbox.ao(&["send", "app-1", "--file", file.to_str().unwrap()]).await;
     run.fails(2, &["1048577 bytes", "at most 1048576"]);
     sandbox.ao(&["send", "app-1", " \n"]).await.fails(2, &["empty"]);
+    std::fs::write(&file, b"no \xff text").unwrap();
+    for (file, why) in [("missing.md", "No such file"), (".", "directory"), (file.to_str().unwrap(), "valid UTF-8")] {
+        sandbox.ao(&["send", "app-1", "--file", file]).await.fails(2, &["cannot read the message from", why, "UTF-8"]);
+    }
     sandbox.ao(&["send", "app-9", "x"]).await.fails(4, &["no session app-9"]);
     assert_eq!(messages(&sandbox, "app-1").await.as_array().unwrap().len(), 1, "what was refused is not on record");
 }
