@@ -346,8 +346,7 @@ mod old_databases {
         let insert = |id: &str, session: &str, body: &str| {
             format!(
                 "INSERT INTO messages (id, session_id, body, created_at_ms, state, depth)
-                 VALUES ('{:0>16}', '{session}', '{body}', 0, 'queued', 0);",
-                id
+                 VALUES ('{id:0>16}', '{session}', '{body}', 0, 'queued', 0);"
             )
         };
         let news = "[from ao] News of your workers:\n- app-1 is idle";

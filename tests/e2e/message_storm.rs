@@ -153,7 +153,7 @@ async fn storm(count: usize, with_kills: bool) -> Option<Storm> {
             })
         })
         .collect();
-    let killer = tokio::spawn({
+    let killing = tokio::spawn({
         let (sandbox, stop) = (sandbox.clone(), stop.clone());
         async move { if with_kills { kill_at_random(&sandbox, seed, &stop).await } else { Killed::default() } }
     });
@@ -167,7 +167,7 @@ async fn storm(count: usize, with_kills: bool) -> Option<Storm> {
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
     stop.store(true, Ordering::Relaxed);
-    let killed = killer.await.unwrap();
+    let killed = killing.await.unwrap();
     sandbox.ao(&["start"]).await.ok();
 
     let mut repeats = BTreeMap::new();
