@@ -2,19 +2,18 @@
 //!
 //! What is new is told by the facts of the workers and by what the orchestrator was told of each last, so nothing is lost with the
 //! daemon. One message of news is on its way to an orchestrator at a time: what happens meanwhile is in the next one, and what is over by then is in none.
-//! As it is read when the orchestrator comes to it, it says of when it is. It is as deep as what led to the turns that it tells of, so that nobody is
-//! kept busy for ever by news of what they caused.
+//! As it is read when the orchestrator comes to it, it says of when it is.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use super::Application;
 use super::error::AppError;
-use super::messages::Source;
 use crate::domain::Timestamp;
 use crate::domain::id::{MessageId, ProjectId};
 use crate::domain::news::News;
 use crate::domain::phase::Phase;
+use crate::domain::sender::Sender;
 use crate::domain::session::{Session, SessionKind};
 use crate::fault::{self, Point};
 use crate::ports::store::SessionFilter;
@@ -85,9 +84,8 @@ impl Application {
         if self.shared.messages.has_unsettled_of_ao(&orchestrator.id).await? {
             return Ok(false);
         }
-        let (mut lines, mut depth) = (Vec::new(), 0);
+        let mut lines = Vec::new();
         for (worker, item) in &news {
-            depth = depth.max(self.shared.messages.depth_handed(&worker.id).await?);
             let commits = match (&worker.facts.base_commit, item) {
                 (Some(base), News::Idle { .. }) => {
                     self.shared.workspace.commits_since(&worker.spec.workspace, base).await.ok()
@@ -105,7 +103,7 @@ impl Application {
         let keys: Vec<String> = news.iter().map(|(worker, item)| format!("{} {}", worker.id, item.key())).collect();
         // The same news are the same message, also when the daemon died before it was on record that they were told.
         let id = MessageId::hash_of(&format!("{} {}", orchestrator.id, keys.join(" ")));
-        match self.accept(orchestrator, Some(id), body, Source::News { depth }).await {
+        match self.accept(orchestrator, Some(id), body, Sender::Ao).await {
             // Told before, in other words: a worker went on while a daemon died that had not put it on record yet.
             Err(error) if error.code == "message_exists" => {}
             accepted => drop(accepted?),

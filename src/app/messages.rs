@@ -23,24 +23,12 @@ use crate::fault::{self, Point};
 use crate::ports::messenger::MessengerError;
 use crate::ports::store::StoreError;
 
-/// Where a message comes from.
-#[derive(Debug, Clone)]
-pub(super) enum Source {
-    /// From this sender, whose messages are bounded where it is a session.
-    Sender(Sender),
-    /// From this program, about what came of messages so deep.
-    News {
-        /// How deep.
-        depth: u32,
-    },
-}
-
 /// What is on record of a message that was typed and submitted unseen.
 pub(super) const NO_ECHO: &str =
     "it was typed and submitted, and no echo of it was seen: it may or may not have been taken, and is not typed again";
 
-/// How many messages between sessions may follow from one another.
-const MAX_DEPTH: u32 = 30;
+/// How many messages two sessions may send each other without a person's word to either.
+const MAX_DEPTH: u32 = 50;
 /// How many messages a session may send another one within [`RATE_PERIOD`].
 const MAX_RATE: u32 = 30;
 const RATE_PERIOD: Duration = Duration::from_secs(10 * 60);
@@ -110,7 +98,7 @@ impl Application {
                     .hint("in a shell of your own, send as a person: unset AO_SESSION_ID AO_LAUNCH_ID"));
             }
         };
-        self.accept(&session, given, body, Source::Sender(sender)).await
+        self.accept(&session, given, body, sender).await
     }
 
     /// Accepts a message from whoever is known to send it.
@@ -119,7 +107,7 @@ impl Application {
         session: &Session,
         given: Option<MessageId>,
         body: String,
-        source: Source,
+        from: Sender,
     ) -> Result<MessageRecord, AppError> {
         // Before anything is refused: it may be answered a second time when the session is over.
         if let Some(given) = &given
@@ -135,13 +123,9 @@ impl Application {
         self.takes_text(session)?;
         let lock = self.shared.messages_of.of(&session.id).await;
         let now = self.shared.clock.now();
-        let (from, depth) = match source {
-            Source::Sender(Sender::Session(from)) => {
-                let depth = self.depth_from(&from, &session.id, now).await?;
-                (Sender::Session(from), depth)
-            }
-            Source::Sender(from) => (from, 0),
-            Source::News { depth } => (Sender::Ao, depth),
+        let depth = match &from {
+            Sender::Session(from) => self.depth_between(from, &session.id, now).await?,
+            Sender::Person | Sender::Ao => 0,
         };
         let id = given.unwrap_or_else(|| MessageId::hash_of(&uuid::Uuid::new_v4().to_string()));
         let message = Message { id, session: session.id.clone(), from, body, created_at: now };
@@ -197,16 +181,16 @@ impl Application {
         })
     }
 
-    /// How deep a message between these sessions would be: one deeper than what its sender was told last, where news of others' turns are as
-    /// deep as what led to these.
-    async fn depth_from(&self, from: &SessionId, to: &SessionId, now: Timestamp) -> Result<u32, AppError> {
-        let depth = self.shared.messages.depth_handed(from).await?.saturating_add(1);
+    /// How many messages these sessions would have sent each other with this one. What others tell either of them, ao among them, begins nothing
+    /// anew: an orchestrator and its worker are bounded as any two are, and one that has thirty workers has as much to say to each.
+    async fn depth_between(&self, from: &SessionId, to: &SessionId, now: Timestamp) -> Result<u32, AppError> {
+        let depth = self.shared.messages.exchanged(from, to).await?.saturating_add(1);
         if depth > MAX_DEPTH {
             let message = format!(
-                "{from} and others have answered each other {MAX_DEPTH} times without a word of a person, so {to} is not sent another answer"
+                "{from} and {to} have sent each other {MAX_DEPTH} messages without a word of a person, so {to} is not sent another one"
             );
             return Err(AppError::new(ErrorKind::Refused, "messages_loop", message)
-                .hint(format!("a person's message ends that: ao send {from} …")));
+                .hint(format!("a person's message to either ends that: ao send {from} …")));
         }
         let newest = self.shared.messages.newest_between(from, to, MAX_RATE).await?;
         // What the clock was set back behind counts as long past.

@@ -155,7 +155,7 @@ pub struct MessageRecord {
     pub acknowledged_at: Option<Timestamp>,
     /// Why it cannot reach the agent, or did not reach the one before.
     pub error: Option<String>,
-    /// How many messages between sessions led to this one, itself included if it is one; 0 when a person sent it.
+    /// How many messages its session and the one that sent it had exchanged without a person's word, itself included; 0 of any other.
     #[serde(skip)]
     pub depth: u32,
 }

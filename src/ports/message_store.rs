@@ -35,12 +35,11 @@ pub trait MessageStore: Send + Sync {
     /// [`StoreError::Failed`].
     async fn has_unsettled_of_ao(&self, session: &SessionId) -> Result<bool, StoreError>;
 
-    /// How deep what a session's agent was handed last is, 0 when that is nothing: the newest message of a person or a session, or, where
-    /// that is deeper, one of ao's own that came after it. These add to a depth, and begin none anew.
+    /// How many messages two sessions have sent each other since a person's newest one to either.
     ///
     /// # Errors
     /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
-    async fn depth_handed(&self, session: &SessionId) -> Result<u32, StoreError>;
+    async fn exchanged(&self, one: &SessionId, other: &SessionId) -> Result<u32, StoreError>;
 
     /// When the newest messages of one session to another were accepted, the newest first.
     ///

@@ -78,7 +78,7 @@ macro_rules! store_contract {
             a_record_that_is_needed_is_not_removed
             a_message_keeps_every_field_and_its_place
             what_was_sent_last_is_found
-            the_depth_of_what_was_handed_over_is_found
+            what_two_sent_each_other_is_counted
             whether_one_of_aos_own_is_unsettled_is_found
             a_message_is_recorded_once_and_for_a_session_there_is
             what_becomes_of_a_message_is_recorded_and_logged

@@ -126,12 +126,12 @@ async fn agents_that_answer_each_other_are_stopped_with_a_reason() {
     sandbox.wait_for("app-1", "status", "idle").await;
     sandbox.wait_for("app-2", "status", "idle").await;
     sandbox.ao(&["send", "app-1", "Begin."]).await.ok();
-    let reason = "have answered each other 30 times without a word of a person";
+    let reason = "have sent each other 50 messages without a word of a person";
     let stopped = server.wait_for_request(|request| request.mentions(reason), BOUND).await;
-    assert!(stopped.mentions("a person's message ends that"), "{:?}", stopped.tool_results());
+    assert!(stopped.mentions("a person's message to either ends that"), "{:?}", stopped.tool_results());
     let between = [messages(&sandbox, "app-1").await, messages(&sandbox, "app-2").await].concat();
     let between = between.iter().filter(|message| message["from"] != Value::Null).count();
-    assert_eq!(between, 30);
+    assert_eq!(between, 50);
 }
 
 #[cfg(feature = "fault-points")]

@@ -56,18 +56,19 @@ impl MessageStore for SqliteStore {
         Ok(row.is_some())
     }
 
-    async fn depth_handed(&self, session: &SessionId) -> Result<u32, StoreError> {
+    async fn exchanged(&self, one: &SessionId, other: &SessionId) -> Result<u32, StoreError> {
         let row = sqlx::query(
-            "WITH handed AS (SELECT number, depth, from_ao FROM messages WHERE session_id = ? AND injected_at_ms IS NOT NULL)
-             SELECT COALESCE(MAX(depth), 0) AS depth FROM handed
-             WHERE number >= COALESCE((SELECT number FROM handed WHERE NOT from_ao ORDER BY number DESC LIMIT 1), 0)",
+            "SELECT COUNT(*) AS count FROM messages
+             WHERE ((session_id = ?1 AND from_session = ?2) OR (session_id = ?2 AND from_session = ?1)) AND number > COALESCE(
+                 (SELECT MAX(number) FROM messages WHERE session_id IN (?1, ?2) AND from_session IS NULL AND NOT from_ao), 0)",
         )
-        .bind(session.as_str())
+        .bind(one.as_str())
+        .bind(other.as_str())
         .fetch_one(&self.readers)
         .await
         .map_err(failed(READ))?;
-        let depth = Columns(&row).number("depth");
-        depth.map_err(|cause| StoreError::Corrupt { id: format!("a message to {session}"), cause })
+        let count = Columns(&row).number("count");
+        count.map_err(|cause| StoreError::Corrupt { id: format!("a message to {one} or {other}"), cause })
     }
 
     async fn newest_between(&self, from: &SessionId, to: &SessionId, limit: u32) -> Result<Vec<Timestamp>, StoreError> {

@@ -63,34 +63,34 @@ pub async fn what_was_sent_last_is_found(fixture: &impl StoreFixture) {
     assert_eq!(between(2).await, [at(4), at(1)]);
 }
 
-/// By what was handed over last; what waits tells nothing yet, and ao's own messages only add.
-pub async fn the_depth_of_what_was_handed_over_is_found(fixture: &impl StoreFixture) {
+/// In both directions, from a person's newest word to either on; what others say counts for nothing.
+pub async fn what_two_sent_each_other_is_counted(fixture: &impl StoreFixture) {
     let store = with_app(fixture).await;
-    for name in ["app-1", "app-2"] {
+    for name in ["app-1", "app-2", "app-3"] {
         store.insert_session(&mut session(name), &[]).await.expect("recorded");
     }
-    let other = || Sender::Session(id("app-2"));
+    let from = |name: &str| Sender::Session(id(name));
     let steps = [
-        (Sender::Ao, 2, true, 2),
-        (other(), 7, false, 2),
-        (other(), 5, true, 5),
-        (Sender::Ao, 0, true, 5),
-        (Sender::Ao, 6, true, 6),
-        (Sender::Ao, 3, true, 6),
-        (other(), 4, true, 4),
-        (Sender::Person, 0, false, 4),
-        (Sender::Person, 0, true, 0),
-        (Sender::Ao, 1, true, 1),
+        (from("app-2"), "app-1", 1),
+        (from("app-1"), "app-2", 2),
+        (Sender::Ao, "app-1", 2),
+        (from("app-3"), "app-1", 2),
+        (from("app-1"), "app-3", 2),
+        (Sender::Person, "app-3", 2),
+        (from("app-2"), "app-1", 3),
+        (Sender::Person, "app-2", 0),
+        (from("app-1"), "app-2", 1),
+        (Sender::Person, "app-1", 0),
     ];
-    assert_eq!(store.depth_handed(&id("app-1")).await.expect("read"), 0);
-    for (number, (from, depth, is_handed, expected)) in steps.into_iter().enumerate() {
-        let mut record = MessageRecord { depth, ..message(&format!("m{number}"), "app-1") };
+    for (number, (from, to, expected)) in steps.into_iter().enumerate() {
+        let mut record = message(&format!("m{number}"), to);
         record.message.from = from;
-        record.injected_at = is_handed.then(|| at(9));
         store.insert_message(&record, &[]).await.expect("recorded");
-        assert_eq!(store.depth_handed(&id("app-1")).await.expect("read"), expected, "after message {number}");
+        for (one, other) in [("app-1", "app-2"), ("app-2", "app-1")] {
+            let count = store.exchanged(&id(one), &id(other)).await.expect("read");
+            assert_eq!(count, expected, "after message {number}");
+        }
     }
-    assert_eq!(store.depth_handed(&id("app-2")).await.expect("read"), 0);
 }
 
 /// Whatever came since, and whatever a person's begins with.
