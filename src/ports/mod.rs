@@ -5,6 +5,7 @@
 //! | --- | --- | --- |
 //! | [`Agent`](agent::Agent) | what starts, resumes and reports for this kind of agent? | `claude_code`, `command` |
 //! | [`Runtime`](runtime::Runtime) | where does the agent's terminal live, and does its process? | `pty`, `tmux`, `zellij` |
+//! | [`TerminalView`](terminal_view::TerminalView), [`TerminalKeys`](terminal_view::TerminalKeys) | what does one who is attached to a terminal see, and type? | `pty`, `tmux`, `zellij` |
 //! | [`Workspace`](workspace::Workspace) | how does a session get its isolated checkout, and lose it without losing work? | `git` |
 //! | [`AgentMessenger`](messenger::AgentMessenger) | how does text reach a running agent? | `inbox` |
 //! | [`Mailbox`](mailbox::Mailbox) | what waits for an agent, and what was it handed? | `inbox` |
@@ -36,5 +37,6 @@ pub mod setup;
 pub mod spool;
 pub mod store;
 pub mod terminal_input;
+pub mod terminal_view;
 pub mod text_hooks;
 pub mod workspace;

@@ -17,12 +17,14 @@
 //! | `end` | a server's processes, and their end |
 //! | `farewell` | what the supervisor does after the agent's end |
 //! | `shown` | what a terminal shows, or showed last |
+//! | `view` | what one who is attached sees and types |
 
 mod create;
 mod end;
 mod farewell;
 pub(super) mod server;
 mod shown;
+pub(super) mod view;
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
@@ -42,7 +44,8 @@ use crate::domain::exit::Exit;
 use crate::domain::id::{RuntimeKind, SessionId};
 use crate::domain::session::ProcessIdentity;
 use crate::platform::file;
-use crate::ports::runtime::{Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+use crate::ports::runtime::{Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSize, TerminalSpec};
+use crate::ports::terminal_view::Attached;
 
 /// How many terminals are made at the same time; the others wait. A start costs up to 100 ms of processor time, and one
 /// that has to share the processor with dozens looks like one that hangs.
@@ -200,6 +203,18 @@ impl<M: Multiplexer> Runtime for Multiplexed<M> {
         }
         let typed = self.multiplexer.server(key).type_bytes(bytes).await;
         typed.map_err(|cause| self.failed("type into the terminal", cause))
+    }
+
+    async fn attach(&self, key: &TerminalKey, size: TerminalSize) -> Result<Attached, RuntimeError> {
+        const ACTION: &str = "attach to the terminal";
+        match launch::probe_terminal(key) {
+            Liveness::Alive(_) => {}
+            Liveness::Dead(_) => return Err(self.no_terminal(key)),
+            Liveness::Unknown(cause) => return Err(self.failed(ACTION, cause)),
+        }
+        let client = self.multiplexer.client(&self.multiplexer.server(key)).await;
+        let client = client.map_err(|cause| self.failed(ACTION, cause))?;
+        view::attach(client, size, &self.kind, &key.session_dir).map_err(|error| self.failed(ACTION, error))
     }
 
     async fn ended(&self, key: &TerminalKey) {

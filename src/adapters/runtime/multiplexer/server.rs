@@ -6,6 +6,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::Shown;
+use super::view::Client;
 use crate::ports::runtime::{TerminalKey, TerminalSpec};
 
 /// Why a multiplexer cannot be used on this machine as it is, and what to do about it.
@@ -61,6 +62,12 @@ pub(in crate::adapters::runtime) trait Multiplexer:
     /// # Errors
     /// The cause.
     async fn start(&self, program: &Self::Program, server: &Self::Server, spec: &TerminalSpec) -> Result<(), String>;
+
+    /// What shows a server's terminal to a person, and gives it what they type.
+    ///
+    /// # Errors
+    /// The cause, when there is no such program any more.
+    async fn client(&self, server: &Self::Server) -> Result<Client, String>;
 }
 
 /// A session's own server, which may run or not.

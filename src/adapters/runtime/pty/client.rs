@@ -34,12 +34,17 @@ pub(super) enum AskError {
 
 /// Asks one thing on a connection of its own. Not bounded in time.
 pub(super) async fn ask(socket: &Path, request: &Request, body: &[u8]) -> Result<Vec<u8>, AskError> {
-    let mut stream = greet(socket, &CLIENT_VERSIONS).await?;
+    let mut stream = greet(socket).await?;
     exchange(&mut stream, request, body).await.map(|(_, body)| body)
 }
 
+/// Connects, and agrees on the newest version that both sides speak.
+pub(super) async fn greet(socket: &Path) -> Result<UnixStream, AskError> {
+    agree(socket, &CLIENT_VERSIONS).await
+}
+
 /// Connects, and agrees on the first of these versions that the holder speaks.
-async fn greet(socket: &Path, versions: &[u32]) -> Result<UnixStream, AskError> {
+async fn agree(socket: &Path, versions: &[u32]) -> Result<UnixStream, AskError> {
     let mut refusal = String::new();
     for &version in versions {
         // A holder hangs up on a version it does not speak.
@@ -86,9 +91,9 @@ mod tests {
         // It speaks version 1 and no other.
         let _server = Server::listen(&socket, Hub { commands, keys, ended }).unwrap();
         for versions in [&[1][..], &[2, 1], &[7, 3, 1]] {
-            greet(&socket, versions).await.unwrap();
+            agree(&socket, versions).await.unwrap();
         }
-        let refused = greet(&socket, &[3, 2]).await.unwrap_err();
+        let refused = agree(&socket, &[3, 2]).await.unwrap_err();
         assert!(matches!(&refused, AskError::Version { offered, .. } if *offered == [3, 2]), "{refused:?}");
         assert!(refused.to_string().contains("speaks protocol version 1, not 2"), "{refused}");
     }

@@ -1,6 +1,6 @@
 //! The holder: `ao holder --session-dir DIR --socket PATH --scrollback-bytes N`, one process per session of the `pty` runtime.
 //!
-//! It takes the launch on record, owns the pseudo-terminal the agent runs in, and is that terminal as long as nobody is attached: it
+//! It takes the launch on record, owns the pseudo-terminal the agent runs in, and is that terminal, whoever is attached: it
 //! reads everything the agent prints into the scrollback and the screen model, and answers what programs ask their terminal.
 //! It serves a socket ([`super::protocol`]). When the agent ends, it ends what the agent left running, keeps the last screen and output, records the
 //! exit, removes the socket and is gone.
@@ -27,6 +27,7 @@ use super::limits::bounded;
 use super::screen::{HISTORY_LINES, Screen};
 use super::scrollback::{Scrollback, scrollback};
 use super::server::{self, Command, Hub, Keys};
+use super::viewers::Viewers;
 use super::{OUTPUT_FILE, SCREEN_FILE};
 use crate::adapters::runtime::launch::{self, LaunchSpec};
 use crate::adapters::runtime::{cut_to_last_bytes, supervisor};
@@ -98,6 +99,7 @@ struct Holder<'a> {
     screen: Screen,
     scrollback: Scrollback,
     followers: broadcast::Sender<Arc<[u8]>>,
+    viewers: Viewers,
 }
 
 impl<'a> Holder<'a> {
@@ -133,8 +135,22 @@ impl<'a> Holder<'a> {
         let keyboard = tokio::spawn(type_keys(input, typed));
         let screen = Screen::new(spec.size);
         let (followers, _) = broadcast::channel(FOLLOW_CHUNKS);
-        let holder =
-            Self { session_dir, socket, spec, me, agent, child, output, terminal, keys, screen, scrollback, followers };
+        let viewers = Viewers::default();
+        let holder = Self {
+            session_dir,
+            socket,
+            spec,
+            me,
+            agent,
+            child,
+            output,
+            terminal,
+            keys,
+            screen,
+            scrollback,
+            followers,
+            viewers,
+        };
         Ok((holder, Channels { commands, terminate, ended, server, keyboard }))
     }
 
@@ -160,6 +176,7 @@ impl<'a> Holder<'a> {
         // Removed before anybody is told: whoever was told finds nothing left.
         let removed = file::remove_if_there(self.socket);
         drop(self.followers);
+        self.viewers.part(&self.screen);
         channels.commands.close();
         channels.ended.send_replace(Some(exit));
         channels.server.finish(FAREWELL).await;
@@ -178,6 +195,7 @@ impl<'a> Holder<'a> {
         }
         // Nobody may be following.
         let _ = self.followers.send(output.into());
+        self.viewers.tell();
     }
 
     /// Whoever asked may be gone by now: an answer that cannot be delivered is dropped.
@@ -191,7 +209,34 @@ impl<'a> Holder<'a> {
                 let replay = replay.unwrap_or_default();
                 drop(answer.send((replay, self.followers.subscribe())));
             }
+            Command::Attach { size, answer } => {
+                let viewer = self.viewers.add(bounded(size));
+                self.fit_viewers();
+                drop(answer.send(viewer));
+            }
+            Command::Look { viewer, answer } => {
+                if let Some(sight) = self.viewers.look(viewer, &self.screen) {
+                    drop(answer.send(sight));
+                }
+            }
+            Command::ViewerSize { viewer, size } => {
+                self.viewers.resize(viewer, bounded(size));
+                self.fit_viewers();
+            }
+            Command::Leave(viewer) => {
+                self.viewers.remove(viewer);
+                self.fit_viewers();
+            }
             Command::Stop(grace) => self.stop(grace),
+        }
+    }
+
+    /// Gives the terminal the size that all viewers have room for. Without any it stays as it is, for an agent draws for who looks.
+    fn fit_viewers(&mut self) {
+        if let Some(size) = self.viewers.size().filter(|size| *size != self.screen.size())
+            && let Err(error) = self.resize(size)
+        {
+            tracing::warn!(%error, "the terminal's size cannot be set");
         }
     }
 
@@ -202,6 +247,7 @@ impl<'a> Holder<'a> {
             rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 },
         )?;
         self.screen.resize(size);
+        self.viewers.tell();
         Ok(())
     }
 

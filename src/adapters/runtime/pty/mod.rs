@@ -6,6 +6,8 @@
 //! | [`holder`] | the process: terminal, agent, end |
 //! | [`protocol`] | what is spoken on its socket |
 //! | `server`, `client` | both sides of it |
+//! | `viewers`, `view` | those who are attached, in the holder and in the daemon |
+//! | `paint` | what shows it to those who are attached |
 //! | `screen`, `limits` | the model of what the terminal shows, and what keeps it small |
 //! | [`scrollback`] | the raw output on disk |
 //!
@@ -16,10 +18,13 @@
 mod client;
 pub mod holder;
 mod limits;
+pub(super) mod paint;
 pub mod protocol;
-mod screen;
+pub(super) mod screen;
 pub mod scrollback;
 mod server;
+mod view;
+mod viewers;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -33,6 +38,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
+pub(super) use self::view::after_the_end;
+
 use self::client::AskError;
 use self::protocol::Request;
 use self::screen::{Screen, last_lines};
@@ -44,7 +51,10 @@ use crate::domain::session::ProcessIdentity;
 use crate::fault::{self, Point};
 use crate::platform::detached::Detached;
 use crate::platform::{file, socket};
-use crate::ports::runtime::{LAUNCH_ID_VARIABLE, Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+use crate::ports::runtime::{
+    LAUNCH_ID_VARIABLE, Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSize, TerminalSpec,
+};
+use crate::ports::terminal_view::Attached;
 
 /// How long a new terminal may take until its agent is seen running. Much, because a loaded machine is slow, not broken.
 const START_BOUND: Duration = Duration::from_secs(20);
@@ -190,6 +200,16 @@ impl PtyRuntime {
         request: &Request,
         body: &[u8],
     ) -> Result<Option<Vec<u8>>, RuntimeError> {
+        self.ask_by(key, action, async |socket| client::ask(socket, request, body).await).await
+    }
+
+    /// The same in whatever way the holder is asked.
+    async fn ask_by<T>(
+        &self,
+        key: &TerminalKey,
+        action: &'static str,
+        ask: impl AsyncFnOnce(&Path) -> Result<T, AskError>,
+    ) -> Result<Option<T>, RuntimeError> {
         if LaunchSpec::read(&key.session_dir).map_err(|error| self.failed(action, &error))?.is_none() {
             return Err(self.no_terminal(key));
         }
@@ -199,7 +219,7 @@ impl PtyRuntime {
         let Some(socket) = socket_of(&key.session_dir).map_err(|error| self.failed(action, &error))? else {
             return Ok(None);
         };
-        match tokio::time::timeout(ANSWER_BOUND, client::ask(&socket, request, body)).await {
+        match tokio::time::timeout(ANSWER_BOUND, ask(&socket)).await {
             Ok(Ok(answer)) => Ok(Some(answer)),
             Ok(Err(AskError::Ended)) => Ok(None),
             Ok(Err(AskError::Unreachable(_))) if !is_alive(&key.session_dir) => Ok(None),
@@ -360,6 +380,12 @@ impl Runtime for PtyRuntime {
             Some(_) => Ok(()),
             None => Err(self.no_terminal(key)),
         }
+    }
+
+    async fn attach(&self, key: &TerminalKey, size: TerminalSize) -> Result<Attached, RuntimeError> {
+        let (kind, session_dir) = (&self.kind, &key.session_dir);
+        let attach = async |socket: &Path| view::attach(socket, size, kind, session_dir).await;
+        self.ask_by(key, "attach to the terminal", attach).await?.ok_or_else(|| self.no_terminal(key))
     }
 
     async fn ended(&self, key: &TerminalKey) {

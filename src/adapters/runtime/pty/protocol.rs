@@ -26,6 +26,7 @@
 //! | `output {lines}` | | `text` | the last lines, UTF-8; the end of them when they are more than 1 MiB |
 //! | `stop {grace_ms}` | | `ended {exit}` | |
 //! | `follow` | | see below | |
+//! | `attach {rows, cols}` | | see below | |
 //!
 //! A size beyond 1 to 500 lines and 1 to 1000 columns is brought into that.
 //!
@@ -35,6 +36,13 @@
 //! After `follow` the holder sends `data` frames: first what is kept of the raw output (its last 256 KiB), then all that comes, and `ended`
 //! at the end. A client that reads too slowly misses output rather than slow the agent down, and is told by `lagged`. Nothing else
 //! can be asked on that connection.
+//!
+//! After `attach` the connection is a viewer with a terminal of that size. The holder sends `resized {rows, cols}`, the size of the agent's
+//! terminal, now and whenever it changes; `data` frames, which make the viewer's terminal show what the agent's does, the first one from
+//! whatever was there; and at the end `ended`. The client sends `input` and `resize` (the viewer's size), neither of which is replied to. The
+//! agent's terminal is as high as the lowest viewer and as wide as the narrowest, and stays so when the last one leaves. A viewer is not sent
+//! the next `data` before it took the last one, so one that is slow holds nobody up and sees fewer pictures. At most 32 at a time. A holder
+//! that does not know `attach`, of an ao before it, answers `error` with code `bad_request` and hangs up.
 //!
 //! A request that cannot be fulfilled is answered with `error {code, message}`; `code` is `version`, `bad_request`, `ended` (the agent does not run any more) or
 //! `failed`.
@@ -85,6 +93,13 @@ pub enum Request {
     },
     /// The raw output, from now on.
     Follow,
+    /// What the terminal shows, for a viewer who also types.
+    Attach {
+        /// Lines of the viewer's terminal.
+        rows: u16,
+        /// Columns.
+        cols: u16,
+    },
     /// End the agent and all its processes.
     Stop {
         /// How long it may take to end in order, in milliseconds.
@@ -105,8 +120,15 @@ pub enum Reply {
     Done,
     /// The body is text.
     Text,
-    /// The body is raw output.
+    /// The body is raw output, or for a viewer what to write to its terminal.
     Data,
+    /// The size of the agent's terminal.
+    Resized {
+        /// Lines.
+        rows: u16,
+        /// Columns.
+        cols: u16,
+    },
     /// Output was left out because the client read too slowly.
     Lagged {
         /// How many `data` frames.

@@ -1,8 +1,7 @@
 //! What the terminal shows: a model fed with the agent's raw output. It also answers what programs ask their terminal, because with
 //! nobody attached there is no other terminal that would.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alacritty_terminal::Term;
 use alacritty_terminal::event::{Event, EventListener, WindowSize};
@@ -12,6 +11,7 @@ use alacritty_terminal::term::{Config, Osc52};
 use alacritty_terminal::vte::ansi::{NamedColor, Processor, Rgb, Timeout};
 
 use super::limits::{CommandLimit, bounded};
+use super::paint::Painter;
 use crate::ports::runtime::TerminalSize;
 
 /// Lines kept above the screen. A full history of 120 columns takes about 14 MB.
@@ -23,7 +23,7 @@ const PIECE_BYTES: usize = 256;
 const MAX_MARKS: usize = 32;
 
 /// The model of one terminal.
-pub(super) struct Screen {
+pub(in crate::adapters::runtime) struct Screen {
     term: Term<Answers>,
     parser: Processor<Unsynchronized>,
     commands: CommandLimit,
@@ -32,7 +32,7 @@ pub(super) struct Screen {
 
 impl Screen {
     /// An empty terminal.
-    pub(super) fn new(size: TerminalSize) -> Self {
+    pub(in crate::adapters::runtime) fn new(size: TerminalSize) -> Self {
         let size = bounded(size);
         let answers = Answers::new(size);
         // Programs in here get no say over the clipboard of whoever attaches.
@@ -42,12 +42,12 @@ impl Screen {
     }
 
     /// Takes output of the agent; gives what the terminal answers to it, to be written to the agent's input.
-    pub(super) fn feed(&mut self, output: &[u8]) -> Vec<u8> {
+    pub(in crate::adapters::runtime) fn feed(&mut self, output: &[u8]) -> Vec<u8> {
         for piece in output.chunks(PIECE_BYTES) {
             self.parser.advance(&mut self.term, &self.commands.apply(piece));
             self.limit_marks();
         }
-        self.answers.text.take()
+        std::mem::take(&mut self.answers.said().text)
     }
 
     /// Takes the marks off the character before the cursor when it has too many: the model keeps every one that is printed.
@@ -65,9 +65,9 @@ impl Screen {
     }
 
     /// Changes the size; lines wrap anew.
-    pub(super) fn resize(&mut self, size: TerminalSize) {
+    pub(in crate::adapters::runtime) fn resize(&mut self, size: TerminalSize) {
         let size = bounded(size);
-        self.answers.size.replace(size);
+        self.answers.said().size = size;
         self.term.resize(Cells(size));
     }
 
@@ -80,6 +80,16 @@ impl Screen {
     pub(super) fn output(&self, lines: usize) -> String {
         let text = self.text_from(self.term.topmost_line());
         last_lines(&text, lines).to_owned()
+    }
+
+    /// What makes a viewer's terminal show this; `None` when it does already.
+    pub(in crate::adapters::runtime) fn paint(&self, viewer: &mut Painter) -> Option<Vec<u8>> {
+        viewer.picture(&self.term)
+    }
+
+    /// Its size.
+    pub(super) fn size(&self) -> TerminalSize {
+        self.answers.said().size
     }
 
     fn text_from(&self, top: Line) -> String {
@@ -132,16 +142,22 @@ impl Timeout for Unsynchronized {
     }
 }
 
-/// Collects what the terminal answers.
+/// Collects what the terminal answers. The model owns one, and what it tells another.
 #[derive(Clone)]
-struct Answers {
-    text: Rc<RefCell<Vec<u8>>>,
-    size: Rc<RefCell<TerminalSize>>,
+struct Answers(Arc<Mutex<Said>>);
+
+struct Said {
+    text: Vec<u8>,
+    size: TerminalSize,
 }
 
 impl Answers {
     fn new(size: TerminalSize) -> Self {
-        Self { text: Rc::default(), size: Rc::new(RefCell::new(size)) }
+        Self(Arc::new(Mutex::new(Said { text: Vec::new(), size })))
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -159,12 +175,12 @@ impl EventListener for Answers {
                 format(Rgb { r: 0xd8, g: 0xd8, b: 0xd8 })
             }
             Event::TextAreaSizeRequest(format) => {
-                let TerminalSize { rows, cols } = *self.size.borrow();
+                let TerminalSize { rows, cols } = self.said().size;
                 format(WindowSize { num_lines: rows, num_cols: cols, cell_width: 8, cell_height: 16 })
             }
             _ => return,
         };
-        self.text.borrow_mut().extend_from_slice(answer.as_bytes());
+        self.said().text.extend_from_slice(answer.as_bytes());
     }
 }
 

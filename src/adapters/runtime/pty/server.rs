@@ -14,6 +14,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use super::protocol::{ErrorCode, PROTOCOL_VERSION, Reply, Request, receive, send};
+use super::viewers::{self, Sight, Viewer, ViewerId};
 use crate::adapters::runtime::cut_to_last_bytes;
 use crate::domain::exit::Exit;
 use crate::ports::runtime::TerminalSize;
@@ -24,9 +25,30 @@ const MAX_CONNECTIONS: usize = 64;
 /// What the owner of the terminal is asked. Each answer goes to whoever asked.
 pub(super) enum Command {
     Screen(oneshot::Sender<String>),
-    Output { lines: usize, answer: oneshot::Sender<String> },
-    Resize { size: TerminalSize, answer: oneshot::Sender<io::Result<()>> },
+    Output {
+        lines: usize,
+        answer: oneshot::Sender<String>,
+    },
+    Resize {
+        size: TerminalSize,
+        answer: oneshot::Sender<io::Result<()>>,
+    },
     Follow(oneshot::Sender<Following>),
+    /// Somebody comes, with a terminal of that size; `None` when there are too many.
+    Attach {
+        size: TerminalSize,
+        answer: oneshot::Sender<Option<Viewer>>,
+    },
+    /// What a viewer does not see yet.
+    Look {
+        viewer: ViewerId,
+        answer: oneshot::Sender<Sight>,
+    },
+    ViewerSize {
+        viewer: ViewerId,
+        size: TerminalSize,
+    },
+    Leave(ViewerId),
     Stop(Duration),
 }
 
@@ -46,6 +68,15 @@ pub(super) struct Hub {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) keys: mpsc::Sender<Keys>,
     pub(super) ended: watch::Receiver<Option<Exit>>,
+}
+
+impl Hub {
+    /// `None` when the agent has ended.
+    pub(super) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).await.ok()?;
+        answered.await.ok()
+    }
 }
 
 /// The listening socket and its connections.
@@ -116,8 +147,10 @@ impl Connection {
                 }
                 Err(error) => return Err(error),
             };
-            if request == Request::Follow {
-                return self.follow().await;
+            match request {
+                Request::Follow => return self.follow().await,
+                Request::Attach { rows, cols } => return self.attach(TerminalSize { rows, cols }).await,
+                _ => {}
             }
             let (reply, body) = self.answer(request, body).await;
             send(&mut self.stream, &reply, &body).await?;
@@ -159,18 +192,15 @@ impl Connection {
                 self.ask(|answer| Command::Output { lines, answer }).await.map(|shown| text(&shown))
             }
             Request::Stop { grace_ms } => return (self.stop(Duration::from_millis(grace_ms)).await, Vec::new()),
-            Request::Hello { .. } | Request::Follow => {
+            Request::Hello { .. } | Request::Follow | Request::Attach { .. } => {
                 return (error(ErrorCode::BadRequest, "not at this point"), Vec::new());
             }
         };
         answered.unwrap_or_else(|| (error(ErrorCode::Ended, "the agent has ended"), Vec::new()))
     }
 
-    /// `None` when the agent has ended.
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
-        let (answer, answered) = oneshot::channel();
-        self.hub.commands.send(command(answer)).await.ok()?;
-        answered.await.ok()
+        self.hub.ask(command).await
     }
 
     async fn type_in(&mut self, bytes: Vec<u8>) -> Option<(Reply, Vec<u8>)> {
@@ -226,6 +256,14 @@ impl Connection {
         }
         let exit = self.hub.ended.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
         send(&mut self.stream, &Reply::Ended { exit: exit.unwrap_or(Exit::Unknown) }, b"").await
+    }
+
+    async fn attach(mut self, size: TerminalSize) -> io::Result<()> {
+        match self.ask(|answer| Command::Attach { size, answer }).await {
+            Some(Some(viewer)) => viewers::serve(self.stream, &self.hub, viewer).await,
+            Some(None) => self.refuse(ErrorCode::Failed, "too many are attached already").await,
+            None => self.refuse(ErrorCode::Ended, "the agent has ended").await,
+        }
     }
 }
 

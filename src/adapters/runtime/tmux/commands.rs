@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::config;
 use super::place::Place;
 use crate::adapters::runtime::multiplexer::Shown;
+use crate::adapters::runtime::multiplexer::view::Client;
 use crate::platform::child::{Output, Program};
 use crate::ports::runtime::TerminalSpec;
 
@@ -53,8 +54,7 @@ impl Tmux {
         ao_program: &Path,
         env: &BTreeMap<String, String>,
     ) -> Result<(), String> {
-        let mut env = env.clone();
-        env.retain(|name, _| !name.starts_with("TMUX"));
+        let env = own(env);
         let (config, socket) = (config::file(&spec.key.session_dir), place.socket());
         let (cols, rows) = (spec.size.cols.to_string(), spec.size.rows.to_string());
         let how =
@@ -95,6 +95,15 @@ impl Tmux {
         self.ask(place, args, bytes).await.map(drop)
     }
 
+    /// What shows the terminal to a person.
+    pub(super) fn client(&self, place: &Place, env: &BTreeMap<String, String>) -> Client {
+        let socket = place.socket();
+        // Whatever the locale: letters and colours come out as they are.
+        let args = ["-u", "-T", "RGB", "-S"].map(OsString::from).into_iter();
+        let args = args.chain([socket.into_os_string(), "attach-session".into()]).collect();
+        Client { program: self.0.clone(), args, env: own(env) }
+    }
+
     /// Asks the server to end.
     pub(super) async fn end(&self, place: &Place) -> Result<(), String> {
         text_of(self.to(place, ["kill-server"])).await.map(drop)
@@ -126,6 +135,13 @@ impl Tmux {
     fn run(&self, args: impl IntoIterator<Item = impl Into<OsString>>, env: BTreeMap<String, String>) -> Program {
         Program::new(&self.0, env, TIMEOUT).args(args)
     }
+}
+
+/// An environment without what would lead tmux to another server.
+fn own(env: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut env = env.clone();
+    env.retain(|name, _| !name.starts_with("TMUX"));
+    env
 }
 
 /// An argument that is not a tmux command's end: tmux takes a semicolon at an argument's end for one.

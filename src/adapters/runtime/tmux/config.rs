@@ -9,8 +9,8 @@ use crate::adapters::runtime::launch;
 /// No key but Ctrl-\ (detach) is taken from the agent: there is no prefix, and no key table holds anything. The agent has the
 /// whole terminal, without a status line.
 ///
-/// The size is the asked one at the start and then that of the person who used it last (`latest`), and stays when they leave,
-/// as with zellij: an agent draws for who looks, and what is `manual` is shown to them cut off or small. 3.2a starts with
+/// The size is the asked one at the start and then what everybody who looks has room for (`smallest`), and stays when they leave,
+/// as with the other runtimes: an agent draws for who looks, and what is `manual` is shown to them cut off or small. 3.2a starts with
 /// 80 × 24 unless it is `manual` (hence [`AFTER_START`]), with which 3.3a crashes at the start.
 ///
 /// The history is as long as that of the `pty` runtime; a full one of 120 columns takes 3 MB, with every cell in a
@@ -25,7 +25,7 @@ set-option -g history-limit 5000
 set-option -g default-shell /bin/sh
 set-option -g destroy-unattached off
 set-option -wg remain-on-exit off
-set-option -wg window-size latest
+set-option -wg window-size smallest
 %if "#{||:#{==:#{version},3.2},#{==:#{version},3.2a}}"
 set-option -wg window-size manual
 %endif
@@ -38,7 +38,7 @@ bind-key -T root C-\\ detach-client
 "##;
 
 /// What follows the start of the session.
-pub(super) const AFTER_START: [&str; 4] = ["set-option", "-wg", "window-size", "latest"];
+pub(super) const AFTER_START: [&str; 4] = ["set-option", "-wg", "window-size", "smallest"];
 
 /// Where the configuration of a session's server is.
 pub(super) fn file(session_dir: &Path) -> PathBuf {

@@ -27,6 +27,7 @@ use self::commands::Tmux;
 use self::place::{MAX_SOCKET_DIR_BYTES, Place};
 use self::version::Version;
 use super::multiplexer::server::{self as shared, Multiplexer, Unusable};
+use super::multiplexer::view::Client;
 use super::multiplexer::{self, Multiplexed};
 use crate::platform::file;
 use crate::ports::runtime::{Runtime, TerminalKey, TerminalSpec};
@@ -102,6 +103,10 @@ impl Multiplexer for OnTmux {
 
     async fn start(&self, installed: &Installed, place: &Place, spec: &TerminalSpec) -> Result<(), String> {
         installed.tmux.start(place, spec, &self.0.ao_program, &self.0.env).await
+    }
+
+    async fn client(&self, place: &Place) -> Result<Client, String> {
+        Ok(Tmux::new(place.recorded()?.program).client(place, &self.0.env))
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::place::{Place, SOCKET_DIR_VARIABLE};
+use crate::adapters::runtime::multiplexer::view::Client;
 use crate::platform::child::{Output, Program};
 
 /// How long a command to a session may take. They take about 10 ms; on a busy machine a start took 3 s.
@@ -73,6 +74,12 @@ impl Zellij {
     pub(super) async fn start(&self, place: &Place, layout: &Path) -> Result<(), String> {
         let args = ["attach", "--create-background", &place.name, "options", "--default-layout"];
         succeed(self.command(place).args(args).arg(layout)).await.map(drop)
+    }
+
+    /// What shows a session to a person.
+    pub(super) fn client(&self, place: &Place) -> Client {
+        let args = vec!["attach".into(), place.name.clone().into()];
+        Client { program: self.program.clone(), args, env: self.env_for(place) }
     }
 
     fn command(&self, place: &Place) -> Program {

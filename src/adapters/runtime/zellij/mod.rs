@@ -33,6 +33,7 @@ use self::place::{MAX_SOCKET_DIR_BYTES, Place};
 use self::version::Version;
 use super::launch;
 use super::multiplexer::server::{self as shared, Multiplexer, Unusable};
+use super::multiplexer::view::Client;
 use super::multiplexer::{self, Multiplexed};
 use crate::platform::file;
 use crate::ports::runtime::{Runtime, TerminalKey, TerminalSpec};
@@ -111,6 +112,11 @@ impl Multiplexer for OnZellij {
     /// What is waited for is the supervisor's record, which starts the agent only when it has seen its pane ([`arrive`]).
     async fn start(&self, zellij: &Zellij, place: &Place, spec: &TerminalSpec) -> Result<(), String> {
         zellij.start(place, &layout_file(spec)).await
+    }
+
+    async fn client(&self, place: &Place) -> Result<Client, String> {
+        let (zellij, _version) = self.installed().await.map_err(|Unusable { cause, .. }| cause)?;
+        Ok(zellij.client(place))
     }
 }
 
