@@ -21,6 +21,7 @@
 //! | `watch` | be told of ends by the runtimes that can tell |
 //! | [`retention`] | let go of what was kept long enough |
 //! | [`wait`] | wait for a session to reach a state |
+//! | [`attach`] | come to a session's terminal as one more viewer |
 //! | [`query`] | what is shown: [`view`] is its shape |
 //! | [`events`] | follow the change log; `tail` is its newest part, read once for all |
 //! | [`projects`] | the register of projects |
@@ -32,6 +33,7 @@
 mod admission;
 mod announce;
 pub mod approve;
+pub mod attach;
 pub mod caller;
 pub mod cleanup;
 pub mod deliver;

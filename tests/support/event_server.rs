@@ -13,6 +13,7 @@ use ao::app::Application;
 use ao::domain::change::{ChangeKind, NewChange};
 use ao::domain::session::Session;
 use ao::ports::clock::Clock;
+use ao::ports::runtime::Runtime;
 use ao::ports::store::{ChangeLog, SessionStore};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,10 +38,16 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(patience: Patience) -> Self {
+        Self::start_with(patience, Vec::new()).await
+    }
+
+    /// With a live session on the first of these runtimes.
+    pub(crate) async fn start_with(patience: Patience, runtimes: Vec<Arc<dyn Runtime>>) -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        let live = session(1, "command", "none", scratch.path().join("nowhere"));
+        let runtime = runtimes.first().map_or("none", |runtime| runtime.kind().as_str()).to_owned();
+        let live = session(1, "command", &runtime, scratch.path().join("nowhere"));
         let id = live.id.clone();
-        let (application, store) = application(&scratch, Vec::new(), Vec::new(), vec![live]).await;
+        let (application, store) = application(&scratch, Vec::new(), runtimes, vec![live]).await;
         let session = store.session(&id).await.unwrap().unwrap();
         let socket = scratch.path().join("s");
         let stop = CancellationToken::new();
@@ -59,7 +66,7 @@ impl Server {
         Self { scratch, store, application, session: Mutex::new(session), stop, serving }
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.scratch.path().join("s")
     }
 

@@ -6,6 +6,7 @@
 //! | [`error`] | errors as JSON |
 //! | [`mod@router`] | paths and handlers |
 //! | `events` | what happened, as pages and as a stream |
+//! | `terminal` | a session's terminal, as a WebSocket |
 //! | [`listener`] | the socket, and who may connect to it |
 //! | [`patience`] | how long a slow client is borne |
 //! | [`peer`] | who is at the other end |
@@ -16,6 +17,7 @@ pub mod listener;
 pub mod patience;
 pub mod peer;
 pub mod router;
+mod terminal;
 pub mod wire;
 
 pub use patience::Patience;

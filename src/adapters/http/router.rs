@@ -15,6 +15,7 @@ use super::error::ApiError;
 use super::events::events;
 use super::patience::Patience;
 use super::peer::Peer;
+use super::terminal::terminal;
 use super::wire::{
     Accepted, AddProject, DaemonInfo, DecisionAnswer, DecisionRequest, KillAnswer, KillRequest, MAX_BODY_BYTES,
     MAX_WAIT_MS, RestoreAllAnswer, RestoreRequest, SendRequest, TerminalText, TrustFile, WaitAnswer,
@@ -98,6 +99,7 @@ pub fn router(daemon: Daemon) -> Router {
         .route("/sessions/{id}/wait", get(wait))
         .route("/sessions/{id}/output", get(output))
         .route("/sessions/{id}/screen", get(screen))
+        .route("/sessions/{id}/terminal", get(terminal))
         .route("/messages/{id}", get(show_message))
         .route("/messages/{id}/wait", get(wait_for_message))
         .route("/restore", post(restore_all))
@@ -339,7 +341,7 @@ async fn report(State(daemon): State<Daemon>, Body(report): Body<HookReport>) ->
     Ok(Json(json!({})))
 }
 
-fn session_id(text: &str) -> Result<SessionId, AppError> {
+pub(super) fn session_id(text: &str) -> Result<SessionId, AppError> {
     text.parse().map_err(|_| {
         AppError::new(ErrorKind::NotFound, "unknown_session", format!("there is no session {text}"))
             .hint("list the sessions there are with: ao ls -a")

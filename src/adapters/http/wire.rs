@@ -12,6 +12,7 @@ use crate::app::wait::WaitOutcome;
 use crate::domain::Timestamp;
 use crate::domain::approval::{AnsweredRequest, Verdict};
 use crate::domain::change::Change;
+use crate::domain::exit::Exit;
 use crate::domain::id::{MessageId, ProjectId, RequestId};
 use crate::ports::workspace::OnWork;
 
@@ -27,6 +28,37 @@ pub const EVENT_STREAM: &str = "text/event-stream";
 pub const LAST_EVENT_ID: &str = "last-event-id";
 /// The name of the event that ends a stream, with an [`ErrorBody`] that says why.
 pub const DROPPED_EVENT: &str = "dropped";
+
+/// What a terminal's WebSocket tells in a text frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum TerminalNews {
+    /// The size of the agent's terminal: what all viewers have room for.
+    Resize {
+        /// Lines.
+        rows: u16,
+        /// Columns.
+        cols: u16,
+    },
+    /// The agent has ended; nothing follows.
+    Exit {
+        /// How.
+        exit: Exit,
+    },
+}
+
+/// What a viewer tells a terminal's WebSocket in a text frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ViewerNews {
+    /// The viewer's terminal has another size.
+    Resize {
+        /// Lines.
+        rows: u16,
+        /// Columns.
+        cols: u16,
+    },
+}
 
 /// Asks to register the repository a directory is in.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,0 +1,151 @@
+//! `/sessions/{id}/terminal`: a session's terminal as a WebSocket.
+//!
+//! Binary frames are bytes: from here what to write to the viewer's terminal, to here what the viewer typed. Text frames are JSON: from here
+//! [`TerminalNews`], to here [`ViewerNews`]. A picture is asked of the runtime when the one before was taken, so nothing queues up for a
+//! viewer that is slow, and neither the agent nor another viewer waits for one. One that takes nothing for too long is told why in the frame
+//! that closes the connection, which it finds when it reads on.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Path, State};
+use axum::response::Response;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt, stream};
+use serde::Deserialize;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::error::ApiError;
+use super::patience::Patience;
+use super::router::{Daemon, Params, session_id};
+use super::wire::{TerminalNews, ViewerNews};
+use crate::ports::runtime::{RuntimeError, TerminalSize};
+use crate::ports::terminal_view::{Attached, Seen, TerminalKeys, TerminalView};
+
+/// The longest frame that is taken, in bytes: a paste comes in several.
+const MAX_FRAME_BYTES: usize = 1024 * 1024;
+/// How long a viewer may take to answer the end.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a reason can be, in bytes.
+const MAX_REASON_BYTES: usize = 123;
+
+/// The size of the viewer's terminal; what is missing is that which terminals of agents begin with.
+#[derive(Deserialize)]
+pub(super) struct SizeQuery {
+    rows: Option<u16>,
+    cols: Option<u16>,
+}
+
+pub(super) async fn terminal(
+    State(daemon): State<Daemon>,
+    Path(id): Path<String>,
+    Params(SizeQuery { rows, cols }): Params<SizeQuery>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
+    let usual = TerminalSize::default();
+    let size = TerminalSize { rows: rows.unwrap_or(usual.rows), cols: cols.unwrap_or(usual.cols) };
+    let attached = daemon.application.attach(&session_id(&id)?, size).await?;
+    let (patience, stop) = (daemon.patience, daemon.stop);
+    let upgrade = upgrade.max_message_size(MAX_FRAME_BYTES).max_frame_size(MAX_FRAME_BYTES);
+    Ok(upgrade.on_upgrade(move |socket| serve(socket, attached, patience, stop)))
+}
+
+/// Serves one viewer to its end.
+async fn serve(socket: WebSocket, attached: Attached, patience: Patience, stop: CancellationToken) {
+    let (mut to, mut from) = socket.split();
+    let Attached { view, keys } = attached;
+    let end = tokio::select! {
+        end = show(&mut to, view, patience) => end,
+        end = listen(&mut from, keys) => end,
+        () = stop.cancelled() => Some(close(close_code::AWAY, "the daemon stops; the agent goes on")),
+    };
+    let Some(end) = end else { return };
+    if end.code != close_code::NORMAL {
+        tracing::info!(code = end.code, reason = end.reason.as_str(), "a terminal's viewer is let go");
+    }
+    let bound = if stop.is_cancelled() { patience.cut_off_at_stop } else { patience.cut_off };
+    // One that takes not even this is gone. And one that is hung up on before it answered may not find what it was sent.
+    let _ = timeout(bound, to.send(Message::Close(Some(end)))).await;
+    let _ = timeout(FAREWELL, async { while let Some(Ok(_)) = from.next().await {} }).await;
+}
+
+/// Shows what there is to see, until there is no more. `None` when there is nobody left to tell why.
+async fn show(
+    to: &mut SplitSink<WebSocket, Message>,
+    view: Box<dyn TerminalView>,
+    patience: Patience,
+) -> Option<CloseFrame> {
+    // A stream keeps what is under way, while something else is to be done.
+    let views = stream::unfold(view, async |mut view| Some((view.next().await, view)));
+    let mut views = std::pin::pin!(views);
+    let mut alive = tokio::time::interval(patience.keep_alive);
+    alive.reset();
+    loop {
+        let (message, goes_on) = tokio::select! {
+            seen = views.next() => as_message(seen?),
+            _ = alive.tick() => (Message::Ping(Vec::new().into()), ControlFlow::Continue(())),
+        };
+        match timeout(patience.slow, to.send(message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_gone)) => return None,
+            Err(_elapsed) => return Some(too_slow(patience.slow)),
+        }
+        if let ControlFlow::Break(end) = goes_on {
+            return Some(end);
+        }
+        alive.reset();
+    }
+}
+
+fn as_message(seen: Result<Seen, RuntimeError>) -> (Message, ControlFlow<CloseFrame>) {
+    let text = |news: &TerminalNews| Message::Text(serde_json::to_string(news).unwrap_or_default().into());
+    match seen {
+        Ok(Seen::Picture(picture)) => (Message::Binary(picture.into()), ControlFlow::Continue(())),
+        Ok(Seen::Size(TerminalSize { rows, cols })) => {
+            (text(&TerminalNews::Resize { rows, cols }), ControlFlow::Continue(()))
+        }
+        Ok(Seen::Ended(exit)) => {
+            let end = close(close_code::NORMAL, "the agent has ended");
+            (text(&TerminalNews::Exit { exit }), ControlFlow::Break(end))
+        }
+        Err(error) => {
+            let end = close(close_code::ERROR, &error.to_string());
+            (Message::Ping(Vec::new().into()), ControlFlow::Break(end))
+        }
+    }
+}
+
+/// Hears a viewer until it leaves, or says something that makes no sense.
+async fn listen(from: &mut SplitStream<WebSocket>, mut keys: Box<dyn TerminalKeys>) -> Option<CloseFrame> {
+    while let Some(Ok(message)) = from.next().await {
+        let done = match message {
+            Message::Binary(bytes) => keys.type_bytes(&bytes).await,
+            Message::Text(text) => match serde_json::from_str(&text) {
+                Ok(ViewerNews::Resize { rows, cols }) => keys.resize(TerminalSize { rows, cols }).await,
+                Err(error) => return Some(close(close_code::UNSUPPORTED, &format!("not understood: {error}"))),
+            },
+            Message::Close(_) => return None,
+            Message::Ping(_) | Message::Pong(_) => Ok(()),
+        };
+        if let Err(error) = done {
+            // How the agent ended is told by the other half.
+            tracing::debug!(%error, "a terminal takes no more input");
+            std::future::pending::<()>().await;
+        }
+    }
+    None
+}
+
+fn too_slow(patience: Duration) -> CloseFrame {
+    close(close_code::POLICY, &format!("too_slow: nothing of what was sent was taken for {} s", patience.as_secs()))
+}
+
+fn close(code: u16, reason: &str) -> CloseFrame {
+    let ends = reason.char_indices().map(|(at, letter)| at + letter.len_utf8());
+    let end = ends.take_while(|end| *end <= MAX_REASON_BYTES).last().unwrap_or(0);
+    CloseFrame { code, reason: Utf8Bytes::from(&reason[..end]) }
+}
