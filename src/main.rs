@@ -111,7 +111,9 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             let context = Edge::with_config(cli.data_dir)?.context()?;
             executor(false)?.block_on(cli::run(command, &context)).map(|()| ExitCode::SUCCESS)
         }
-        command @ (Command::Ls(LsArgs { watch: true, .. }) | Command::Events(EventsArgs { follow: true, .. })) => {
+        command @ (Command::Ls(LsArgs { watch: true, .. })
+        | Command::Events(EventsArgs { follow: true, .. })
+        | Command::Attach(_)) => {
             let context = Edge::read(cli.data_dir)?.context()?;
             signals::give_terminal_back_on_panic();
             executor(false)?.block_on(async {

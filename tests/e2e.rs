@@ -26,6 +26,8 @@ mod tools;
 mod agents_that_fail;
 #[path = "e2e/approvals.rs"]
 mod approvals;
+#[path = "e2e/attach.rs"]
+mod attach;
 #[path = "e2e/claude.rs"]
 mod claude;
 #[path = "e2e/claude_sandbox.rs"]
@@ -66,6 +68,8 @@ mod message_storm;
 mod messages;
 #[path = "e2e/orchestrator.rs"]
 mod orchestrator;
+#[path = "e2e/pane.rs"]
+mod pane;
 #[path = "e2e/project_file.rs"]
 mod project_file;
 #[path = "e2e/project_setup.rs"]

@@ -2,7 +2,7 @@
 
 use ao::adapters::cli::context::Attention;
 use ao::adapters::cli::error::CliError;
-use ao::adapters::cli::live;
+use ao::adapters::cli::taken;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Tells a command of the signals that ask it to end, and of another size of its terminal.
@@ -30,7 +30,7 @@ pub(crate) fn hand_on(attention: &Attention) -> Result<(), CliError> {
 pub(crate) fn give_terminal_back_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        live::give_back();
+        taken::give_back();
         report(panic);
     }));
 }

@@ -1,77 +1,17 @@
 //! `ao ls --watch`, in a real terminal: a pane of a private tmux server.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use rustix::process::Signal;
 
+use crate::pane::Pane;
 use crate::sandbox::{Sandbox, signal};
 use crate::tools::has_runtime;
 
-/// A shell in a pane of 70 columns and 12 rows.
-struct Pane<'a>(&'a Sandbox);
-
-impl<'a> Pane<'a> {
-    async fn open(sandbox: &'a Sandbox) -> Self {
-        let pane = Self(sandbox);
-        pane.tmux(&["new-session", "-d", "-x", "70", "-y", "12", "env PS1='$ ' sh"]);
-        pane.until("the shell is there", |screen| screen.starts_with('$')).await;
-        pane
-    }
-
-    fn tmux(&self, args: &[&str]) -> String {
-        let mut command = Command::new("tmux");
-        command.arg("-S").arg(self.0.path("tmux.sock")).args(["-f", "/dev/null"]).args(args);
-        command.current_dir(self.0.repo()).env_clear().envs(&self.0.env).stdin(Stdio::null());
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "tmux {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn enter(&self, line: &str) {
-        self.tmux(&["send-keys", line, "Enter"]);
-    }
-
-    fn screen(&self) -> String {
-        self.tmux(&["capture-pane", "-p"])
-    }
-
-    async fn until(&self, what: &str, condition: impl Fn(&str) -> bool) {
-        self.0.until(&format!("{what}: the screen"), || condition(&self.screen())).await;
-    }
-
-    fn ask(&self, what: &str) -> String {
-        self.tmux(&["display-message", "-p", what]).trim().to_owned()
-    }
-
-    /// Starts the table and waits until it is there.
-    async fn watch(&self) {
-        self.enter(&format!("{} ls --watch; echo left-$?", env!("CARGO_BIN_EXE_ao")));
-        self.0.until("the screen is taken over", || self.ask("#{alternate_on} #{cursor_flag}") == "1 0").await;
-    }
-
-    /// Waits until the shell has its terminal back, just as it was.
-    async fn given_back(&self, left: &str) {
-        self.until("the shell is back", |screen| screen.contains(left)).await;
-        assert_eq!(self.ask("#{alternate_on} #{cursor_flag} #{wrap_flag}"), "0 1 1", "{}", self.screen());
-        let screen = self.screen();
-        assert!(screen.contains("before") && !screen.contains("SESSION"), "{screen}");
-        // Modes too: the shell does not mend these, and what is typed shows.
-        self.enter(
-            "clear; stty -a | grep -ow -- -*echo; stty -a | grep -ow -- -*icanon; stty -a | grep -o 'susp = ..'",
-        );
-        self.until("the modes show", |screen| screen.contains("susp = ^Z")).await;
-        let screen = self.screen();
-        assert!(screen.lines().any(|line| line == "echo") && screen.lines().any(|line| line == "icanon"), "{screen}");
-        self.enter("clear; echo before");
-        self.until("it is cleared", |screen| screen.contains("before") && !screen.contains("susp")).await;
-    }
-}
-
-impl Drop for Pane<'_> {
-    fn drop(&mut self) {
-        let mut command = Command::new("tmux");
-        let _ = command.arg("-S").arg(self.0.path("tmux.sock")).arg("kill-server").stderr(Stdio::null()).status();
-    }
+/// Starts the table and waits until it is there.
+async fn watch(pane: &Pane<'_>) {
+    pane.enter(&format!("{} ls --watch; echo left-$?", env!("CARGO_BIN_EXE_ao")));
+    pane.until_taken_over("1 0").await;
 }
 
 async fn spawn(sandbox: &Sandbox, name: &str) {
@@ -86,10 +26,10 @@ async fn a_live_table_changes_in_place_and_gives_the_terminal_back() {
     }
     let sandbox = Sandbox::new();
     sandbox.ao(&["start"]).await.ok();
-    let pane = Pane::open(&sandbox).await;
+    let pane = Pane::open(&sandbox, "tmux.sock", (70, 12)).await;
     pane.enter("echo before");
     pane.until("it echoes", |screen| screen.matches("before").count() == 2).await;
-    pane.watch().await;
+    watch(&pane).await;
     pane.until("an empty table says so", |screen| screen.contains("no live sessions")).await;
     let long = "a name that is far too long for a pane of this size, so that it has to be cut somewhere";
     spawn(&sandbox, long).await;
@@ -120,7 +60,7 @@ async fn a_live_table_changes_in_place_and_gives_the_terminal_back() {
     pane.until("and a larger one", |screen| screen.contains("app-5") && !screen.contains("more")).await;
     assert_eq!(pane.ask("#{history_size}"), "0", "something was scrolled away");
     pane.tmux(&["send-keys", "C-c"]);
-    pane.given_back("left-0").await;
+    pane.given_back("SESSION", "left-0").await;
 }
 
 /// Nothing wraps, and the colours are only for the eye.
@@ -131,7 +71,7 @@ async fn a_table_fits_the_terminal_and_is_coloured_there() {
     }
     let sandbox = Sandbox::new();
     spawn(&sandbox, "a name that is far too long for a pane of this size, so that it has to be cut somewhere").await;
-    let pane = Pane::open(&sandbox).await;
+    let pane = Pane::open(&sandbox, "tmux.sock", (70, 12)).await;
     let show = async |environment: &str, end: &str| {
         pane.enter(&format!("clear; {environment} {} ls; echo {end}", env!("CARGO_BIN_EXE_ao")));
         pane.until("the table is there", |screen| screen.contains("SESSION") && screen.lines().any(|line| line == end))
@@ -163,17 +103,17 @@ async fn the_terminal_is_given_back_however_the_table_ends() {
     }
     let sandbox = Sandbox::new();
     sandbox.ao(&["start"]).await.ok();
-    let pane = Pane::open(&sandbox).await;
+    let pane = Pane::open(&sandbox, "tmux.sock", (70, 12)).await;
     pane.enter("echo before");
     for end in [Signal::TERM, Signal::HUP, Signal::QUIT] {
-        pane.watch().await;
+        watch(&pane).await;
         signal(sandbox.running("ao ls --watch")[0], end);
-        pane.given_back("left-0").await;
+        pane.given_back("SESSION", "left-0").await;
     }
-    pane.watch().await;
+    watch(&pane).await;
     sandbox.ao(&["stop"]).await.ok();
     pane.until("it says why", |screen| screen.contains("no daemon answers")).await;
-    pane.given_back("left-3").await;
+    pane.given_back("SESSION", "left-3").await;
     pane.enter(&format!("{} ls --watch; echo left-$?", env!("CARGO_BIN_EXE_ao")));
     pane.until("it fails as any command", |screen| screen.contains("left-3") && screen.contains("ao start")).await;
     assert_eq!(pane.ask("#{alternate_on}"), "0");

@@ -10,9 +10,11 @@ use crate::domain::id::{AgentKind, ProjectId, RequestId, SessionId};
 use crate::domain::permission::PermissionMode;
 use crate::domain::session::SessionKind;
 
+mod attach;
 mod events;
 mod internal;
 mod project;
+pub use attach::AttachArgs;
 pub use events::{EventsArgs, Since};
 pub use internal::{HolderArgs, HookArgs, SetupShellArgs, SuperviseArgs};
 pub use project::{ProjectAddArgs, ProjectArgs, ProjectCommand, ProjectTrustArgs};
@@ -54,6 +56,8 @@ pub enum Command {
     Show(SessionArgs),
     /// Print what a session's terminal showed
     Output(OutputArgs),
+    /// Sit down at a session's terminal: see it and type into it
+    Attach(AttachArgs),
     /// Send a session's agent a message
     Send(SendArgs),
     /// Print what happened, and with -f what happens

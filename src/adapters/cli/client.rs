@@ -14,7 +14,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{CliError, ExitCode};
 use super::event_stream::EventStream;
+use super::taken::Size;
+use super::terminal_stream::{self, TerminalStream};
 use crate::adapters::http::wire::{EVENT_STREAM, ErrorBody, LAST_EVENT_ID};
+use crate::domain::id::SessionId;
+
+/// A connection has one request.
+const CLOSE: (&str, &str) = ("connection", "close");
 
 /// How long a daemon may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -136,7 +142,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub(super) async fn events(&self, path: &str, last_seen: Option<u64>) -> Result<EventStream, ClientError> {
-        let mut headers = vec![("accept", EVENT_STREAM.to_owned())];
+        let mut headers = [CLOSE, ("accept", EVENT_STREAM)].map(|(name, value)| (name, value.to_owned())).to_vec();
         headers.extend(last_seen.map(|seq| (LAST_EVENT_ID, seq.to_string())));
         let opening = async {
             let (response, connection) = self.send(Method::GET, path, &headers, Bytes::new()).await?;
@@ -148,9 +154,27 @@ impl Client {
         self.in_time(opening).await
     }
 
+    /// Comes to a session's terminal with one of that size.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(super) async fn terminal(&self, session: &SessionId, size: Size) -> Result<TerminalStream, ClientError> {
+        let path = format!("/sessions/{session}/terminal?rows={}&cols={}", size.rows, size.cols);
+        let headers = terminal_stream::HEADERS.map(|(name, value)| (name, value.to_owned()));
+        let opening = async {
+            let (response, _connection) = self.send(Method::GET, &path, &headers, Bytes::new()).await?;
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                return Err(self.refusal(response.status(), &self.whole(response).await?));
+            }
+            let upgraded = hyper::upgrade::on(response).await.map_err(|error| self.broken(error))?;
+            Ok(TerminalStream::new(upgraded).await)
+        };
+        self.in_time(opening).await
+    }
+
     async fn request<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
         let exchange = async {
-            let headers = [("content-type", "application/json".to_owned())];
+            let headers = [CLOSE, ("content-type", "application/json")].map(|(name, value)| (name, value.to_owned()));
             let (response, _connection) = self.send(method, path, &headers, body).await?;
             let status = response.status();
             let body = self.whole(response).await?;
@@ -180,17 +204,13 @@ impl Client {
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(error))?;
         let connection = AbortOnDropHandle::new(tokio::spawn(async {
             // What it fails of shows in the answer.
-            let _ = connection.await;
+            let _ = connection.with_upgrades().await;
         }));
         let mut request = Request::builder().method(method).uri(format!("/api/v1{path}"));
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let request = request
-            .header("host", "ao")
-            .header("connection", "close")
-            .body(Full::new(body))
-            .map_err(|error| self.broken(error))?;
+        let request = request.header("host", "ao").body(Full::new(body)).map_err(|error| self.broken(error))?;
         let response = sender.send_request(request).await.map_err(|error| self.broken(error))?;
         Ok((response, connection))
     }

@@ -3,12 +3,10 @@
 //! Nothing flickers, because a frame is one write, holds only the lines that changed, and is shown at once by terminals that know
 //! synchronized updates.
 
-use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
-
-use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
+use rustix::termios::{LocalModes, SpecialCodeIndex};
 
 use super::error::CliError;
+use super::taken::{Size, Taken, size};
 use super::ui;
 
 /// Alternate screen, no cursor, no wrapping at the right edge.
@@ -19,36 +17,21 @@ const END_FRAME: &str = "\u{1b}[?2026l";
 const CLEAR_SCREEN: &str = "\u{1b}[2J";
 const CLEAR_REST_OF_LINE: &str = "\u{1b}[K";
 
-/// What a terminal that does not tell its size is taken for.
-const USUAL_SIZE: Size = Size { rows: 24, cols: 80 };
-
-/// How the terminal was before it was taken over; the process has one.
-static BEFORE: Mutex<Option<Before>> = Mutex::new(None);
-
-struct Before {
-    /// `None` where they cannot be told.
-    modes: Option<Termios>,
-}
-
 /// The terminal on stdout, taken over until this is dropped.
 pub(super) struct LiveScreen {
     painter: Painter,
+    _taken: Taken,
 }
 
 impl LiveScreen {
     /// Takes the terminal over.
     pub(super) fn take() -> Result<Self, CliError> {
-        let modes = termios::tcgetattr(io::stdout()).ok();
-        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(Before { modes: modes.clone() });
-        let screen = Self { painter: Painter::default() };
-        if let Some(mut modes) = modes {
+        let taken = Taken::take(ENTER, LEAVE, |modes| {
             // What is typed must not show between the rows, and a stopped program could not give the terminal back.
             modes.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
             modes.special_codes[SpecialCodeIndex::VSUSP] = 0;
-            let _ = termios::tcsetattr(io::stdout(), OptionalActions::Drain, &modes);
-        }
-        ui::data(ENTER)?;
-        Ok(screen)
+        })?;
+        Ok(Self { painter: Painter::default(), _taken: taken })
     }
 
     /// Shows these lines and nothing else, as far as they fit.
@@ -57,39 +40,9 @@ impl LiveScreen {
     }
 }
 
-impl Drop for LiveScreen {
-    fn drop(&mut self) {
-        give_back();
-    }
-}
-
 /// How many columns the terminal on stdout has.
 pub(super) fn columns() -> usize {
     size().cols
-}
-
-fn size() -> Size {
-    let size = termios::tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
-    size.map_or(USUAL_SIZE, |size| Size { rows: size.ws_row.into(), cols: size.ws_col.into() })
-}
-
-/// Gives the terminal back if it was taken over, once. Also for whoever handles a panic, before anything is said about it.
-pub fn give_back() {
-    let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-    let mut stdout = io::stdout().lock();
-    // There is nobody left to tell when the terminal is gone.
-    let _ = stdout.write_all(LEAVE.as_bytes()).and_then(|()| stdout.flush());
-    if let Some(modes) = before.modes {
-        // What was typed meanwhile was not meant for the shell.
-        let _ = termios::tcsetattr(&stdout, OptionalActions::Flush, &modes);
-    }
-}
-
-/// A terminal's size in character cells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Size {
-    rows: usize,
-    cols: usize,
 }
 
 /// Knows what the screen shows, and so what has to be written to change it.

@@ -15,7 +15,9 @@ mod event_stream;
 pub mod guide;
 mod happened;
 pub mod hook;
-pub mod live;
+mod live;
+pub mod taken;
+mod terminal_stream;
 mod ui;
 pub mod usage;
 pub(in crate::adapters) mod waiting;
@@ -35,6 +37,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Ls(args) => commands::ls::run(&args, context).await,
         Command::Show(args) => commands::show::run(&args, context).await,
         Command::Output(args) => commands::output::run(&args, context).await,
+        Command::Attach(args) => commands::attach::run(&args, context).await,
         Command::Send(args) => commands::send::run(&args, context).await,
         Command::Events(args) => commands::events::run(&args, context).await,
         Command::Messages(args) => commands::messages::run(&args, context).await,

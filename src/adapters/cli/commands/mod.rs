@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(super) mod approve;
+pub(super) mod attach;
 pub(super) mod cleanup;
 pub(super) mod completion;
 pub mod doctor;
