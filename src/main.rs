@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use ao::adapters::cli;
-use ao::adapters::cli::args::{Cli, Command, EventsArgs, HookArgs, LsArgs};
+use ao::adapters::cli::args::{Cli, Command, EventsArgs, HookArgs, LsArgs, OutputArgs};
 use ao::adapters::cli::error::{self, CliError};
 use ao::adapters::cli::hook::{self, HookCall, HookPorts};
 use ao::adapters::cli::usage;
@@ -113,6 +113,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         }
         command @ (Command::Ls(LsArgs { watch: true, .. })
         | Command::Events(EventsArgs { follow: true, .. })
+        | Command::Output(OutputArgs { follow: true, .. })
         | Command::Attach(_)) => {
             let context = Edge::read(cli.data_dir)?.context()?;
             signals::give_terminal_back_on_panic();

@@ -68,6 +68,8 @@ mod message_storm;
 mod messages;
 #[path = "e2e/orchestrator.rs"]
 mod orchestrator;
+#[path = "e2e/output.rs"]
+mod output;
 #[path = "e2e/pane.rs"]
 mod pane;
 #[path = "e2e/project_file.rs"]

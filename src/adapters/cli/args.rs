@@ -501,13 +501,21 @@ pub struct CleanupArgs {
 #[command(after_help = "Examples:
   ao output app-1                 the last 200 lines
   ao output app-1 --tail 20
-  ao output app-1 --setup         what the project's setup printed")]
+  ao output app-1 -f              and each line that comes, until it is over
+  ao output app-1 --setup         what the project's setup printed
+
+With -f a line is told once it has stood for half a second, and again when it
+changes on the screen; a full-screen program is better seen with ao attach.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct OutputArgs {
     /// The session, for example app-1
     pub session: SessionId,
     /// How many lines, from the end
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub tail: usize,
+    /// Go on with what comes, until the session is over
+    #[arg(long, short, conflicts_with_all = ["setup", "teardown", "json"])]
+    pub follow: bool,
     /// What the project's setup commands printed instead
     #[arg(long, conflicts_with = "teardown")]
     pub setup: bool,

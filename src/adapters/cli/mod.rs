@@ -18,6 +18,7 @@ pub mod hook;
 mod live;
 pub mod taken;
 mod terminal_stream;
+mod told_lines;
 mod ui;
 pub mod usage;
 pub(in crate::adapters) mod waiting;
