@@ -67,7 +67,8 @@ impl Application {
 
     /// Whether it was told everything; else it is to be tried again.
     async fn announce_to(&self, orchestrator: &Session, project: &ProjectId) -> Result<bool, AppError> {
-        let all = SessionFilter { project: Some(project.clone()), include_terminated: true };
+        let all =
+            SessionFilter { project: Some(project.clone()), include_terminated: true, ..SessionFilter::default() };
         let mut news = Vec::new();
         for worker in self.shared.sessions.sessions(&all).await? {
             // What was over before it came is not its business.

@@ -3,17 +3,29 @@
 //! | Module | Holds |
 //! | --- | --- |
 //! | [`wire`] | request and answer shapes, shared with the command line's client |
+//! | [`codes`] | every code that an error may have |
 //! | [`error`] | errors as JSON |
-//! | [`mod@router`] | paths and handlers |
+//! | [`mod@router`] | what is served, and what every request goes through |
+//! | [`request`] | that: ids, bounds, the log |
+//! | `extract`, `page` | what handlers take out of a request |
+//! | `routes` | the handlers |
+//! | `schema`, [`document`] | what is said about them: the OpenAPI document |
 //! | `events` | what happened, as pages and as a stream |
-//! | [`listener`] | the socket, and who may connect to it |
 //! | [`patience`] | how long a slow client is borne |
+//! | [`listener`] | the socket, and who may connect to it |
 
+pub mod codes;
+pub mod document;
 pub mod error;
 mod events;
+mod extract;
 pub mod listener;
+mod page;
 pub mod patience;
+pub mod request;
 pub mod router;
+mod routes;
+mod schema;
 pub mod wire;
 
 pub use patience::Patience;

@@ -15,7 +15,7 @@ pub(in super::super) async fn run(args: &JsonArgs, context: &Context) -> Result<
     if args.json {
         return ui::json(&info);
     }
-    let live: Vec<SessionView> = client.get("/sessions").await?;
+    let live: Vec<SessionView> = client.list("/sessions").await?;
     ui::data(&format!(
         "daemon   ao {} runs, pid {}, since {}\ndata     {}\nsessions {} live\n",
         info.version,
