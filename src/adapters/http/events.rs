@@ -22,8 +22,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::ApiError;
-use super::patience::Patience;
 use super::extract::Params;
+use super::patience::Patience;
 use super::router::Daemon;
 use super::wire::{Changes, DROPPED_EVENT, EVENT_STREAM, LAST_EVENT_ID, MAX_WAIT_MS};
 use crate::app::events::Events;

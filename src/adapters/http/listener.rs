@@ -10,7 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use super::patience::ImpatientListener;
-use super::router::{Daemon, router};
+use super::router::{Daemon, Door, router};
 use crate::domain::id::SessionId;
 use crate::domain::session::ProcessIdentity;
 use crate::platform::{process, tree};
@@ -108,6 +108,6 @@ impl Listener for OwnerOnly {
 /// When the listener fails.
 pub async fn serve(listener: OwnerOnly, daemon: Daemon, stop: CancellationToken) -> io::Result<()> {
     let listener = ImpatientListener::new(listener, daemon.patience, stop.clone());
-    let service = router(daemon).into_make_service_with_connect_info::<Peer>();
+    let service = router(daemon, Door::Socket).into_make_service_with_connect_info::<Peer>();
     axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }

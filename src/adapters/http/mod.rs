@@ -1,4 +1,5 @@
-//! The HTTP API, inbound: one router, served on a Unix socket that only the owner's processes can use.
+//! The HTTP API, inbound: one router, served on a Unix socket that only the owner's processes can use, and on a
+//! loopback TCP port to who has the token.
 //!
 //! | Module | Holds |
 //! | --- | --- |
@@ -12,8 +13,11 @@
 //! | `schema`, [`document`] | what is said about them: the OpenAPI document |
 //! | `events` | what happened, as pages and as a stream |
 //! | [`patience`] | how long a slow client is borne |
-//! | [`listener`] | the socket, and who may connect to it |
+//! | [`listener`] | the Unix socket, and who may connect to it |
+//! | [`tcp`] | the TCP port, and how many may connect to it |
+//! | [`access`], [`token`] | who may ask there |
 
+pub mod access;
 pub mod codes;
 pub mod document;
 pub mod error;
@@ -26,6 +30,8 @@ pub mod request;
 pub mod router;
 mod routes;
 mod schema;
+pub mod tcp;
+pub mod token;
 pub mod wire;
 
 pub use patience::Patience;

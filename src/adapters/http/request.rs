@@ -46,13 +46,13 @@ fn given_id(request: &Request) -> Option<String> {
     (is_plain && (1..=MAX_ID).contains(&text.len())).then(|| text.to_owned())
 }
 
-/// Gives the request an id, which its answer, its errors and the log have, and bounds it.
+/// Gives the request an id, which its answer, its errors and the log have.
 pub async fn attend(request: Request, next: Next) -> Response {
     let id = given_id(&request).unwrap_or_else(new_id);
     let span = tracing::info_span!("request", id);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let begun = tokio::time::Instant::now();
-    let answer = with_id(id.clone(), bounded(request, next)).instrument(span.clone());
+    let answer = with_id(id.clone(), next.run(request)).instrument(span.clone());
     let mut response = answer.await;
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::debug!(%method, path, status = response.status().as_u16(), took_ms, "answered"));
@@ -62,7 +62,8 @@ pub async fn attend(request: Request, next: Next) -> Response {
     response
 }
 
-async fn bounded(request: Request, next: Next) -> Response {
+/// Bounds the request's body, and how long its answer may take.
+pub async fn bound(request: Request, next: Next) -> Response {
     if says_too_much(&request) {
         return too_large().into_response();
     }

@@ -1,6 +1,8 @@
 //! The API as one router: what is served, and what every request goes through.
 
 use axum::Router;
+use std::sync::Arc;
+
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware;
@@ -8,6 +10,7 @@ use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::access::{self, Access};
 use super::document;
 use super::error::ApiError;
 use super::patience::Patience;
@@ -29,14 +32,26 @@ pub struct Daemon {
     pub ready: CancellationToken,
     /// How slow clients may be.
     pub patience: Patience,
+    /// The token, and who may ask on a TCP port.
+    pub access: Arc<Access>,
 }
 
-/// The API. Who may ask is settled before it: by the socket's owner, or by [`super::access`].
-pub fn router(daemon: Daemon) -> Router {
+/// Where requests come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The Unix socket: the kernel says who asks.
+    Socket,
+    /// A TCP port: everybody on this machine can ask, and every web page that a browser shows.
+    Tcp,
+}
+
+/// The API as it is served at a door. What comes in by TCP passes [`access::guard`] before anything else looks at it: one layer around all
+/// there is, so that no route can be without.
+pub fn router(daemon: Daemon, door: Door) -> Router {
     let (api, document) = described().split_for_parts();
     let document = axum::Json(document);
     let api = api.route("/api/v1/openapi.json", get(async move || document.clone()));
-    Router::new()
+    let router = Router::new()
         .merge(api)
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
@@ -45,8 +60,12 @@ pub fn router(daemon: Daemon) -> Router {
             ApiError::of("method_not_allowed", "there is no such method for this path")
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn(request::attend))
-        .with_state(daemon)
+        .layer(middleware::from_fn(request::bound));
+    let router = match door {
+        Door::Socket => router,
+        Door::Tcp => router.layer(middleware::from_fn_with_state(daemon.access.clone(), access::guard)),
+    };
+    router.layer(middleware::from_fn(request::attend)).with_state(daemon)
 }
 
 /// The routes with what is said about them.

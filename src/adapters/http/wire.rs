@@ -1,5 +1,6 @@
 //! Request and answer shapes of the API. [`crate::app::view`] and [`crate::app::spawn::SpawnRequest`] are the rest of it.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -45,6 +46,13 @@ pub struct Page<T> {
 pub struct Stopping {
     /// Always true.
     pub stopping: bool,
+}
+
+/// There is a new token.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Renewed {
+    /// Always true.
+    pub renewed: bool,
 }
 
 /// A project was taken off the register.
@@ -198,6 +206,10 @@ pub struct DaemonInfo {
     /// Its socket.
     #[schema(value_type = String)]
     pub socket: PathBuf,
+    /// The address of its TCP port, for example `127.0.0.1:40123`; `None` where it has none.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub http: Option<SocketAddr>,
     /// Whether it has settled what an earlier daemon left.
     pub ready: bool,
     /// When it started.

@@ -18,5 +18,6 @@ pub(super) mod spawn;
 pub(super) mod start;
 pub(super) mod status;
 pub(super) mod stop;
+pub(super) mod token;
 pub(super) mod version;
 pub(super) mod wait;
