@@ -25,6 +25,7 @@ pub const INTERNAL: &str = "internal";
 pub const CODES: &[Code] = &[
     code(400, "agent_refused", "the agent cannot be run like this, as with arguments it does not take"),
     code(400, "cannot_be_typed", "the message cannot be typed into this agent's terminal"),
+    code(400, "changes_ahead", "a stream was to go on from a number that no change has yet: it was another log"),
     code(400, "empty_message", "the message has no text"),
     code(400, "invalid_branch", "git allows no branch of that name"),
     code(400, "invalid_reason", "the reason is empty or too long"),
@@ -98,6 +99,7 @@ pub const CODES: &[Code] = &[
     code(422, "spool", "the spool cannot be used"),
     code(422, "store_unwritable", "nothing can be recorded, as on a full disk"),
     code(422, "terminal_failed", "the terminal could not be made"),
+    code(422, "too_slow", "a stream ends, for its reader takes what it is given too slowly"),
     code(422, "workspace_failed", "git, or the file system, failed in the workspace"),
     code(500, INTERNAL, "unexpected; the daemon's log has the cause, by the request id"),
     code(504, "still_at_work", "the answer is not there in time; the work goes on, and events tell how it ends"),

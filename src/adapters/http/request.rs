@@ -1,5 +1,6 @@
 //! What happens to every request, whatever it asks for: it has an id, its body is bounded, and its answer is not waited for without end.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -7,6 +8,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::error::ApiError;
@@ -67,8 +69,11 @@ pub async fn bound(request: Request, next: Next) -> Response {
     if says_too_much(&request) {
         return too_large().into_response();
     }
-    match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(Ok(response)) => response,
+        // Where it broke, the panic itself has told the log.
+        Ok(Err(_panic)) => ApiError::internal("the request broke off: a fault in ao").into_response(),
         Err(_elapsed) => ApiError::of("still_at_work", format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))
             .hint("the work goes on: events tell how it ends, and the same request asks again")
             .into_response(),
