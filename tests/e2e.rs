@@ -54,6 +54,8 @@ mod http;
 mod http_access;
 #[path = "e2e/http_client.rs"]
 mod http_client;
+#[path = "e2e/http_once.rs"]
+mod http_once;
 #[path = "e2e/json_shapes.rs"]
 mod json_shapes;
 #[path = "e2e/kill.rs"]

@@ -1,9 +1,10 @@
 //! The OpenAPI document: what the routes say of themselves, and what is so for all of them.
 
 use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::codes::{CODES, Code};
@@ -40,10 +41,30 @@ pub(super) fn complete(document: &mut OpenApi) {
         components.responses.insert(refusal_name(*status), RefOr::T(refusal(*status)));
     }
     for (path, item) in &mut document.paths.paths {
+        for operation in [&mut item.post, &mut item.delete].into_iter().flatten() {
+            operation.parameters.get_or_insert_default().push(RefOr::T(key()));
+        }
         for operation in operations(item) {
             describe(path, operation, &statuses);
         }
     }
+}
+
+fn key() -> Parameter {
+    let text = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^[ -~]+$"))
+        .min_length(Some(1))
+        .max_length(Some(255));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Made up by the client: the same request with the same key is done once, and answered as it was.",
+        ))
+        .schema(Some(text))
+        .build()
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

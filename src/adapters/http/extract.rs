@@ -25,20 +25,24 @@ pub(super) struct Body<T>(pub(super) T);
 impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         if !is_json(&request) {
             return Err(ApiError::of("unsupported_media_type", "the body must be said to be application/json"));
         }
-        let reading = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state));
-        let bytes = reading.await.map_err(|_elapsed| {
-            ApiError::of("request_too_slow", format!("the body did not come within {} s", BODY_TIMEOUT.as_secs()))
-        })?;
-        let bytes = bytes.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => request::too_large(),
-            _ => ApiError::invalid(rejection.body_text()),
-        })?;
-        Ok(Self(Json::from_bytes(&bytes)?.0))
+        Ok(Self(Json::from_bytes(&read(request).await?)?.0))
     }
+}
+
+/// The whole body, within bounds.
+pub(super) async fn read(request: Request) -> Result<Bytes, ApiError> {
+    let reading = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &()));
+    let bytes = reading.await.map_err(|_elapsed| {
+        ApiError::of("request_too_slow", format!("the body did not come within {} s", BODY_TIMEOUT.as_secs()))
+    })?;
+    bytes.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => request::too_large(),
+        _ => ApiError::invalid(rejection.body_text()),
+    })
 }
 
 fn is_json(request: &Request) -> bool {

@@ -8,6 +8,7 @@
 //! | [`error`] | errors as JSON |
 //! | [`mod@router`] | what is served, and what every request goes through |
 //! | [`request`] | that: ids, bounds, the log |
+//! | [`mod@once`] | requests that are asked again with their key |
 //! | `extract`, `page` | what handlers take out of a request |
 //! | `routes` | the handlers |
 //! | `schema`, [`document`] | what is said about them: the OpenAPI document |
@@ -24,6 +25,7 @@ pub mod error;
 mod events;
 mod extract;
 pub mod listener;
+pub mod once;
 mod page;
 pub mod patience;
 pub mod request;

@@ -13,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::access::{self, Access};
 use super::document;
 use super::error::ApiError;
+use super::once::once;
 use super::patience::Patience;
 use super::request;
 use super::routes;
@@ -59,6 +60,7 @@ pub fn router(daemon: Daemon, door: Door) -> Router {
         .method_not_allowed_fallback(async || {
             ApiError::of("method_not_allowed", "there is no such method for this path")
         })
+        .layer(middleware::from_fn_with_state(daemon.clone(), once))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(request::bound));
     let router = match door {

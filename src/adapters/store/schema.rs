@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "lifecycle", include_str!("../../../migrations/0002_lifecycle.sql")),
     (3, "messages", include_str!("../../../migrations/0003_messages.sql")),
     (4, "requests", include_str!("../../../migrations/0004_requests.sql")),
+    (5, "answers", include_str!("../../../migrations/0005_answers.sql")),
 ];
 
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,6 +13,7 @@ use super::caller;
 use crate::adapters::http::error::ApiError;
 use crate::adapters::http::extract::{Answer, Body, Ids, Params, message_id, session_id};
 use crate::adapters::http::listener::Peer;
+use crate::adapters::http::once::OnceKey;
 use crate::adapters::http::page::{PageOf, PageQuery};
 use crate::adapters::http::router::Daemon;
 use crate::adapters::http::wire::{MAX_WAIT_MS, Page, SendRequest};
@@ -44,11 +45,16 @@ async fn list_messages(
 async fn send(
     State(daemon): State<Daemon>,
     ConnectInfo(peer): ConnectInfo<Peer>,
+    once: Option<Extension<OnceKey>>,
     Ids(id): Ids<String>,
     Body(request): Body<SendRequest>,
 ) -> Result<(StatusCode, Json<MessageRecord>), ApiError> {
     let caller = caller(&daemon, peer);
-    let record = daemon.application.send(&session_id(&id)?, request.id, request.body, &caller).await?;
+    let session = session_id(&id)?;
+    // Which holds also when the daemon ends before its answer is kept.
+    let made_up = |Extension(once): Extension<OnceKey>| MessageId::hash_of(&format!("{session} {}", once.key));
+    let id = request.id.or_else(|| once.map(made_up));
+    let record = daemon.application.send(&session, id, request.body, &caller).await?;
     Ok((StatusCode::ACCEPTED, Json(record)))
 }
 

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::adapters::http::error::ApiError;
 use crate::adapters::http::extract::{Answer, Body, Ids, Params, session_id};
+use crate::adapters::http::once::OnceKey;
 use crate::adapters::http::page::{PageOf, PageQuery, not_ours};
 use crate::adapters::http::router::Daemon;
 use crate::adapters::http::wire::{
@@ -73,10 +74,21 @@ async fn list_sessions(
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = SpawnRequest, responses(
     (status = 202, body = Accepted, headers(("Location" = String, description = "The session"))),
 ))]
-async fn spawn(State(daemon): State<Daemon>, Body(request): Body<SpawnRequest>) -> Result<Begun, ApiError> {
-    let seq = daemon.application.last_seq().await?;
-    let session = daemon.application.spawn(request).await?;
-    Ok(begun(daemon.application.view(&session), seq))
+async fn spawn(
+    State(daemon): State<Daemon>,
+    once: Option<Extension<OnceKey>>,
+    Body(request): Body<SpawnRequest>,
+) -> Result<Begun, ApiError> {
+    let (application, once) = (daemon.application, once.map(|Extension(once)| once));
+    // A daemon that is gone may have recorded it, and never have answered.
+    if let Some(OnceKey { key, cut_off_after: Some(since) }) = &once
+        && let Some(session) = application.spawned_once(key, *since).await?
+    {
+        return Ok(begun(application.view(&session), *since));
+    }
+    let seq = application.last_seq().await?;
+    let session = application.spawn_once(request, once.map(|once| once.key)).await?;
+    Ok(begun(application.view(&session), seq))
 }
 
 fn begun(session: SessionView, seq: u64) -> Begun {
