@@ -56,6 +56,8 @@ mod http_access;
 mod http_client;
 #[path = "e2e/http_once.rs"]
 mod http_once;
+#[path = "e2e/http_schema.rs"]
+mod http_schema;
 #[path = "e2e/json_shapes.rs"]
 mod json_shapes;
 #[path = "e2e/kill.rs"]

@@ -19,7 +19,7 @@ pub struct Answer {
 /// What is on record under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerRecord {
-    /// The digest of the request.
+    /// The digest of what was sent.
     pub digest: String,
     /// The newest change when it was begun: what it did is told after it.
     pub since: u64,

@@ -53,7 +53,7 @@ pub(super) fn complete(document: &mut OpenApi) {
 fn key() -> Parameter {
     let text = ObjectBuilder::new()
         .schema_type(Type::String)
-        .pattern(Some("^[ -~]+$"))
+        .pattern(Some("^[!-~]+$"))
         .min_length(Some(1))
         .max_length(Some(255));
     ParameterBuilder::new()

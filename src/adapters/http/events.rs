@@ -47,9 +47,9 @@ struct EventsQuery {
     since: Option<u64>,
     /// Only this session's.
     session: Option<SessionId>,
-    /// For a page: how long to wait for the first one; a longer time counts as the longest.
+    /// For a page: how long to wait for the first one; more than 30000 counts as that.
     #[serde(default)]
-    #[param(minimum = 0, maximum = 30000, default = 0)]
+    #[param(minimum = 0, default = 0)]
     wait_ms: u64,
 }
 
@@ -58,7 +58,7 @@ struct EventsQuery {
 /// An event's id is its change's number, and `Last-Event-ID` goes on after it, also across a restart of the daemon.
 #[utoipa::path(get, path = "/events", tag = "events", params(
     EventsQuery,
-    ("Last-Event-ID" = Option<u64>, Header, description = "For a stream: the id of the last event that was seen."),
+    ("Last-Event-ID" = Option<String>, Header, pattern = "^[0-9]{1,20}$", description = "For a stream: the id of the last event that was seen."),
 ), responses((status = 200, description = "Changes, or a stream of them", content(
     (Changes = "application/json"),
     (String = "text/event-stream"),
@@ -68,11 +68,12 @@ async fn events(
     headers: HeaderMap,
     Params(query): Params<EventsQuery>,
 ) -> Result<Response, ApiError> {
+    let last_seen = last_seen(&headers)?;
     if !accepts_stream(&headers) {
         return Ok(Json(page(&daemon, query).await?).into_response());
     }
     // A browser that comes back has the query of its first request, and a newer number beside it.
-    let since = last_seen(&headers)?.or(query.since);
+    let since = last_seen.or(query.since);
     let events = daemon.application.events(since, query.session).await?;
     Ok(Sse::new(follow(events, daemon.patience)).into_response())
 }
@@ -96,7 +97,8 @@ fn accepts_stream(headers: &HeaderMap) -> bool {
 
 fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
-    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    let is_number = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.to_str().ok().filter(is_number).and_then(|text| text.parse().ok());
     number.map(Some).ok_or_else(|| ApiError::invalid("Last-Event-ID must be the id of an event, which is a number"))
 }
 

@@ -44,19 +44,24 @@ pub async fn once(State(daemon): State<Daemon>, request: Request, next: Next) ->
 }
 
 async fn answer(daemon: Daemon, key: &HeaderValue, request: Request, next: Next) -> Result<Response, ApiError> {
-    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY).contains(&key.len()));
+    let is_one = |key: &&str| (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let key = key.to_str().ok().filter(is_one);
     let key = key.ok_or_else(|| {
-        ApiError::of("invalid_idempotency_key", format!("the key must be 1 to {MAX_KEY} printable ASCII characters"))
+        ApiError::of(
+            "invalid_idempotency_key",
+            format!("the key must be 1 to {MAX_KEY} printable ASCII characters without spaces"),
+        )
     })?;
     let (parts, body) = request.into_parts();
     let body = extract::read(Request::from_parts(parts.clone(), body)).await?;
-    let digest = digest(&parts.method, parts.uri.path(), &body);
-    let begun = match daemon.application.begin_once(key, digest).await? {
+    // Each thing that can be asked for has keys of its own.
+    let scoped = format!("{} {} {key}", parts.method, parts.uri.path());
+    let begun = match daemon.application.begin_once(&scoped, digest(&body)).await? {
         Once::Answered(answer) => return again(answer),
         Once::Begun(begun) => begun,
     };
     let mut request = Request::from_parts(parts, Body::from(body));
-    let found = OnceKey { key: key.to_owned(), cut_off_after: begun.cut_off_after };
+    let found = OnceKey { key: scoped, cut_off_after: begun.cut_off_after };
     request.extensions_mut().insert(found);
     // To its end also when the client goes away, who is the one that asks again.
     let id = request::current_id();
@@ -65,17 +70,9 @@ async fn answer(daemon: Daemon, key: &HeaderValue, request: Request, next: Next)
     done.map_err(|error| ApiError::internal(format!("the request broke off: {error}")))?
 }
 
-fn digest(method: &Method, path: &str, body: &[u8]) -> String {
-    let mut hash = Sha256::new();
-    for part in [method.as_str().as_bytes(), path.as_bytes(), body] {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize()
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0xf])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
+fn digest(body: &[u8]) -> String {
+    let digits = Sha256::digest(body).into_iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 async fn keep(daemon: &Daemon, begun: OnceBegun, response: Response) -> Result<Response, ApiError> {

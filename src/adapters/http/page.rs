@@ -16,7 +16,7 @@ const DEFAULT_PAGE: u32 = 100;
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// What the page before gave as `next`.
-    #[param(max_length = 300)]
+    #[param(pattern = "^([0-9a-f]{2})+$", max_length = 300)]
     cursor: Option<String>,
     /// How many things it has at most.
     #[param(minimum = 1, maximum = 1000, default = 100)]

@@ -71,7 +71,7 @@ pub struct Taken {}
 #[serde(deny_unknown_fields)]
 pub struct AddProject {
     /// The directory, absolute.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^/")]
     pub path: PathBuf,
     /// The id to register it under; made from the directory's name when missing.
     #[serde(default)]

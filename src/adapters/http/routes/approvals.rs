@@ -42,9 +42,9 @@ async fn decide(
 struct DecisionWaitParams {
     /// When the agent asked.
     asked_at: Timestamp,
-    /// How long; a longer time counts as the longest.
+    /// How long; more than 30000 counts as that.
     #[serde(default)]
-    #[param(minimum = 0, maximum = 30000, default = 0)]
+    #[param(minimum = 0, default = 0)]
     timeout_ms: u64,
 }
 

@@ -52,7 +52,7 @@ async fn send(
     let caller = caller(&daemon, peer);
     let session = session_id(&id)?;
     // Which holds also when the daemon ends before its answer is kept.
-    let made_up = |Extension(once): Extension<OnceKey>| MessageId::hash_of(&format!("{session} {}", once.key));
+    let made_up = |Extension(once): Extension<OnceKey>| MessageId::hash_of(&once.key);
     let id = request.id.or_else(|| once.map(made_up));
     let record = daemon.application.send(&session, id, request.body, &caller).await?;
     Ok((StatusCode::ACCEPTED, Json(record)))
@@ -68,9 +68,9 @@ async fn show_message(State(daemon): State<Daemon>, Ids(id): Ids<String>) -> Ans
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct MessageWaitParams {
-    /// How long; a longer time counts as the longest.
+    /// How long; more than 30000 counts as that.
     #[serde(default)]
-    #[param(minimum = 0, maximum = 30000, default = 0)]
+    #[param(minimum = 0, default = 0)]
     timeout_ms: u64,
 }
 

@@ -140,9 +140,9 @@ struct WaitQuery {
     #[serde(rename = "for")]
     #[param(inline)]
     state: WaitFor,
-    /// How long; a longer time counts as the longest.
+    /// How long; more than 30000 counts as that.
     #[serde(default)]
-    #[param(minimum = 0, maximum = 30000, default = 0)]
+    #[param(minimum = 0, default = 0)]
     timeout_ms: u64,
 }
 
@@ -161,8 +161,8 @@ async fn wait(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct OutputQuery {
-    /// How many lines, from the end; more counts as the most.
-    #[param(minimum = 0, maximum = 100_000, default = 200)]
+    /// How many lines, from the end; more than 100000 count as that.
+    #[param(minimum = 0, default = 200)]
     lines: Option<usize>,
     /// Of the project's commands, instead of the terminal.
     #[param(inline)]
