@@ -211,6 +211,7 @@ mod old_databases {
     use ao::domain::phase::{EndReason, Phase, Step};
     use ao::domain::preserved::PreservedWork;
     use ao::domain::rule::{Rule, RuleVerdict};
+    use ao::domain::sender::Sender;
     use ao::domain::session::{Activity, Facts, ProcessIdentity, Restoring, Session, SessionSpec, ToolUse};
     use ao::domain::setup::ProjectSetup;
     use ao::ports::message_store::MessageStore;
@@ -266,7 +267,7 @@ mod old_databases {
 
     #[tokio::test]
     async fn i17_databases_of_every_version_still_load_and_go_on() {
-        let all = [(1, sessions()), (2, sessions_v2()), (3, sessions_v3()), (4, sessions_v4())];
+        let all = [(1, sessions()), (2, sessions_v2()), (3, sessions_v3()), (4, sessions_v4()), (5, sessions_v4())];
         let migrations = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap();
         assert_eq!(migrations.count(), all.len(), "a new migration needs a database of its version here");
         for (version, sessions) in all {
@@ -275,7 +276,8 @@ mod old_databases {
             loads_and_goes_on(&fixture, &sessions).await;
             if version >= 3 {
                 let store = fixture.open().await;
-                assert_eq!(store.messages(&"app-2".parse().unwrap(), false).await.unwrap(), messages_v3());
+                let messages = if version < 5 { messages_v3() } else { messages_v5() };
+                assert_eq!(store.messages(&"app-2".parse().unwrap(), false).await.unwrap(), messages);
                 fixture.close(store).await;
             }
         }
@@ -316,19 +318,57 @@ mod old_databases {
     }
 
     fn messages_v3() -> Vec<MessageRecord> {
-        let message = |name: &str, from: Option<&str>| {
-            MessageRecord::queued(Message {
-                id: MessageId::hash_of(name),
-                session: "app-2".parse().unwrap(),
-                from: from.map(|from| from.parse().unwrap()),
-                body: format!("größe {name}"),
-                created_at: at(6),
-            })
-        };
-        let mut taken = message("taken", Some("app-1"));
+        let mut taken = message("taken", Sender::Session("app-1".parse().unwrap()));
         (taken.state, taken.via, taken.depth) = (MessageState::Acknowledged, Some(Route::BetweenTools), 3);
         (taken.injected_at, taken.acknowledged_at) = (Some(at(7)), Some(at(8)));
-        vec![taken, message("waiting", None)]
+        vec![taken, message("waiting", Sender::Person)]
+    }
+
+    fn message(name: &str, from: Sender) -> MessageRecord {
+        MessageRecord::queued(Message {
+            id: MessageId::hash_of(name),
+            session: "app-2".parse().unwrap(),
+            from,
+            body: format!("größe {name}"),
+            created_at: at(6),
+        })
+    }
+
+    /// What version 5 added, beside what version 3 had.
+    fn messages_v5() -> Vec<MessageRecord> {
+        let mut messages = messages_v3();
+        messages.push(MessageRecord { depth: 2, ..message("news", Sender::Ao) });
+        messages
+    }
+
+    /// Before version 5 they were to be seen by how they began.
+    #[tokio::test]
+    async fn news_of_older_versions_are_known_as_aos() {
+        let fixture = SqliteFixture::new();
+        std::fs::copy(database(4), fixture.path()).unwrap();
+        let insert = |id: &str, session: &str, body: &str| {
+            format!(
+                "INSERT INTO messages (id, session_id, body, created_at_ms, state, depth)
+                 VALUES ('{id:0>16}', '{session}', '{body}', 0, 'queued', 0);"
+            )
+        };
+        let news = "[from ao] News of your workers:\n- app-1 is idle";
+        let statements = [
+            "UPDATE sessions SET kind = 'orchestrator' WHERE id = 'app-2';".to_owned(),
+            insert("a", "app-2", news),
+            insert("b", "app-2", "[from ao] a person says"),
+            insert("c", "app-1", news),
+        ];
+        execute(&fixture.path(), &statements.concat()).await;
+        let store = fixture.open().await;
+        let told = async |id: &str| {
+            let record = store.message(&format!("{id:0>16}").parse().unwrap()).await.unwrap().unwrap();
+            (record.message.from, record.message.body)
+        };
+        assert_eq!(told("a").await, (Sender::Ao, "News of your workers:\n- app-1 is idle".to_owned()));
+        assert_eq!(told("b").await, (Sender::Person, "[from ao] a person says".to_owned()));
+        assert_eq!(told("c").await, (Sender::Person, news.to_owned()), "it coordinates nobody");
+        fixture.close(store).await;
     }
 
     async fn loads_and_goes_on(fixture: &SqliteFixture, sessions: &[Session]) {
@@ -378,10 +418,10 @@ mod old_databases {
     }
 
     #[tokio::test]
-    #[ignore = "writes tests/data/ao-v4.db; only while schema 4 is not released"]
-    async fn regenerate_the_database_of_version_4() {
+    #[ignore = "writes tests/data/ao-v5.db; only while schema 5 is not released"]
+    async fn regenerate_the_database_of_version_5() {
         use ao::domain::change::NewChange;
-        let path = database(4);
+        let path = database(5);
         let _ = std::fs::remove_file(&path);
         let store = SqliteStore::open(&path).await.unwrap();
         for id in ["app", "empty"] {
@@ -391,7 +431,7 @@ mod old_databases {
             let recorded = NewChange::new(ChangeKind::SessionRecorded, serde_json::json!({}));
             store.insert_session(&mut session, &[recorded]).await.unwrap();
         }
-        for message in messages_v3() {
+        for message in messages_v5() {
             store.insert_message(&message, &[]).await.unwrap();
         }
         store.close().await;

@@ -13,6 +13,7 @@ use ao::app::deliver::{HookCall, Waited, deliver, look_for_idle};
 use ao::domain::Timestamp;
 use ao::domain::id::MessageId;
 use ao::domain::message::{Message, Progress, Route};
+use ao::domain::sender::Sender;
 use ao::ports::agent::Agent;
 use ao::ports::clock::Clock;
 use ao::ports::mailbox::Mailbox;
@@ -76,7 +77,7 @@ impl Lab {
         let message = Message {
             id: MessageId::hash_of(name),
             session: "app-1".parse().unwrap(),
-            from: None,
+            from: Sender::Person,
             body: name.to_owned(),
             created_at: self.clock.now(),
         };

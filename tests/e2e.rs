@@ -86,6 +86,8 @@ mod prompts;
 mod restore;
 #[path = "e2e/retention.rs"]
 mod retention;
+#[path = "e2e/senders.rs"]
+mod senders;
 #[path = "e2e/snapshots.rs"]
 mod snapshots;
 #[path = "e2e/spawn.rs"]

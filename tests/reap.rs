@@ -3,96 +3,16 @@
 
 #[path = "support/application.rs"]
 mod application;
-
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+#[path = "support/made_up_runtime.rs"]
+mod made_up_runtime;
 
 use ao::domain::exit::Exit;
-use ao::domain::id::{RuntimeKind, SessionId};
 use ao::domain::phase::{EndReason, Phase};
-use ao::domain::session::ProcessIdentity;
-use ao::ports::runtime::{Liveness, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+use ao::ports::runtime::Liveness;
 use ao::ports::store::SessionStore;
-use async_trait::async_trait;
 
 use application::{application, session};
-
-/// A runtime that answers what it is told to, and counts who asks.
-struct Answers {
-    kind: RuntimeKind,
-    asked: Mutex<Vec<usize>>,
-    answer: Mutex<Liveness>,
-}
-
-impl Answers {
-    fn new(kind: &str, answer: Liveness) -> Arc<Self> {
-        let kind = RuntimeKind::new(kind).unwrap();
-        Arc::new(Self { kind, asked: Mutex::default(), answer: Mutex::new(answer) })
-    }
-
-    fn answers(&self, answer: Liveness) {
-        *self.answer.lock().unwrap() = answer;
-    }
-
-    /// For how many terminals each look asked, since this was asked last.
-    fn asked(&self) -> Vec<usize> {
-        std::mem::take(&mut *self.asked.lock().unwrap())
-    }
-}
-
-#[async_trait]
-impl Runtime for Answers {
-    fn kind(&self) -> &RuntimeKind {
-        &self.kind
-    }
-
-    async fn preflight(&self) -> Result<Option<String>, RuntimeError> {
-        Ok(None)
-    }
-
-    async fn create(&self, _: &TerminalSpec) -> Result<ProcessIdentity, RuntimeError> {
-        unreachable!("nothing is spawned")
-    }
-
-    async fn probe(&self, keys: &[TerminalKey]) -> HashMap<SessionId, Liveness> {
-        self.asked.lock().unwrap().push(keys.len());
-        let answer = self.answer.lock().unwrap().clone();
-        keys.iter().map(|key| (key.session.clone(), answer.clone())).collect()
-    }
-
-    async fn screen(&self, _: &TerminalKey) -> Result<String, RuntimeError> {
-        Ok(String::new())
-    }
-
-    async fn output(&self, _: &TerminalKey, _: usize) -> Result<String, RuntimeError> {
-        Ok(String::new())
-    }
-
-    async fn input(&self, _: &TerminalKey, _: &[u8]) -> Result<(), RuntimeError> {
-        Ok(())
-    }
-
-    async fn remarks(&self, _: &TerminalKey) -> Vec<String> {
-        Vec::new()
-    }
-
-    async fn set_aside(&self, _: &TerminalKey) -> Result<(), RuntimeError> {
-        Ok(())
-    }
-
-    async fn put_back(&self, _: &TerminalKey) -> Result<(), RuntimeError> {
-        Ok(())
-    }
-
-    async fn forget_aside(&self, _: &TerminalKey) -> Result<(), RuntimeError> {
-        Ok(())
-    }
-
-    async fn stop(&self, _: &TerminalKey, _: Duration) -> Result<Option<Exit>, RuntimeError> {
-        Ok(None)
-    }
-}
+use made_up_runtime::Answers;
 
 #[tokio::test]
 async fn each_look_asks_each_runtime_once_about_all_its_agents_and_believes_only_what_was_seen() {

@@ -254,7 +254,7 @@ async fn i02_an_agent_whose_supervisor_died_before_the_record_is_found_and_ended
         let orphan = Orphan(
             std::process::Command::new("/bin/sleep")
                 .arg("600")
-                .env(launch::LAUNCH_ID_VARIABLE, id.to_string())
+                .env(ao::ports::runtime::LAUNCH_ID_VARIABLE, id.to_string())
                 .stdout(std::process::Stdio::null())
                 .stderr(std::process::Stdio::null())
                 .spawn()

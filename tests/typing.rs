@@ -11,7 +11,7 @@ use std::time::Duration;
 use ao::adapters::agent::terminal::Prompt;
 use ao::adapters::clock::SystemClock;
 use ao::app::Application;
-use ao::app::messages::Caller;
+use ao::app::caller::Caller;
 use ao::domain::approval::Subject;
 use ao::domain::exit::Exit;
 use ao::domain::id::{AgentKind, AgentSessionId, RuntimeKind, SessionId};
@@ -21,7 +21,7 @@ use ao::domain::report::HookReport;
 use ao::domain::session::{ProcessIdentity, ToolUse};
 use ao::ports::agent::{Agent, AgentError, AgentInstallation, LaunchPlan, LaunchRequest};
 use ao::ports::clock::Clock;
-use ao::ports::runtime::{Liveness, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+use ao::ports::runtime::{Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSpec};
 use ao::ports::terminal_input::{PromptSettings, TerminalInput};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -150,6 +150,10 @@ impl Runtime for Terminal {
         Vec::new()
     }
 
+    async fn has_launched(&self, _: &TerminalKey, _: &Marks) -> bool {
+        false
+    }
+
     async fn set_aside(&self, _: &TerminalKey) -> Result<(), RuntimeError> {
         Ok(())
     }
@@ -241,7 +245,8 @@ impl Lab {
     }
 
     async fn send(&self, text: &str) {
-        self.application.send(&self.id, None, text.to_owned(), &Caller::default()).await.unwrap();
+        let person = Caller { ancestry: vec![ProcessIdentity { pid: 9, start_ticks: 9 }], ..Caller::default() };
+        self.application.send(&self.id, None, text.to_owned(), &person).await.unwrap();
     }
 
     async fn reports(&self, event: &str) {

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Application;
+use super::caller::{Caller, Identity};
 use super::error::{AppError, ErrorKind};
-use super::messages::Caller;
 use crate::domain::Timestamp;
 use crate::domain::approval::{AnsweredRequest, Decider, Decision, PendingRequest, RequestState, Verdict};
 use crate::domain::id::{RequestId, SessionId};
@@ -208,12 +208,10 @@ impl Application {
             AppError::new(ErrorKind::Refused, "not_yours_to_decide", message)
                 .hint(format!("a person answers with: ao approve {0}, ao deny {0}", asking.id))
         };
-        let from = match (self.session_of(caller).await?, &caller.claims) {
-            (Some(from), _) => from,
-            // Left behind by an agent that has ended.
-            (None, Some(ended)) => return Err(refused(&ended.to_string())),
-            (None, None) if caller.ancestry.is_empty() => return Err(refused("a process that has ended")),
-            (None, None) => return Ok(Decider::Person),
+        let from = match self.identify(caller).await? {
+            Identity::Session(from) => from,
+            Identity::Nobody(who) => return Err(refused(&who)),
+            Identity::Person => return Ok(Decider::Person),
         };
         let is_orchestrator = self.session(&from).await?.spec.kind == SessionKind::Orchestrator;
         let is_worker = asking.spec.kind != SessionKind::Orchestrator;

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::envelope;
 use crate::domain::Timestamp;
-use crate::domain::id::{MessageId, SessionId};
+use crate::domain::id::MessageId;
 use crate::domain::message::Route;
 use crate::domain::observation::Signal;
-use crate::domain::text::printable;
 use crate::fault::{self, Point};
 use crate::ports::agent::Agent;
 use crate::ports::clock::Clock;
-use crate::ports::mailbox::{Handover, Letter, Mailbox, OpenMailbox, Turn};
+use crate::ports::mailbox::{Handover, Mailbox, OpenMailbox, Turn};
 use crate::ports::messenger::MessengerError;
 use crate::ports::text_hooks::{HookAnswer, Seen, TextHooks};
 
@@ -250,9 +250,9 @@ fn take<'mailbox>(
     let (mut text, mut messages) = (String::new(), Vec::new());
     for id in open.waiting()? {
         let Some(letter) = open.take(&id, &handover)? else { continue };
-        let mut next = envelope(&letter);
+        let mut next = envelope::whole(&letter);
         if next.len() > most_bytes {
-            next = reference(&letter, &open.keep(&id)?.display().to_string());
+            next = envelope::reference(&letter, &open.keep(&id)?.display().to_string());
         }
         if !text.is_empty() && text.len() + next.len() > most_bytes {
             open.give_back(&id)?;
@@ -278,43 +278,4 @@ fn pass(point: Point) -> Result<(), MessengerError> {
         path: PathBuf::from(format!("{point:?}")),
         source: injected.into(),
     })
-}
-
-/// A message as the agent reads it, and shows it on its terminal. What ends it is made up for it, so that no text can pass for the end of one and the
-/// beginning of another.
-fn envelope(letter: &Letter) -> String {
-    let end = &uuid::Uuid::new_v4().simple().to_string()[..8];
-    format!(
-        "Message {}, sent to you through ao (it ends at the line {end}):\n{}\n{end}",
-        letter.id,
-        printable(&letter.text)
-    )
-}
-
-/// What the agent reads of a message that is too long to be handed over.
-fn reference(letter: &Letter, path: &str) -> String {
-    let sender = letter.text.lines().next().and_then(|line| line.strip_prefix("[from ")?.strip_suffix(']'));
-    let sender = sender.and_then(|sender| sender.parse::<SessionId>().ok()).map(|sender| format!("[from {sender}] "));
-    format!(
-        "Message {}, sent to you through ao:\n{}It has {} bytes. Read all of it before you go on, from {path}",
-        letter.id,
-        sender.unwrap_or_default(),
-        letter.text.len()
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_message_is_told_where_to_read_and_who_sent_it() {
-        let letter = Letter { id: MessageId::hash_of("a"), text: format!("[from app-2]\n{}", "x".repeat(9000)) };
-        let told = reference(&letter, "/w/.ao/messages/a.md");
-        assert!(
-            told.contains("[from app-2] It has 9013 bytes.") && told.ends_with("from /w/.ao/messages/a.md"),
-            "{told}"
-        );
-        assert!(!told.contains("xxx"));
-    }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Application;
+use super::caller::{Caller, Identity};
 use super::error::{AppError, ErrorKind};
 use super::typing::typed_to;
 use crate::domain::Timestamp;
@@ -16,29 +17,22 @@ use crate::domain::change::{ChangeKind, NewChange};
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, MessageRecord, MessageState, Progress};
 use crate::domain::phase::Phase;
-use crate::domain::session::{ProcessIdentity, Session};
+use crate::domain::sender::Sender;
+use crate::domain::session::Session;
 use crate::fault::{self, Point};
 use crate::ports::messenger::MessengerError;
-use crate::ports::store::{SessionFilter, StoreError};
+use crate::ports::store::StoreError;
 
-/// Who asks: the process and those it descends from, nearest first.
-#[derive(Debug, Clone, Default)]
-pub struct Caller {
-    /// The processes.
-    pub ancestry: Vec<ProcessIdentity>,
-    /// The session that the environment of the process names, for one that has left its family.
-    pub claims: Option<SessionId>,
-}
-
-/// Who sends a message.
+/// Where a message comes from.
 #[derive(Debug, Clone)]
-pub(super) enum Sender {
-    /// A person, or a program of theirs.
-    Person,
-    /// The agent of a session.
-    Session(SessionId),
-    /// This program.
-    Ao,
+pub(super) enum Source {
+    /// From this sender, whose messages are bounded where it is a session.
+    Sender(Sender),
+    /// From this program, about what came of messages so deep.
+    News {
+        /// How deep.
+        depth: u32,
+    },
 }
 
 /// What is on record of a message that was typed and submitted unseen.
@@ -82,11 +76,11 @@ impl MessageLocks {
 
 impl Application {
     /// Accepts a message for a session's agent: it is on record and, when the agent runs, in its inbox when this answers. Who sends it
-    /// is told by the caller's processes: the agent of a live session, or a person. Asked for again with an id of the caller's, the message
+    /// is found out of the caller: the agent of a session, or a person. Asked for again with an id of the caller's, the message
     /// that was accepted under it is answered.
     ///
     /// # Errors
-    /// `unknown_session`; `session_over`; `message_exists` when another message has that id; `no_text_hooks` when that agent cannot be handed text, and `cannot_be_typed` when not this; `empty_message` and `message_too_large`; or
+    /// `unknown_session`; `unknown_sender` for who says that it is a session's and is not, or has ended; `session_over`; `message_exists` when another message has that id; `no_text_hooks` when that agent cannot be handed text, and `cannot_be_typed` when not this; `empty_message` and `message_too_large`; or
     /// `inbox_refused` when something stands in the inbox's place.
     pub async fn send(
         &self,
@@ -107,11 +101,16 @@ impl Application {
         caller: &Caller,
     ) -> Result<MessageRecord, AppError> {
         let session = self.session(id).await?;
-        let sender = match self.session_of(caller).await? {
-            Some(from) => Sender::Session(from),
-            None => Sender::Person,
+        let sender = match self.identify(caller).await? {
+            Identity::Session(from) => Sender::Session(from),
+            Identity::Person => Sender::Person,
+            Identity::Nobody(who) => {
+                let message = format!("{id} is sent nothing by {who}");
+                return Err(AppError::new(ErrorKind::Refused, "unknown_sender", message)
+                    .hint("in a shell of your own, send as a person: unset AO_SESSION_ID AO_LAUNCH_ID"));
+            }
         };
-        self.accept(&session, given, body, sender).await
+        self.accept(&session, given, body, Source::Sender(sender)).await
     }
 
     /// Accepts a message from whoever is known to send it.
@@ -120,7 +119,7 @@ impl Application {
         session: &Session,
         given: Option<MessageId>,
         body: String,
-        sender: Sender,
+        source: Source,
     ) -> Result<MessageRecord, AppError> {
         // Before anything is refused: it may be answered a second time when the session is over.
         if let Some(given) = &given
@@ -136,12 +135,13 @@ impl Application {
         self.takes_text(session)?;
         let lock = self.shared.messages_of.of(&session.id).await;
         let now = self.shared.clock.now();
-        let (from, depth) = match sender {
-            Sender::Session(from) => {
+        let (from, depth) = match source {
+            Source::Sender(Sender::Session(from)) => {
                 let depth = self.depth_from(&from, &session.id, now).await?;
-                (Some(from), depth)
+                (Sender::Session(from), depth)
             }
-            Sender::Person | Sender::Ao => (None, 0),
+            Source::Sender(from) => (from, 0),
+            Source::News { depth } => (Sender::Ao, depth),
         };
         let id = given.unwrap_or_else(|| MessageId::hash_of(&uuid::Uuid::new_v4().to_string()));
         let message = Message { id, session: session.id.clone(), from, body, created_at: now };
@@ -155,7 +155,7 @@ impl Application {
             inserted => inserted?,
         }
         fault::reach(Point::MessageRecorded)?;
-        tracing::info!(session = %session.id, message = %record.message.id, from = ?record.message.from, "message accepted");
+        tracing::info!(session = %session.id, message = %record.message.id, from = %record.message.from, "message accepted");
         self.follow(&session.id).await?;
         drop(lock);
         let record = self.message(&record.message.id).await?;
@@ -197,11 +197,10 @@ impl Application {
         })
     }
 
-    /// How deep a message between these sessions would be: one deeper than what its sender was told last, or the first of its kind where
-    /// that was not another session's.
+    /// How deep a message between these sessions would be: one deeper than what its sender was told last, where news of others' turns are as
+    /// deep as what led to these.
     async fn depth_from(&self, from: &SessionId, to: &SessionId, now: Timestamp) -> Result<u32, AppError> {
-        let last = self.shared.messages.last_handed(from).await?;
-        let depth = last.filter(|record| record.message.from.is_some()).map_or(0, |record| record.depth) + 1;
+        let depth = self.shared.messages.depth_handed(from).await?.saturating_add(1);
         if depth > MAX_DEPTH {
             let message = format!(
                 "{from} and others have answered each other {MAX_DEPTH} times without a word of a person, so {to} is not sent another answer"
@@ -220,19 +219,6 @@ impl Application {
                 .hint("say more in one message, or wait"));
         }
         Ok(depth)
-    }
-
-    /// The live session whose agent is, or started, the caller. A process in the background may have lost its family: it has the
-    /// environment still.
-    pub(super) async fn session_of(&self, caller: &Caller) -> Result<Option<SessionId>, AppError> {
-        if caller.ancestry.is_empty() {
-            return Ok(None);
-        }
-        let sessions = self.shared.sessions.sessions(&SessionFilter::default()).await?;
-        let is_its = |session: &&Session| session.facts.process.is_some_and(|agent| caller.ancestry.contains(&agent));
-        let claimed = |session: &&Session| caller.claims.as_ref() == Some(&session.id);
-        let found = sessions.iter().find(is_its).or_else(|| sessions.iter().find(claimed));
-        Ok(found.map(|session| session.id.clone()))
     }
 
     /// A message as it is on record.

@@ -10,7 +10,9 @@
 //! | [`messages`] | accept text for an agent, and learn what became of it |
 //! | [`approve`] | decide what an agent asks permission for |
 //! | `announce` | tell a project's orchestrator what became of its workers |
+//! | [`caller`] | who asks |
 //! | [`deliver`] | hand an agent what waits for it, in its hook's process |
+//! | `envelope` | what it reads of a message, with who sent it |
 //! | `typing` | hand it to one that has no hooks for that, on its terminal |
 //! | `guide` | what an agent is told of the sessions around it |
 //! | [`observe`] | take in what hooks report |
@@ -31,9 +33,11 @@
 mod admission;
 mod announce;
 pub mod approve;
+pub mod caller;
 pub mod cleanup;
 pub mod deliver;
 pub mod doctor;
+mod envelope;
 pub mod error;
 pub mod events;
 mod guide;

@@ -67,7 +67,7 @@ pub enum ChangeKind {
     /// The record of an ended session was removed, for it was kept long enough.
     #[serde(rename = "session.removed")]
     SessionRemoved,
-    /// A message waits for its session's agent; `data.message` is its id, `data.from` the session that sent it, if one did.
+    /// A message waits for its session's agent; `data.message` is its id, `data.from` the session that sent it, if one did, or `ao`.
     #[serde(rename = "message.queued")]
     MessageQueued,
     /// A message was handed to the agent; `data.via` names the route.

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::Timestamp;
 use super::change::{ChangeKind, NewChange};
 use super::id::{MessageId, SessionId};
+use super::sender::Sender;
 
 /// How long an agent may be silent about what it was handed before that is told, in seconds.
 const SILENCE_S: i64 = 60;
@@ -21,8 +22,8 @@ pub struct Message {
     pub id: MessageId,
     /// The session it is for.
     pub session: SessionId,
-    /// The session that sent it; `None` when a person did.
-    pub from: Option<SessionId>,
+    /// Who sent it.
+    pub from: Sender,
     /// The text. Never empty.
     pub body: String,
     /// When it was accepted.
@@ -30,13 +31,10 @@ pub struct Message {
 }
 
 impl Message {
-    /// What the agent is to read: the text, and before it the session that sent it, if one did.
+    /// What the agent is to read: the text, and before it who sent it, where that was no person.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
-        match &self.from {
-            Some(from) => Cow::Owned(format!("[from {from}]\n{}", self.body)),
-            None => Cow::Borrowed(&self.body),
-        }
+        self.from.sign(&self.body)
     }
 }
 
@@ -157,7 +155,7 @@ pub struct MessageRecord {
     pub acknowledged_at: Option<Timestamp>,
     /// Why it cannot reach the agent, or did not reach the one before.
     pub error: Option<String>,
-    /// How many messages between sessions led to this one, itself included; 0 when a person sent it, or ao.
+    /// How many messages between sessions led to this one, itself included if it is one; 0 when a person sent it.
     #[serde(skip)]
     pub depth: u32,
 }
@@ -276,7 +274,7 @@ mod tests {
         MessageRecord::queued(Message {
             id: MessageId::hash_of("a"),
             session: "app-1".parse().unwrap(),
-            from: None,
+            from: Sender::Person,
             body: "text".into(),
             created_at: at(0),
         })
@@ -341,13 +339,5 @@ mod tests {
         assert!(record.agent_ended().is_empty());
         assert_eq!(kinds(&record.observe(&Progress::Waiting)), ["message.queued"]);
         assert_eq!(record.error, None);
-    }
-
-    #[test]
-    fn the_sender_stands_before_the_text_when_it_is_a_session() {
-        let mut record = record();
-        assert_eq!(record.message.text(), "text");
-        record.message.from = Some("app-2".parse().unwrap());
-        assert_eq!(record.message.text(), "[from app-2]\ntext");
     }
 }

@@ -17,6 +17,7 @@
 //! | [`requests`] | those of one agent, and what became of them |
 //! | [`rule`] | what a project decided about that beforehand |
 //! | [`message`] | text on its way to an agent |
+//! | [`sender`] | who sent it, and how its text tells that |
 //! | [`news`] | what the coordinator of a project should hear of a worker |
 //! | [`exit`] | how a process ended |
 //! | [`layout`] | where things live below the data directory |
@@ -43,6 +44,7 @@ pub mod requests;
 pub mod rule;
 #[cfg(test)]
 mod rule_tests;
+pub mod sender;
 pub mod session;
 pub mod setup;
 pub mod status;

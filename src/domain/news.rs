@@ -3,6 +3,7 @@
 use super::Timestamp;
 use super::phase::{EndReason, Phase};
 use super::session::{Activity, Session};
+use super::status;
 use super::text::{one_line, printable};
 
 /// How much of a tool's input is told, in characters.
@@ -26,6 +27,11 @@ pub enum News {
         /// Since when.
         since: Timestamp,
     },
+    /// It runs, and has not reported since it was started: something may ask at its door.
+    NoSignal {
+        /// Since when that shows.
+        since: Timestamp,
+    },
     /// It is over.
     Over {
         /// Since when.
@@ -34,9 +40,9 @@ pub enum News {
 }
 
 impl News {
-    /// What there is to hear of a session now; `None` while it is built or at work.
+    /// What there is to hear of a session at a time; `None` while it is built or at work.
     #[must_use]
-    pub fn of(session: &Session) -> Option<Self> {
+    pub fn of(session: &Session, now: Timestamp) -> Option<Self> {
         let since = session.facts.activity_at;
         match (&session.phase, session.facts.activity) {
             (Phase::Terminated { .. }, _) => Some(Self::Over { since }),
@@ -46,20 +52,39 @@ impl News {
                 Some(Self::Blocked { since: session.facts.requests.first().map_or(since, |request| request.since) })
             }
             (Phase::Live, Activity::WaitingInput) => Some(Self::Asks { since }),
-            _ => None,
+            _ => status::silent_since(session, now).map(|since| Self::NoSignal { since }),
+        }
+    }
+
+    /// Whether it comes with time alone, and so with no change of the record.
+    #[must_use]
+    pub fn comes_with_time(&self) -> bool {
+        matches!(self, Self::NoSignal { .. })
+    }
+
+    /// Since when it is so.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        match self {
+            Self::Idle { since }
+            | Self::Blocked { since }
+            | Self::Asks { since }
+            | Self::NoSignal { since }
+            | Self::Over { since } => *since,
         }
     }
 
     /// Tells it from any other news of the session.
     #[must_use]
     pub fn key(&self) -> String {
-        let (what, since) = match self {
-            Self::Idle { since } => ("idle", since),
-            Self::Blocked { since } => ("blocked", since),
-            Self::Asks { since } => ("asks", since),
-            Self::Over { since } => ("over", since),
+        let what = match self {
+            Self::Idle { .. } => "idle",
+            Self::Blocked { .. } => "blocked",
+            Self::Asks { .. } => "asks",
+            Self::NoSignal { .. } => "no_signal",
+            Self::Over { .. } => "over",
         };
-        format!("{what} {}", since.as_millisecond())
+        format!("{what} {}", self.since().as_millisecond())
     }
 
     /// The news in a line. `commits` is how many it made, where that is known.
@@ -90,6 +115,10 @@ impl News {
                 None => format!("{id}{name} waits for a permission"),
             },
             Self::Asks { .. } => format!("{id}{name} asks something, and waits for the answer"),
+            Self::NoSignal { .. } => format!(
+                "{id}{name} runs, and has not reported since it was started: its terminal may ask something, such as whether to trust, to log in or to update. \
+                 See its screen with: ao show {id}. A person has to answer there; or end it: ao kill {id}"
+            ),
             Self::Over { .. } => match &session.phase {
                 Phase::Terminated { reason: EndReason::Killed } => format!("{id}{name} was killed"),
                 Phase::Terminated { reason } if reason.is_failure() => format!("{id}{name} failed: {reason}"),
@@ -109,19 +138,20 @@ mod tests {
     use crate::domain::phase::Step;
     use crate::domain::session::ToolUse;
     use crate::domain::session::tests::{at, session};
+    use crate::domain::status::NO_SIGNAL_AFTER_S;
 
     #[test]
     fn a_worker_at_work_is_no_news_and_each_turns_end_is_new() {
         let mut session = session();
         session.observe(&Signal::Prompted, at(1), at(1));
-        assert_eq!(News::of(&session), None);
+        assert_eq!(News::of(&session, at(9)), None);
         session.observe(&Signal::Idle, at(2), at(2));
-        let first = News::of(&session).unwrap();
+        let first = News::of(&session, at(9)).unwrap();
         assert_eq!(first.line(&session, Some(2)), "app-1 is idle, with 2 commits on ao/app-1");
-        assert_eq!(News::of(&session).unwrap().key(), first.key());
+        assert_eq!(News::of(&session, at(9)).unwrap().key(), first.key());
         session.observe(&Signal::Prompted, at(3), at(3));
         session.observe(&Signal::Idle, at(4), at(4));
-        assert_ne!(News::of(&session).unwrap().key(), first.key());
+        assert_ne!(News::of(&session, at(9)).unwrap().key(), first.key());
     }
 
     #[test]
@@ -130,10 +160,25 @@ mod tests {
         let input = serde_json::json!({ "command": format!("echo '\u{1b}[2J\n{}'", "x".repeat(1000)) });
         let tool_use = ToolUse { tool: "Bash".into(), input, subagent: None, is_cut: false };
         session.observe(&Signal::Blocked { tool_use, subject: Subject::default() }, at(1), at(1));
-        let line = News::of(&session).unwrap().line(&session, None);
+        let line = News::of(&session, at(9)).unwrap().line(&session, None);
         let request = &session.facts.requests.open[0].id;
         assert!(line.starts_with(&format!("app-1 waits for a permission (request {request}): Bash: {{")), "{line}");
         assert!(line.ends_with("x…") && line.chars().count() < 300 && !line.contains(['\n', '\u{1b}']), "{line}");
+    }
+
+    #[test]
+    fn one_that_never_reports_is_news_once_for_each_start() {
+        let mut session = session();
+        let silent = at(NO_SIGNAL_AFTER_S);
+        assert_eq!(News::of(&session, at(NO_SIGNAL_AFTER_S - 1)), None);
+        let first = News::of(&session, silent).unwrap();
+        assert_eq!(first, News::NoSignal { since: silent });
+        assert!(first.line(&session, None).starts_with("app-1 runs, and has not reported since it was started"));
+        assert_eq!(News::of(&session, at(1000)).unwrap().key(), first.key());
+        session.facts.launched_at = Some(at(500));
+        assert_ne!(News::of(&session, at(1000)).unwrap().key(), first.key());
+        session.observe(&Signal::Prompted, at(1001), at(1001));
+        assert_eq!(News::of(&session, at(2000)), None, "it has reported");
     }
 
     #[test]
@@ -147,7 +192,7 @@ mod tests {
             let mut session = session();
             session.spec.name = None;
             session.phase = Phase::Terminated { reason };
-            let line = News::of(&session).unwrap().line(&session, None);
+            let line = News::of(&session, at(9)).unwrap().line(&session, None);
             assert!(line.starts_with(told), "{line}");
         }
     }

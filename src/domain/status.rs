@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use jiff::SignedDuration;
+
 use super::Timestamp;
 use super::phase::Phase;
 use super::session::{Activity, Session};
@@ -65,7 +67,7 @@ impl Status {
         match session.facts.activity {
             Activity::Blocked => Self::Blocked,
             Activity::WaitingInput => Self::NeedsInput,
-            _ if is_silent(session, now) => Self::NoSignal,
+            _ if silent_since(session, now).is_some() => Self::NoSignal,
             // Of one whose agent is gone something still runs: its project's teardown, or the removal of its workspace.
             Activity::Active | Activity::Exited => Self::Working,
             Activity::Starting => Self::Starting,
@@ -74,11 +76,13 @@ impl Status {
     }
 }
 
-fn is_silent(session: &Session, now: Timestamp) -> bool {
-    let Some(launched_at) = session.facts.launched_at else { return false };
-    session.spec.agent_reports
-        && session.facts.first_report_at.is_none()
-        && now.as_second() - launched_at.as_second() >= NO_SIGNAL_AFTER_S
+/// Since when a live session counts as silent; `None` when it does not.
+pub(super) fn silent_since(session: &Session, now: Timestamp) -> Option<Timestamp> {
+    let expects_one =
+        session.phase == Phase::Live && session.spec.agent_reports && session.facts.first_report_at.is_none();
+    let launched_at = session.facts.launched_at.filter(|_| expects_one)?;
+    let since = launched_at.checked_add(SignedDuration::from_secs(NO_SIGNAL_AFTER_S)).ok()?;
+    (now >= since).then_some(since)
 }
 
 impl fmt::Display for Status {

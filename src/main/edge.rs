@@ -11,10 +11,10 @@ use ao::adapters::cli::colours::Colours;
 use ao::adapters::cli::config::Config;
 use ao::adapters::cli::context::{Attention, Context, Time};
 use ao::adapters::cli::error::CliError;
-use ao::adapters::runtime::launch::LAUNCH_ID_VARIABLE;
-use ao::adapters::setup::SETUP_VARIABLE;
 use ao::domain::layout::DataDir;
 use ao::platform::{file, machine, socket};
+use ao::ports::runtime::LAUNCH_ID_VARIABLE;
+use ao::ports::setup::SETUP_VARIABLE;
 use etcetera::base_strategy::{BaseStrategy, Xdg};
 use jiff::tz::TimeZone;
 

@@ -29,17 +29,18 @@ pub trait MessageStore: Send + Sync {
     /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
     async fn messages(&self, session: &SessionId, unsettled: bool) -> Result<Vec<MessageRecord>, StoreError>;
 
-    /// A session's newest message; `Ok(None)` when it has none.
+    /// Whether a session has a message of ao's own of which more may become.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
-    async fn newest_message(&self, session: &SessionId) -> Result<Option<MessageRecord>, StoreError>;
+    /// [`StoreError::Failed`].
+    async fn has_unsettled_of_ao(&self, session: &SessionId) -> Result<bool, StoreError>;
 
-    /// The newest of a session's messages that its agent was handed; `Ok(None)` when there is none.
+    /// How deep what a session's agent was handed last is, 0 when that is nothing: the newest message of a person or a session, or, where
+    /// that is deeper, one of ao's own that came after it. These add to a depth, and begin none anew.
     ///
     /// # Errors
     /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
-    async fn last_handed(&self, session: &SessionId) -> Result<Option<MessageRecord>, StoreError>;
+    async fn depth_handed(&self, session: &SessionId) -> Result<u32, StoreError>;
 
     /// When the newest messages of one session to another were accepted, the newest first.
     ///

@@ -120,6 +120,27 @@ impl Default for TerminalSize {
     }
 }
 
+/// The environment variable that marks every process of one launch of an agent, with a value that was made up for that launch. A service that must
+/// outlive the agent that started it (a daemon) removes it from its own environment and makes its own kernel session.
+pub const LAUNCH_ID_VARIABLE: &str = "AO_LAUNCH_ID";
+
+/// What a process bears of an agent's launch, also when it has left that one's family.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// What [`LAUNCH_ID_VARIABLE`] is in its environment and in those of the processes it descends from.
+    pub launches: Vec<String>,
+    /// Its control group, a directory.
+    pub group: Option<PathBuf>,
+}
+
+impl Marks {
+    /// Whether it bears none.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.launches.is_empty() && self.group.is_none()
+    }
+}
+
 /// What is known about the agent's process. Three answers: a failed probe is [`Liveness::Unknown`], never death.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Liveness {
@@ -204,6 +225,9 @@ pub trait Runtime: Send + Sync {
     /// What a person should know of how the agent of the last launch ran, beside its exit: that it ran out of memory, or
     /// without the bounds it should have had.
     async fn remarks(&self, key: &TerminalKey) -> Vec<String>;
+
+    /// Whether a process with these marks is of this terminal's last launch. Where that cannot be found out it is not known to be.
+    async fn has_launched(&self, key: &TerminalKey, marks: &Marks) -> bool;
 
     /// Sets aside what an ended terminal left, its exit and what it showed: until the next [`create`](Runtime::create) the session has no
     /// terminal. Of a session that has none, that is what is set aside. The caller sees to it that nothing else is set aside already.

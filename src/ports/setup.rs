@@ -8,6 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+/// The variable that every process of a session's commands bears; its value is the session's directory, which is named after it.
+pub const SETUP_VARIABLE: &str = "AO_SETUP_DIR";
+
 /// Why a command did not do what it is for.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {

@@ -77,7 +77,9 @@ macro_rules! store_contract {
             the_record_of_a_session_that_is_over_can_be_removed
             a_record_that_is_needed_is_not_removed
             a_message_keeps_every_field_and_its_place
-            what_was_handed_over_and_sent_last_is_found
+            what_was_sent_last_is_found
+            the_depth_of_what_was_handed_over_is_found
+            whether_one_of_aos_own_is_unsettled_is_found
             a_message_is_recorded_once_and_for_a_session_there_is
             what_becomes_of_a_message_is_recorded_and_logged
             the_messages_of_a_session_go_with_its_record

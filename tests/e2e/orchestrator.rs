@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::claude::claude_sandbox;
 use crate::model_server::{ModelServer, Turn, marker};
 use crate::sandbox::{BOUND, Sandbox};
+use crate::senders::IDLES;
 use crate::tools::claude;
 
 async fn spawn(sandbox: &Sandbox, kind: &str, script: &str) -> String {
@@ -49,7 +50,9 @@ async fn an_orchestrator_is_told_of_its_workers_end_and_reacts() {
     spawn(&sandbox, "worker", "work").await;
     let work = server.wait_for_request(|request| request.is_turn() && request.mentions(&marker("work")), BOUND).await;
     assert!(work.system().contains("Session app-1 coordinates the project"), "{}", work.system());
-    let told = server.wait_for_request(|request| request.mentions("[from ao] News of your workers"), BOUND).await;
+    let told =
+        server.wait_for_request(|request| request.mentions("[from ao]\nNews of your workers, as of "), BOUND).await;
+    assert!(told.mentions("sent to you through ao by ao itself"), "{:?}", told.told());
     assert!(told.mentions("app-2 is idle, with 1 commit on ao/app-2"), "{:?}", told.told());
     let answer = server
         .wait_for_request(|request| request.mentions("Well done.") && request.mentions(&marker("work")), BOUND)
@@ -60,7 +63,7 @@ async fn an_orchestrator_is_told_of_its_workers_end_and_reacts() {
     sandbox.ao(&["kill", "app-2"]).await.ok();
     server.wait_for_request(|request| request.mentions("app-2 was killed"), BOUND).await;
     let news = messages(&sandbox, "app-1").await;
-    assert!(news.iter().all(|message| message["from"] == Value::Null), "{news:#?}");
+    assert!(news.iter().all(|message| message["from"] == "ao"), "{news:#?}");
     let idle = news.iter().filter(|message| message["body"].as_str().unwrap().contains("app-2 is idle")).count();
     assert!(idle <= 2, "one turn was told more than once: {news:#?}");
 }
@@ -84,6 +87,8 @@ async fn news_of_several_workers_that_pile_up_are_one_message_and_survive_the_da
         assert!(started.elapsed() < BOUND, "it is not told of the first");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+    // What others say meanwhile changes nothing.
+    sandbox.ao(&["send", "app-1", "Go on."]).await.ok();
     for _ in 0..3 {
         sandbox.ao(&end("sleep 1; exit 4")).await.fails(1, &["exit code 4"]);
     }
@@ -94,7 +99,8 @@ async fn news_of_several_workers_that_pile_up_are_one_message_and_survive_the_da
     gate.release();
     let all = ["app-2", "app-3", "app-4", "app-5"].map(|id| format!("- {id} failed"));
     server.wait_for_request(|request| all.iter().all(|line| request.mentions(line)), BOUND).await;
-    let news = messages(&sandbox, "app-1").await;
+    let mut news = messages(&sandbox, "app-1").await;
+    news.retain(|message| message["from"] == "ao");
     assert_eq!(news.len(), 2, "{news:#?}");
     for line in all {
         let told = news.iter().filter(|message| message["body"].as_str().unwrap().contains(&line)).count();
@@ -128,14 +134,41 @@ async fn agents_that_answer_each_other_are_stopped_with_a_reason() {
     assert_eq!(between, 30);
 }
 
+#[cfg(feature = "fault-points")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orchestrator_is_told_of_a_worker_that_never_reports() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let mut sandbox = claude_sandbox(&server, &program);
+    server.script("boss", vec![Turn::text("I wait."), Turn::text("I see.")]);
+    // One that only asks something.
+    sandbox.install("asks", "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }\necho 'Do you trust it?'\nexec sleep 600\n");
+    let config = sandbox.path("home/.config/ao");
+    std::fs::create_dir_all(&config).unwrap();
+    let asks = sandbox.path("bin/asks");
+    std::fs::write(
+        config.join("config.toml"),
+        format!("[agents.asks]\nkind = \"claude-code\"\nprogram = \"{}\"\n", asks.display()),
+    )
+    .unwrap();
+    let faults = sandbox.path("faults");
+    std::fs::create_dir(&faults).unwrap();
+    sandbox.env.insert("AO_FAULT_DIR".into(), faults.to_str().unwrap().into());
+    spawn(&sandbox, "orchestrator", "boss").await;
+    sandbox.wait_for("app-1", "status", "idle").await;
+    sandbox.ao(&["spawn", "--agent", "asks", "--runtime", "pty", "--wait", "none", "task"]).await.ok();
+    sandbox.until_output("app-2", "Do you trust it?").await;
+    sandbox.wait_for("app-2", "status", "starting").await;
+    assert_eq!(messages(&sandbox, "app-1").await.len(), 0);
+    // Ninety seconds later. Nothing else happens, so nothing is put on record.
+    std::fs::write(faults.join("clock"), "100000").unwrap();
+    let told = server.wait_for_request(|request| request.mentions("app-2 runs, and has not reported"), BOUND).await;
+    assert!(told.mentions("ao show app-2"), "{:?}", told.told());
+    assert_eq!(messages(&sandbox, "app-1").await.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_sends_another_too_many_messages_is_stopped_whoever_it_says_it_is() {
-    /// Takes text through hooks, and never calls one that does.
-    const IDLES: &str = r#"#!/bin/sh
-[ "$1" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }
-printf '{"session_id":"x"}' | "$AO_PROGRAM" hook claude-code SessionStart
-exec sleep 600
-"#;
     let mut sandbox = Sandbox::new();
     sandbox.install("claude", IDLES);
     for _ in 0..2 {

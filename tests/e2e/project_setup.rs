@@ -35,6 +35,19 @@ async fn assert_nothing_is_left(sandbox: &Sandbox) {
     sandbox.until("only the daemon runs", || sandbox.processes().iter().all(|(pid, _)| *pid == daemon)).await;
 }
 
+/// As the daemon knows which session it runs the command for, whatever that says.
+#[tokio::test]
+async fn what_the_setup_sends_is_from_the_session_that_it_is_for() {
+    let mut sandbox = Sandbox::new();
+    sandbox.install("claude", crate::senders::IDLES);
+    sandbox.ao(&["spawn", "--runtime", "pty", "task"]).await.ok();
+    write(&sandbox, r#"setup = ['AO_SESSION_ID=app-1 "$AO_PROGRAM" send app-1 "it is made"']"#);
+    trust(&sandbox).await;
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sleep", "600"]).await.ok();
+    let sent = sandbox.ao(&["messages", "app-1", "--json"]).await.json();
+    assert_eq!((&sent[0]["from"], &sent[0]["body"]), (&json!("app-2"), &json!("it is made")), "{sent:#}");
+}
+
 #[tokio::test]
 async fn the_setup_runs_in_the_workspace_before_the_agent_and_its_output_is_kept() {
     let sandbox = sandbox(

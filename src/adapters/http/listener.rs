@@ -4,58 +4,13 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use axum::serve::Listener;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use super::patience::ImpatientListener;
+use super::peer::Peer;
 use super::router::{Daemon, Door, router};
-use crate::domain::id::SessionId;
-use crate::domain::session::ProcessIdentity;
-use crate::platform::{process, tree};
-
-/// How far up a process is looked for the agent that started it.
-const MAX_DEPTH: usize = 64;
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer {
-    /// Its process, where the kernel tells.
-    pub pid: Option<u32>,
-}
-
-impl Connected<IncomingStream<'_, ImpatientListener<OwnerOnly>>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, ImpatientListener<OwnerOnly>>) -> Self {
-        *stream.remote_addr()
-    }
-}
-
-impl Peer {
-    /// The session that the process's environment names, when its data directory is this one.
-    #[must_use]
-    pub fn claims(self, data_dir: &Path) -> Option<SessionId> {
-        let value = |name: &str| {
-            let entry = tree::entry_of(self.pid?, name)?;
-            Some(entry.split_once('=').map_or(entry.clone(), |(_, value)| value.to_owned()))
-        };
-        let is_ours = value("AO_DATA_DIR").is_some_and(|directory| Path::new(&directory) == data_dir);
-        value("AO_SESSION_ID").filter(|_| is_ours)?.parse().ok()
-    }
-
-    /// The process and those it descends from, nearest first. One that has ended has none.
-    #[must_use]
-    pub fn ancestry(self) -> Vec<ProcessIdentity> {
-        let mut ancestry = Vec::new();
-        let mut next = self.pid;
-        while let Some(pid) = next.filter(|pid| *pid > 1 && ancestry.len() < MAX_DEPTH) {
-            let Ok(Some(stat)) = process::stat(pid) else { break };
-            ancestry.push(stat.identity);
-            next = Some(stat.parent);
-        }
-        ancestry
-    }
-}
 
 /// Accepts connections of one user only.
 #[derive(Debug)]

@@ -14,6 +14,7 @@
 //! | `schema`, [`document`] | what is said about them: the OpenAPI document |
 //! | `events` | what happened, as pages and as a stream |
 //! | [`patience`] | how long a slow client is borne |
+//! | [`peer`] | who is at the other end |
 //! | [`listener`] | the Unix socket, and who may connect to it |
 //! | [`tcp`] | the TCP port, and how many may connect to it |
 //! | [`access`], [`token`] | who may ask there |
@@ -28,6 +29,7 @@ pub mod listener;
 pub mod once;
 mod page;
 pub mod patience;
+pub mod peer;
 pub mod request;
 pub mod router;
 mod routes;

@@ -28,8 +28,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
-use super::listener::Peer;
 use super::patience::Impatient;
+use super::peer::Peer;
 use super::router::{Daemon, Door, router};
 
 /// How many connections there are at once.

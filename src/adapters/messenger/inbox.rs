@@ -226,6 +226,7 @@ async fn in_background<T: Send + 'static>(
 mod tests {
     use super::*;
     use crate::domain::Timestamp;
+    use crate::domain::sender::Sender;
 
     struct SteppingBack(Mutex<i64>);
 
@@ -241,7 +242,7 @@ mod tests {
         Message {
             id: MessageId::hash_of(&number.to_string()),
             session: "app-1".parse().unwrap(),
-            from: None,
+            from: Sender::Person,
             body: format!("text {number}"),
             created_at: Timestamp::UNIX_EPOCH,
         }

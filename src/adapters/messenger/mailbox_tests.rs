@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::*;
 use crate::adapters::messenger::InboxMessenger;
 use crate::domain::message::{Message, Progress, Route};
+use crate::domain::sender::Sender;
 use crate::ports::clock::Clock;
 use crate::ports::messenger::AgentMessenger;
 use crate::testing::messenger::Swapper;
@@ -48,7 +49,7 @@ impl Lab {
         let message = Message {
             id: id.clone(),
             session: "app-1".parse().unwrap(),
-            from: None,
+            from: Sender::Person,
             body: format!("text {name}"),
             created_at: Timestamp::UNIX_EPOCH,
         };

@@ -9,6 +9,7 @@ use crate::adapters::messenger::InboxMessenger;
 use crate::domain::Timestamp;
 use crate::domain::id::MessageId;
 use crate::domain::message::Message;
+use crate::domain::sender::Sender;
 use crate::platform::process;
 use crate::ports::messenger::AgentMessenger;
 
@@ -31,7 +32,7 @@ impl Lab {
         let message = Message {
             id: MessageId::hash_of("a"),
             session: "app-1".parse().unwrap(),
-            from: None,
+            from: Sender::Person,
             body: "text".into(),
             created_at: Timestamp::UNIX_EPOCH,
         };

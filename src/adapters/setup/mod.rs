@@ -38,10 +38,7 @@ use crate::platform::child::{ChildError, Program, Running};
 use crate::platform::tree::{self, Family};
 use crate::platform::{detached, file, process};
 use crate::ports::runtime::Confinement;
-use crate::ports::setup::{SetupCommand, SetupError, SetupRunner, Stage};
-
-/// The variable that every process of a session's commands bears; its value is the session's directory.
-pub const SETUP_VARIABLE: &str = "AO_SETUP_DIR";
+use crate::ports::setup::{SETUP_VARIABLE, SetupCommand, SetupError, SetupRunner, Stage};
 
 /// How long commands get to end by themselves when they are to end.
 const GRACE: Duration = Duration::from_secs(2);

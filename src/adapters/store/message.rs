@@ -9,6 +9,7 @@ use crate::domain::Timestamp;
 use crate::domain::change::NewChange;
 use crate::domain::id::{MessageId, SessionId};
 use crate::domain::message::{Message, MessageRecord, Route};
+use crate::domain::sender::Sender;
 use crate::ports::message_store::MessageStore;
 use crate::ports::store::StoreError;
 
@@ -48,24 +49,25 @@ impl MessageStore for SqliteStore {
         rows.iter().map(|row| read(Columns(row))).collect()
     }
 
-    async fn newest_message(&self, session: &SessionId) -> Result<Option<MessageRecord>, StoreError> {
-        let row = sqlx::query("SELECT * FROM messages WHERE session_id = ? ORDER BY number DESC LIMIT 1")
-            .bind(session.as_str())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(failed(READ))?;
-        row.map(|row| read(Columns(&row))).transpose()
+    async fn has_unsettled_of_ao(&self, session: &SessionId) -> Result<bool, StoreError> {
+        let mut query = QueryBuilder::new("SELECT 1 FROM messages WHERE from_ao AND session_id = ");
+        query.push_bind(session.as_str()).push(" AND ").push(UNSETTLED).push(" LIMIT 1");
+        let row = query.build().fetch_optional(&self.readers).await.map_err(failed(READ))?;
+        Ok(row.is_some())
     }
 
-    async fn last_handed(&self, session: &SessionId) -> Result<Option<MessageRecord>, StoreError> {
+    async fn depth_handed(&self, session: &SessionId) -> Result<u32, StoreError> {
         let row = sqlx::query(
-            "SELECT * FROM messages WHERE session_id = ? AND injected_at_ms IS NOT NULL ORDER BY number DESC LIMIT 1",
+            "WITH handed AS (SELECT number, depth, from_ao FROM messages WHERE session_id = ? AND injected_at_ms IS NOT NULL)
+             SELECT COALESCE(MAX(depth), 0) AS depth FROM handed
+             WHERE number >= COALESCE((SELECT number FROM handed WHERE NOT from_ao ORDER BY number DESC LIMIT 1), 0)",
         )
         .bind(session.as_str())
-        .fetch_optional(&self.readers)
+        .fetch_one(&self.readers)
         .await
         .map_err(failed(READ))?;
-        row.map(|row| read(Columns(&row))).transpose()
+        let depth = Columns(&row).number("depth");
+        depth.map_err(|cause| StoreError::Corrupt { id: format!("a message to {session}"), cause })
     }
 
     async fn newest_between(&self, from: &SessionId, to: &SessionId, limit: u32) -> Result<Vec<Timestamp>, StoreError> {
@@ -119,12 +121,13 @@ impl Writing {
             return Err(StoreError::Missing { what: "session", id: message.session.to_string() });
         }
         sqlx::query(
-            "INSERT INTO messages (id, session_id, from_session, body, created_at_ms, state, via, injected_at_ms,
-                acknowledged_at_ms, error, depth) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO messages (id, session_id, from_session, from_ao, body, created_at_ms, state, via, injected_at_ms,
+                acknowledged_at_ms, error, depth) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(message.id.as_str())
         .bind(message.session.as_str())
-        .bind(message.from.as_ref().map(SessionId::as_str))
+        .bind(message.from.session().map(SessionId::as_str))
+        .bind(message.from == Sender::Ao)
         .bind(&message.body)
         .bind(message.created_at.as_millisecond())
         .bind(record.state.as_str())
@@ -172,7 +175,7 @@ fn read(row: Columns<'_>) -> Result<MessageRecord, StoreError> {
             message: Message {
                 id: row.word("id")?,
                 session: row.word("session_id")?,
-                from: row.optional_word("from_session")?,
+                from: sender(row)?,
                 body: row.get("body")?,
                 created_at: row.time("created_at_ms")?,
             },
@@ -185,4 +188,12 @@ fn read(row: Columns<'_>) -> Result<MessageRecord, StoreError> {
         })
     };
     record().map_err(|cause| StoreError::Corrupt { id: format!("message {id}"), cause })
+}
+
+fn sender(row: Columns<'_>) -> Result<Sender, String> {
+    Ok(match (row.optional_word("from_session")?, row.get("from_ao")?) {
+        (Some(session), _) => Sender::Session(session),
+        (None, true) => Sender::Ao,
+        (None, false) => Sender::Person,
+    })
 }

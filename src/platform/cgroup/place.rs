@@ -322,8 +322,19 @@ fn is_delegated(group: &Path) -> bool {
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn own() -> io::Result<Option<PathBuf>> {
+    of("self")
+}
+
+/// The agent's group that a process is in; `None` also where that cannot be found out.
+#[must_use]
+pub fn agents_group_of(pid: u32) -> Option<PathBuf> {
+    let group = of(&pid.to_string()).ok().flatten()?;
+    agents_group(&group).map(Path::to_owned)
+}
+
+fn of(process: &str) -> io::Result<Option<PathBuf>> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-    Ok(directory(&mounts, &std::fs::read_to_string("/proc/self/cgroup")?))
+    Ok(directory(&mounts, &std::fs::read_to_string(format!("/proc/{process}/cgroup"))?))
 }
 
 /// The directory of a process's group of version 2, from what `/proc` tells of mounts and of the process.

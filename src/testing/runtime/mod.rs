@@ -29,6 +29,7 @@ macro_rules! runtime_contract_tests {
     ($fixture:expr) => {
         $crate::runtime_contract_tests! { @each $fixture;
             a_created_agent_was_seen_running
+            an_agents_process_is_known_by_its_launch
             arguments_environment_and_directory_arrive_byte_for_byte
             a_file_as_standard_input_arrives_whole_and_the_terminal_stays
             standard_streams_are_a_terminal_of_the_asked_kind

@@ -7,8 +7,9 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::bench::{Bench, processes_with, runs};
 use crate::domain::exit::Exit;
+use crate::domain::session::ProcessIdentity;
 use crate::platform::process;
-use crate::ports::runtime::{Liveness, RuntimeError};
+use crate::ports::runtime::{LAUNCH_ID_VARIABLE, Liveness, Marks, RuntimeError};
 
 /// Text that every careless layer breaks: quotes, expansions, white space, control characters, no ASCII.
 const AWKWARD: &str =
@@ -25,6 +26,29 @@ pub async fn a_created_agent_was_seen_running(bench: Bench) {
     assert!(process::is_running(agent).unwrap(), "the process does not run");
     assert_eq!(entries(agent.pid, "cmdline"), ["/bin/sh", "-c", "read line"], "that is another process");
     assert_eq!(bench.probe(&key).await, Liveness::Alive(agent));
+}
+
+/// The launch's id is in the agent's environment, other than in that of another one, and is the last launch's alone.
+pub async fn an_agents_process_is_known_by_its_launch(bench: Bench) {
+    let (key, agent) = bench.run("read line").await;
+    let (other, _) = bench.run("read line").await;
+    let marks = |agent: ProcessIdentity| {
+        let prefix = format!("{LAUNCH_ID_VARIABLE}=");
+        let entries = entries(agent.pid, "environ");
+        let id = entries.iter().find_map(|entry| entry.strip_prefix(&prefix)).expect("it is marked");
+        // An outer one's does not count.
+        Marks { launches: vec![format!("x{id}"), id.to_owned()], group: None }
+    };
+    let first = marks(agent);
+    assert!(bench.runtime().has_launched(&key, &first).await);
+    assert!(!bench.runtime().has_launched(&other, &first).await, "it is another's");
+    assert!(!bench.runtime().has_launched(&bench.key(), &first).await, "there is none");
+    let anybodys = Marks { launches: vec![String::new(), "x".to_owned()], group: Some("/".into()) };
+    assert!(!bench.runtime().has_launched(&key, &anybodys).await);
+    bench.runtime().stop(&key, Duration::ZERO).await.unwrap();
+    let again = bench.create(&bench.script(&key, "read line")).await;
+    assert!(bench.runtime().has_launched(&key, &marks(again)).await);
+    assert!(!bench.runtime().has_launched(&key, &first).await, "that launch is over");
 }
 
 /// No layer between `create` and the agent changes what it is started with.

@@ -4,6 +4,7 @@ use super::{StoreFixture, all_changes, assert_gapless, at, id, over, reopen, ses
 use crate::domain::change::{ChangeKind, NewChange};
 use crate::domain::id::MessageId;
 use crate::domain::message::{Message, MessageRecord, MessageState, Route};
+use crate::domain::sender::Sender;
 use crate::ports::message_store::MessageStore;
 use crate::ports::store::{SessionStore, StoreError};
 
@@ -11,7 +12,7 @@ fn message(name: &str, to: &str) -> MessageRecord {
     MessageRecord::queued(Message {
         id: MessageId::hash_of(name),
         session: id(to),
-        from: None,
+        from: Sender::Person,
         body: format!("text {name}"),
         created_at: at(1),
     })
@@ -26,46 +27,99 @@ pub async fn a_message_keeps_every_field_and_its_place(fixture: &impl StoreFixtu
     let store = with_app(fixture).await;
     store.insert_session(&mut session("app-1"), &[]).await.expect("recorded");
     let mut full = message("z", "app-1");
-    full.message.from = Some(id("other-7"));
+    full.message.from = Sender::Session(id("other-7"));
     full.message.body = "Grüße, 世界 🦀 'q' \"d\" \\ \r\n\ttab\u{0}nul\u{1b}[31m".into();
     (full.state, full.via) = (MessageState::Returned, Some(Route::NextPrompt));
     (full.injected_at, full.acknowledged_at, full.error) = (Some(at(2)), Some(at(3)), Some("why".into()));
     full.depth = 29;
-    let second = message("a", "app-1");
+    let mut second = message("a", "app-1");
+    second.message.from = Sender::Ao;
     for record in [&full, &second] {
         store.insert_message(record, &queued(record)).await.expect("recorded");
     }
     let store = reopen(fixture, store).await;
     assert_eq!(store.message(&full.message.id).await.expect("read"), Some(full.clone()));
-    assert_eq!(store.messages(&id("app-1"), false).await.expect("read"), [full.clone(), second.clone()]);
-    assert_eq!(store.newest_message(&id("app-1")).await.expect("read"), Some(second));
+    assert_eq!(store.messages(&id("app-1"), false).await.expect("read"), [full.clone(), second]);
     assert_eq!(store.message(&MessageId::hash_of("none")).await.expect("read"), None);
     assert_eq!(store.messages(&id("app-9"), false).await.expect("read"), []);
 }
 
 /// However many others came since.
-pub async fn what_was_handed_over_and_sent_last_is_found(fixture: &impl StoreFixture) {
+pub async fn what_was_sent_last_is_found(fixture: &impl StoreFixture) {
     let store = with_app(fixture).await;
     for name in ["app-1", "app-2"] {
         store.insert_session(&mut session(name), &[]).await.expect("recorded");
     }
-    assert_eq!(store.last_handed(&id("app-1")).await.expect("read"), None);
-    let mut handed = Vec::new();
     for number in 0..300 {
         let mut record = message(&format!("m{number}"), if number == 2 { "app-2" } else { "app-1" });
-        record.message.from = (number < 5).then(|| id(if number == 3 { "app-3" } else { "app-2" }));
-        record.message.created_at = at(number);
-        record.injected_at = (number < 2).then(|| at(number + 1));
-        store.insert_message(&record, &[]).await.expect("recorded");
-        if record.injected_at.is_some() {
-            handed.push(record);
+        if number < 5 {
+            record.message.from = Sender::Session(id(if number == 3 { "app-3" } else { "app-2" }));
         }
+        record.message.created_at = at(number);
+        store.insert_message(&record, &[]).await.expect("recorded");
     }
-    assert_eq!(store.last_handed(&id("app-1")).await.expect("read"), handed.pop());
-    assert_eq!(store.last_handed(&id("app-2")).await.expect("read"), None);
     let between = async |limit| store.newest_between(&id("app-2"), &id("app-1"), limit).await.expect("read");
     assert_eq!(between(9).await, [at(4), at(1), at(0)]);
     assert_eq!(between(2).await, [at(4), at(1)]);
+}
+
+/// By what was handed over last; what waits tells nothing yet, and ao's own messages only add.
+pub async fn the_depth_of_what_was_handed_over_is_found(fixture: &impl StoreFixture) {
+    let store = with_app(fixture).await;
+    for name in ["app-1", "app-2"] {
+        store.insert_session(&mut session(name), &[]).await.expect("recorded");
+    }
+    let other = || Sender::Session(id("app-2"));
+    let steps = [
+        (Sender::Ao, 2, true, 2),
+        (other(), 7, false, 2),
+        (other(), 5, true, 5),
+        (Sender::Ao, 0, true, 5),
+        (Sender::Ao, 6, true, 6),
+        (Sender::Ao, 3, true, 6),
+        (other(), 4, true, 4),
+        (Sender::Person, 0, false, 4),
+        (Sender::Person, 0, true, 0),
+        (Sender::Ao, 1, true, 1),
+    ];
+    assert_eq!(store.depth_handed(&id("app-1")).await.expect("read"), 0);
+    for (number, (from, depth, is_handed, expected)) in steps.into_iter().enumerate() {
+        let mut record = MessageRecord { depth, ..message(&format!("m{number}"), "app-1") };
+        record.message.from = from;
+        record.injected_at = is_handed.then(|| at(9));
+        store.insert_message(&record, &[]).await.expect("recorded");
+        assert_eq!(store.depth_handed(&id("app-1")).await.expect("read"), expected, "after message {number}");
+    }
+    assert_eq!(store.depth_handed(&id("app-2")).await.expect("read"), 0);
+}
+
+/// Whatever came since, and whatever a person's begins with.
+pub async fn whether_one_of_aos_own_is_unsettled_is_found(fixture: &impl StoreFixture) {
+    let store = with_app(fixture).await;
+    for name in ["app-1", "app-2"] {
+        store.insert_session(&mut session(name), &[]).await.expect("recorded");
+    }
+    let is_open = async || store.has_unsettled_of_ao(&id("app-1")).await.expect("read");
+    let mut persons = message("a", "app-1");
+    persons.message.body = "[from ao] News of your workers:".into();
+    store.insert_message(&persons, &[]).await.expect("recorded");
+    assert!(!is_open().await);
+    let mut news = message("b", "app-1");
+    news.message.from = Sender::Ao;
+    store.insert_message(&news, &[]).await.expect("recorded");
+    store.insert_message(&message("c", "app-1"), &[]).await.expect("recorded");
+    for (state, expected) in [
+        (MessageState::Queued, true),
+        (MessageState::Injected, true),
+        (MessageState::Returned, true),
+        (MessageState::Acknowledged, false),
+        (MessageState::Failed, false),
+    ] {
+        news.state = state;
+        store.update_message(&news, &[], at(5)).await.expect("updated");
+        assert_eq!(is_open().await, expected, "{state}");
+    }
+    assert!(!store.has_unsettled_of_ao(&id("app-2")).await.expect("read"));
 }
 
 /// A second one of that id is refused whatever it says, and nothing is logged of it.

@@ -24,12 +24,12 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
     }
     let now = context.now();
     let row = |record: &MessageRecord| {
-        let from = record.message.from.as_ref().map_or("-", |from| from.as_str());
+        let from = Option::<String>::from(record.message.from.clone());
         let via = record.via.map_or("-", |via| via.as_str());
         vec![
             record.message.id.to_string(),
             ago(record.message.created_at, now),
-            from.to_owned(),
+            from.unwrap_or_else(|| "-".to_owned()),
             record.state.to_string(),
             via.to_owned(),
             ui::first_line(&record.message.body, ui::MAX_TEXT),

@@ -78,18 +78,18 @@ pub(in crate::adapters) async fn post(
 
 /// The text, exactly as given: what a file or standard input holds is passed on byte for byte.
 fn body(args: &SendArgs, context: &Context) -> Result<String, CliError> {
-    let failed = |from: &dyn std::fmt::Display, error: std::io::Error| {
-        CliError::failed(format!("cannot read the message from {from}: {error}"))
-            .hint("give it as an argument, as a file of text that is there, or - for standard input")
+    let unusable = |from: &dyn std::fmt::Display, error: std::io::Error| {
+        CliError::usage(format!("cannot read the message from {from}: {error}"))
+            .hint("give it as an argument, as a file of text (UTF-8) that is there, or - for standard input")
     };
     match (&args.file, args.message.as_deref()) {
         (Some(file), _) => {
-            std::fs::read_to_string(context.absolute(file)).map_err(|error| failed(&file.display(), error))
+            std::fs::read_to_string(context.absolute(file)).map_err(|error| unusable(&file.display(), error))
         }
         (None, Some("-")) => {
             let mut text = String::new();
             let read = std::io::stdin().read_to_string(&mut text);
-            read.map(|_| text).map_err(|error| failed(&"standard input", error))
+            read.map(|_| text).map_err(|error| unusable(&"standard input", error))
         }
         (None, message) => Ok(message.unwrap_or_default().to_owned()),
     }

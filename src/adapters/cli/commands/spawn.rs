@@ -67,8 +67,8 @@ fn prompt(args: &SpawnArgs, context: &Context) -> Result<Option<String>, CliErro
         std::fs::read_to_string(context.absolute(file)).map(|content| text = content)
     };
     read.map_err(|error| {
-        CliError::failed(format!("cannot read the prompt from {}: {error}", file.display()))
-            .hint("name a file of text that is there, or - for standard input")
+        CliError::usage(format!("cannot read the prompt from {}: {error}", file.display()))
+            .hint("name a file of text (UTF-8) that is there, or - for standard input")
     })?;
     if text.is_empty() {
         return Err(CliError::usage(format!("the prompt in {} is empty", file.display()))

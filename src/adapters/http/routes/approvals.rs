@@ -8,9 +8,8 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller;
 use crate::adapters::http::extract::{Answer, Body, Ids, Params, request_id, session_id};
-use crate::adapters::http::listener::Peer;
+use crate::adapters::http::peer::Peer;
 use crate::adapters::http::router::Daemon;
 use crate::adapters::http::wire::{DecisionAnswer, DecisionRequest, MAX_WAIT_MS};
 use crate::domain::Timestamp;
@@ -29,7 +28,7 @@ async fn decide(
     Ids(id): Ids<String>,
     Body(body): Body<DecisionRequest>,
 ) -> Answer<DecisionAnswer> {
-    let caller = caller(&daemon, peer);
+    let caller = peer.caller(&daemon.info.data_dir);
     let (application, id) = (daemon.application, session_id(&id)?);
     let DecisionRequest { decision, reason, request } = body;
     let (request, session) = application.decide(&id, request.as_ref(), decision, reason, &caller).await?;

@@ -9,12 +9,11 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller;
 use crate::adapters::http::error::ApiError;
 use crate::adapters::http::extract::{Answer, Body, Ids, Params, message_id, session_id};
-use crate::adapters::http::listener::Peer;
 use crate::adapters::http::once::OnceKey;
 use crate::adapters::http::page::{PageOf, PageQuery};
+use crate::adapters::http::peer::Peer;
 use crate::adapters::http::router::Daemon;
 use crate::adapters::http::wire::{MAX_WAIT_MS, Page, SendRequest};
 use crate::domain::id::{MessageId, SessionId};
@@ -49,7 +48,7 @@ async fn send(
     Ids(id): Ids<String>,
     Body(request): Body<SendRequest>,
 ) -> Result<(StatusCode, Json<MessageRecord>), ApiError> {
-    let caller = caller(&daemon, peer);
+    let caller = peer.caller(&daemon.info.data_dir);
     let session = session_id(&id)?;
     // Which holds also when the daemon ends before its answer is kept.
     let made_up = |Extension(once): Extension<OnceKey>| MessageId::hash_of(&once.key);

@@ -3,9 +3,7 @@
 use utoipa_axum::router::OpenApiRouter;
 
 use super::events;
-use super::listener::Peer;
 use super::router::Daemon;
-use crate::app::messages::Caller;
 
 mod approvals;
 mod daemon;
@@ -24,8 +22,4 @@ pub(super) fn api() -> OpenApiRouter<Daemon> {
         .merge(approvals::routes())
         .merge(events::routes())
         .merge(maintenance::routes())
-}
-
-fn caller(daemon: &Daemon, peer: Peer) -> Caller {
-    Caller { ancestry: peer.ancestry(), claims: peer.claims(&daemon.info.data_dir) }
 }

@@ -6,6 +6,7 @@ use crate::domain::change::{Change, ChangeKind};
 use crate::domain::id::{AgentKind, MessageId, ProjectId, SessionId};
 use crate::domain::message::{Message, MessageRecord, MessageState, Route};
 use crate::domain::report::HookReport;
+use crate::domain::sender::Sender;
 
 object! {
     /// Text for a session's agent, and what became of it.
@@ -33,8 +34,9 @@ object! {
         id: MessageId,
         /// The session it is for.
         session: SessionId,
-        /// The session that sent it; null when a person did.
-        from: Option<SessionId>,
+        /// Who sent it: null for a person, `ao`, or a session's id.
+        #[schema(value_type = Option<String>)]
+        from: Sender,
         /// The text.
         body: String,
         /// When it was accepted.

@@ -55,7 +55,7 @@ use crate::platform::cgroup::Group;
 use crate::platform::tree::Family;
 use crate::platform::{file, process};
 use crate::ports::agent::AgentCommand;
-use crate::ports::runtime::{TerminalSize, TerminalSpec};
+use crate::ports::runtime::{LAUNCH_ID_VARIABLE, Marks, TerminalSize, TerminalSpec};
 
 /// The version of the files' format that this code writes, and the only one it reads.
 /// A field that an older ao may do without is added within a version, for it is passed over there; what must not be passed
@@ -64,10 +64,6 @@ const FORMAT_VERSION: u32 = 1;
 
 /// How long a supervisor may take from its claim to the record of the start, or from the agent's end to the record of that.
 const SUPERVISOR_BOUND: Duration = Duration::from_secs(10);
-
-/// The environment variable that marks every process of one launch; its value is [`LaunchSpec::id`]. A service that must
-/// outlive the agent that started it (a daemon) removes it from its own environment and makes its own kernel session.
-pub const LAUNCH_ID_VARIABLE: &str = "AO_LAUNCH_ID";
 
 /// Variables that describe the terminal ao itself runs in, which is not the agent's.
 const FOREIGN_TERMINAL: [&str; 12] = [
@@ -219,9 +215,31 @@ impl LaunchSpec {
         self.bounds.as_ref().map(|bounds| Group::at(&bounds.group))
     }
 
+    /// Whether a process with these marks is of this launch.
+    fn is_of(&self, marks: &Marks) -> bool {
+        let id = self.id.to_string();
+        let is_in_group = self
+            .bounds
+            .as_ref()
+            .zip(marks.group.as_ref())
+            .is_some_and(|(bounds, group)| group.starts_with(&bounds.group));
+        marks.launches.contains(&id) || is_in_group
+    }
+
     /// Whether the machine still runs as it did when this was written.
     pub(super) fn is_of_this_boot(&self) -> io::Result<bool> {
         Ok(self.boot == process::boot_id()?)
+    }
+}
+
+/// Whether a process with these marks is of the launch on record.
+pub(super) fn has_launched(session_dir: &Path, marks: &Marks) -> bool {
+    match LaunchSpec::read(session_dir) {
+        Ok(spec) => spec.is_some_and(|spec| spec.is_of(marks)),
+        Err(error) => {
+            tracing::warn!(%error, "whose a process is cannot be read");
+            false
+        }
     }
 }
 
@@ -242,5 +260,31 @@ pub fn discard(session_dir: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(directory(session_dir)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::runtime::{Confinement, TerminalKey};
+
+    #[test]
+    fn what_is_in_the_group_of_a_launch_is_of_it_whatever_its_environment_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = TerminalKey { session: "app-1".parse().unwrap(), session_dir: dir.path().to_owned(), agent: None };
+        let spec = LaunchSpec::new(&TerminalSpec {
+            key,
+            command: AgentCommand { program: "sh".into(), args: Vec::new(), env: BTreeMap::new(), stdin: None },
+            base_env: BTreeMap::new(),
+            cwd: "/".into(),
+            size: TerminalSize::default(),
+            confinement: Some(Confinement { parent: "/g".into(), memory_max_bytes: None }),
+        })
+        .unwrap();
+        spec.write(dir.path()).unwrap();
+        let in_group = |group: PathBuf| has_launched(dir.path(), &Marks { launches: Vec::new(), group: Some(group) });
+        let group = spec.bounds.unwrap().group;
+        assert!(in_group(group.clone()) && in_group(group.join("below")));
+        assert!(!in_group("/g".into()) && !in_group(format!("{}0", group.display()).into()));
     }
 }

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::end::{dismiss, stop};
-use super::{LAUNCH_ID_VARIABLE, LaunchSpec, record};
+use super::{LaunchSpec, record};
 use crate::domain::exit::Exit;
 use crate::domain::session::ProcessIdentity;
 use crate::platform::process;
 use crate::platform::tree::{self, Family};
-use crate::ports::runtime::{Liveness, TerminalKey};
+use crate::ports::runtime::{LAUNCH_ID_VARIABLE, Liveness, TerminalKey};
 
 /// Like [`record::probe`], but no agent that the key names is taken for dead while it runs.
 pub(in super::super) fn probe_terminal(key: &TerminalKey) -> Liveness {

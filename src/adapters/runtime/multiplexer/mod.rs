@@ -42,7 +42,7 @@ use crate::domain::exit::Exit;
 use crate::domain::id::{RuntimeKind, SessionId};
 use crate::domain::session::ProcessIdentity;
 use crate::platform::file;
-use crate::ports::runtime::{Liveness, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+use crate::ports::runtime::{Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSpec};
 
 /// How many terminals are made at the same time; the others wait. A start costs up to 100 ms of processor time, and one
 /// that has to share the processor with dozens looks like one that hangs.
@@ -208,6 +208,10 @@ impl<M: Multiplexer> Runtime for Multiplexed<M> {
 
     async fn remarks(&self, key: &TerminalKey) -> Vec<String> {
         launch::remarks(&key.session_dir)
+    }
+
+    async fn has_launched(&self, key: &TerminalKey, marks: &Marks) -> bool {
+        launch::has_launched(&key.session_dir, marks)
     }
 
     async fn set_aside(&self, key: &TerminalKey) -> Result<(), RuntimeError> {

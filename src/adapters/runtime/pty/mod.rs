@@ -44,7 +44,7 @@ use crate::domain::session::ProcessIdentity;
 use crate::fault::{self, Point};
 use crate::platform::detached::Detached;
 use crate::platform::{file, socket};
-use crate::ports::runtime::{Liveness, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+use crate::ports::runtime::{LAUNCH_ID_VARIABLE, Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSpec};
 
 /// How long a new terminal may take until its agent is seen running. Much, because a loaded machine is slow, not broken.
 const START_BOUND: Duration = Duration::from_secs(20);
@@ -167,7 +167,7 @@ impl PtyRuntime {
         ];
         let mut env = spec.base_env.clone();
         // The holder belongs to no launch, also when ao itself runs inside of one.
-        env.remove(launch::LAUNCH_ID_VARIABLE);
+        env.remove(LAUNCH_ID_VARIABLE);
         let log = launch::directory(session_dir).join(LOG_FILE);
         let mut child = Detached::new(&self.ao_program, &args, &env, &log)
             .spawn()
@@ -368,6 +368,10 @@ impl Runtime for PtyRuntime {
 
     async fn remarks(&self, key: &TerminalKey) -> Vec<String> {
         launch::remarks(&key.session_dir)
+    }
+
+    async fn has_launched(&self, key: &TerminalKey, marks: &Marks) -> bool {
+        launch::has_launched(&key.session_dir, marks)
     }
 
     async fn set_aside(&self, key: &TerminalKey) -> Result<(), RuntimeError> {

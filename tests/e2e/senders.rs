@@ -1,0 +1,97 @@
+//! Who sends a message: found out, and never believed.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+
+/// Takes text through hooks, and never calls one that does.
+pub(crate) const IDLES: &str = r#"#!/bin/sh
+[ "$1" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }
+printf '{"session_id":"x"}' | "$AO_PROGRAM" hook claude-code SessionStart
+exec sleep 600
+"#;
+
+/// Runs a command that has left its family: it is nobody's child any more when it begins.
+const APART: &str = r#"#!/bin/sh
+if [ "$1" != apart ]; then
+  via=$$ setsid "$0" apart "$@" > "said-$1.part" 2>&1 &
+  exit
+fi
+until [ "$(cut -d' ' -f4 /proc/$$/stat)" != "$via" ]; do sleep 0.05; done
+name=$2
+shift 2
+"$@"
+mv "said-$name.part" "said-$name"
+"#;
+
+async fn messages(sandbox: &Sandbox, session: &str) -> Vec<Value> {
+    let run = sandbox.ao(&["messages", session, "--json"]).await;
+    run.ok();
+    run.json().as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_that_it_is_a_session_and_is_not_is_refused() {
+    let mut sandbox = Sandbox::new();
+    sandbox.install("claude", IDLES);
+    for _ in 0..3 {
+        sandbox.ao(&["spawn", "--runtime", "pty", "task"]).await.ok();
+    }
+    sandbox.ao(&["kill", "app-3"]).await.ok();
+    let forged = uuid::Uuid::new_v4().to_string();
+    let unmarked = "nor bears the mark of its launch";
+    let cases: [(&[(&str, &str)], &str); 6] = [
+        (&[("AO_SESSION_ID", "app-2")], unmarked),
+        (&[("AO_SESSION_ID", "app-2"), ("AO_LAUNCH_ID", &forged)], unmarked),
+        (&[("AO_SESSION_ID", "app-3")], "which is over"),
+        (&[("AO_SESSION_ID", "app-9")], "which is on no record"),
+        (&[("AO_SESSION_ID", "no session's")], "which is on no record"),
+        (&[("AO_LAUNCH_ID", &forged)], "launch (AO_LAUNCH_ID) that is on no record"),
+    ];
+    for (claims, why) in cases {
+        for (args, refusal) in [
+            (["send", "app-1", "spoofed"], "app-1 is sent nothing by"),
+            (["approve", "app-1", "--json"], "is not for a process"),
+        ] {
+            let mut command = sandbox.command(&args);
+            command.envs(claims.iter().copied());
+            sandbox.run(command).await.fails(5, &[why, refusal]);
+        }
+    }
+    // What is of another ao's is a person here.
+    let elsewhere = BTreeMap::from([("AO_SESSION_ID", "app-2"), ("AO_DATA_DIR", "/elsewhere")]);
+    let mut command =
+        sandbox.command(&["--data-dir", sandbox.path("data").to_str().unwrap(), "send", "app-1", "hello"]);
+    command.envs(elsewhere);
+    sandbox.run(command).await.ok();
+    let taken = messages(&sandbox, "app-1").await;
+    assert_eq!(taken.len(), 1, "{taken:#?}");
+    assert_eq!((&taken[0]["from"], &taken[0]["body"]), (&Value::Null, &"hello".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_leaves_behind_is_known_by_the_mark_of_its_launch_alone() {
+    let mut sandbox = Sandbox::new();
+    sandbox.install("claude", IDLES);
+    sandbox.install("apart", APART);
+    sandbox.ao(&["spawn", "--runtime", "pty", "task"]).await.ok();
+    let script = r#"env -u AO_LAUNCH_ID AO_SESSION_ID=app-1 "$AO_PROGRAM" send app-1 child
+        apart own "$AO_PROGRAM" send app-1 own
+        apart anothers env AO_SESSION_ID=app-1 "$AO_PROGRAM" send app-1 anothers
+        apart nameless env -u AO_SESSION_ID -u AO_DATA_DIR "$AO_PROGRAM" --data-dir "$AO_DATA_DIR" send app-1 nameless
+        apart cleared env -u AO_LAUNCH_ID "$AO_PROGRAM" send app-1 cleared
+        env -u AO_LAUNCH_ID apart unmarked "$AO_PROGRAM" send app-1 unmarked
+        for name in own anothers nameless cleared unmarked; do until [ -e "said-$name" ]; do sleep 0.1; done; done
+        cat said-unmarked; echo over; sleep 600"#;
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sh", "-c", script]).await.ok();
+    sandbox.until_output("app-2", "over").await;
+    let said = sandbox.ao(&["output", "app-2"]).await.ok().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("nor bears the mark of its launch"), "{said}");
+    let taken = messages(&sandbox, "app-1").await;
+    let mut from: Vec<_> =
+        taken.iter().map(|one| (one["body"].as_str().unwrap(), one["from"].as_str().unwrap_or("-"))).collect();
+    from.sort_unstable();
+    assert_eq!(from, ["anothers", "child", "cleared", "nameless", "own"].map(|body| (body, "app-2")));
+}
