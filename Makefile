@@ -38,7 +38,7 @@ test: ## Everything the tests need, every test, and a check for processes left b
 faults: ## Only the faults: every point, the surroundings, and hundreds of actions at random
 	scripts/test --test faults
 
-bench: ## What messages, hooks and followers of events cost, in figures; needs the tests' tools
+bench: ## What messages, hooks, followers of events and lists of sessions cost, in figures; needs the tests' tools
 	scripts/bench
 
 clean: ## Remove what was built here (the cached tools stay)

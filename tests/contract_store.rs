@@ -149,7 +149,10 @@ async fn a_row_of_unknown_words_is_told_by_its_name() {
         let store = fixture.open().await;
         for error in [
             store.session(&"app-2".parse().unwrap()).await.unwrap_err(),
-            store.sessions(&SessionFilter { project: None, include_terminated: true }).await.unwrap_err(),
+            store
+                .sessions(&SessionFilter { project: None, include_terminated: true, ..SessionFilter::default() })
+                .await
+                .unwrap_err(),
         ] {
             assert!(matches!(&error, StoreError::Corrupt { id, .. } if id == "session app-2"), "{error:?}");
             assert!(error.to_string().contains(column) && error.to_string().contains(word), "{change}: {error}");
@@ -371,7 +374,7 @@ mod old_databases {
     async fn loads_and_goes_on(fixture: &SqliteFixture, sessions: &[Session]) {
         let store = fixture.open().await;
         assert_eq!(store.projects().await.unwrap(), [project("app"), project("empty")]);
-        let all = SessionFilter { project: None, include_terminated: true };
+        let all = SessionFilter { project: None, include_terminated: true, ..SessionFilter::default() };
         assert_eq!(store.sessions(&all).await.unwrap(), sessions);
         let log = store.changes(&ChangeFilter { limit: 100, ..ChangeFilter::default() }).await.unwrap();
         let count = 2 + sessions.len() as u64;

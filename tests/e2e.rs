@@ -50,6 +50,16 @@ mod events;
 mod groups;
 #[path = "e2e/help.rs"]
 mod help;
+#[path = "e2e/http.rs"]
+mod http;
+#[path = "e2e/http_access.rs"]
+mod http_access;
+#[path = "e2e/http_client.rs"]
+mod http_client;
+#[path = "e2e/http_once.rs"]
+mod http_once;
+#[path = "e2e/http_schema.rs"]
+mod http_schema;
 #[path = "e2e/json_shapes.rs"]
 mod json_shapes;
 #[path = "e2e/kill.rs"]

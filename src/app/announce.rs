@@ -71,7 +71,8 @@ impl Application {
 
     /// Whether it was told everything; else it is to be tried again.
     async fn announce_to(&self, orchestrator: &Session, project: &ProjectId) -> Result<bool, AppError> {
-        let all = SessionFilter { project: Some(project.clone()), include_terminated: true };
+        let all =
+            SessionFilter { project: Some(project.clone()), include_terminated: true, ..SessionFilter::default() };
         let (mut news, now) = (Vec::new(), self.shared.clock.now());
         for worker in self.shared.sessions.sessions(&all).await? {
             if let Some(item) = untold(&worker, orchestrator, now) {

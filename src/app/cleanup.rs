@@ -87,7 +87,8 @@ impl Application {
     }
 
     async fn clean_up_now(&self, request: &CleanupRequest) -> Result<Cleanup, AppError> {
-        let all = SessionFilter { project: request.project.clone(), include_terminated: true };
+        let all =
+            SessionFilter { project: request.project.clone(), include_terminated: true, ..SessionFilter::default() };
         let sessions = self.shared.sessions.sessions(&all).await?;
         let mut cleanup = Cleanup { dry_run: request.dry_run, items: Vec::new(), problems: Vec::new() };
         // Side by side, for a project's teardown may take its time.

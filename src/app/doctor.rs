@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Application;
 use super::error::AppError;
 use crate::ports::agent::{Agent, AgentError};
 use crate::ports::runtime::Runtime;
@@ -43,6 +44,15 @@ impl Check {
     #[must_use]
     pub fn failed(name: impl Into<String>, verdict: Verdict, error: &AppError) -> Self {
         Self { name: name.into(), verdict, found: error.message.clone(), advice: error.hint.clone() }
+    }
+}
+
+impl Application {
+    /// Looks at git, the runtimes and the agents that this application is composed of. Changes nothing.
+    pub async fn examine(&self) -> Vec<Check> {
+        let runtimes: Vec<&dyn Runtime> = self.shared.runtimes.iter().map(AsRef::as_ref).collect();
+        let agents: Vec<&dyn Agent> = self.shared.agents.values().map(AsRef::as_ref).collect();
+        examine(&*self.shared.workspace, &runtimes, &agents).await
     }
 }
 

@@ -12,7 +12,11 @@ impl Application {
         if session.spec.kind == SessionKind::Orchestrator {
             return Ok(Some(orchestrator(&session.id, &self.shared.settings.orchestrator_guide)));
         }
-        let live = SessionFilter { project: Some(session.id.project()), include_terminated: false };
+        let live = SessionFilter {
+            project: Some(session.id.project()),
+            include_terminated: false,
+            ..SessionFilter::default()
+        };
         let sessions = self.shared.sessions.sessions(&live).await?;
         Ok(sessions.iter().rev().find(|other| self.is_orchestrator(other)).map(|other| worker(&session.id, &other.id)))
     }

@@ -16,6 +16,7 @@
 //! | `typing` | hand it to one that has no hooks for that, on its terminal |
 //! | `guide` | what an agent is told of the sessions around it |
 //! | [`observe`] | take in what hooks report |
+//! | [`once`] | answer again, and not do again, what a client asks again |
 //! | [`reap`] | notice agents that ended |
 //! | [`reconcile`] | after a start: finish, adopt or undo what an earlier daemon left |
 //! | `watch` | be told of ends by the runtimes that can tell |
@@ -45,6 +46,7 @@ mod guide;
 pub mod kill;
 pub mod messages;
 pub mod observe;
+pub mod once;
 pub mod project_file;
 pub mod projects;
 pub mod provision;
@@ -74,6 +76,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::id::{AgentKind, RuntimeKind};
 use crate::ports::agent::Agent;
+use crate::ports::answer_store::AnswerStore;
 use crate::ports::clock::Clock;
 use crate::ports::message_store::MessageStore;
 use crate::ports::messenger::AgentMessenger;
@@ -92,6 +95,7 @@ pub use settings::{RuntimeChoice, Settings};
 use admission::Admission;
 use approve::Waiting;
 use messages::MessageLocks;
+use once::OnceLocks;
 use running::Running;
 use tail::Tail;
 use typing::Typists;
@@ -108,6 +112,8 @@ pub struct Ports {
     pub messages: Arc<dyn MessageStore>,
     /// The change log.
     pub changes: Arc<dyn ChangeLog>,
+    /// The records of answers.
+    pub answers: Arc<dyn AnswerStore>,
     /// The agents that can be asked for.
     pub agents: Vec<Arc<dyn Agent>>,
     /// The runtimes, best first: `auto` takes the first usable one.
@@ -141,6 +147,7 @@ struct Shared {
     sessions: Arc<dyn SessionStore>,
     messages: Arc<dyn MessageStore>,
     changes: Arc<dyn ChangeLog>,
+    answers: Arc<dyn AnswerStore>,
     agents: BTreeMap<AgentKind, Arc<dyn Agent>>,
     runtimes: Vec<Arc<dyn Runtime>>,
     workspace: Arc<dyn Workspace>,
@@ -159,6 +166,7 @@ struct Shared {
     messages_of: MessageLocks,
     waiting: Waiting,
     typists: Typists,
+    once: OnceLocks,
     tail: Tail,
     /// Up to which change the orchestrators were told everything.
     announced_up_to: AtomicU64,
@@ -179,6 +187,7 @@ impl Application {
             sessions: ports.sessions,
             messages: ports.messages,
             changes: ports.changes,
+            answers: ports.answers,
             agents,
             runtimes: ports.runtimes,
             workspace: ports.workspace,
@@ -197,6 +206,7 @@ impl Application {
             messages_of: MessageLocks::default(),
             waiting: Waiting::default(),
             typists: Typists::default(),
+            once: OnceLocks::default(),
             tail: Tail::default(),
             announced_up_to: AtomicU64::new(u64::MAX),
             announcing: Arc::default(),

@@ -108,7 +108,7 @@ impl Application {
     pub async fn restore_all(&self, may_wait: bool) -> Result<Vec<RestoreAttempt>, AppError> {
         // What died a moment ago may not be on record as dead yet.
         self.reap().await?;
-        let all = SessionFilter { project: None, include_terminated: true };
+        let all = SessionFilter { project: None, include_terminated: true, ..SessionFilter::default() };
         let mut attempts = Vec::new();
         for session in self.shared.sessions.sessions(&all).await?.iter().filter(|session| was_cut_short(session)) {
             let refusal = self.restore(&session.id, may_wait).await.err().map(RestoreRefusal::from);

@@ -119,23 +119,35 @@ impl Application {
     /// [`AppError`] when something is missing or refused, `limit_reached` among them; nothing was recorded or built then (a session number may have been
     /// used up).
     pub async fn spawn(&self, request: SpawnRequest) -> Result<Session, AppError> {
+        self.spawn_once(request, None).await
+    }
+
+    /// As [`spawn`](Self::spawn), and the change that tells of the record tells of the key too: by it [`Application::spawned_once`] finds the session.
+    ///
+    /// # Errors
+    /// As for a spawn.
+    pub async fn spawn_once(&self, request: SpawnRequest, key: Option<String>) -> Result<Session, AppError> {
         if self.shared.stop.is_cancelled() {
             let message = "the daemon is stopping: nothing is spawned";
             return Err(AppError::new(ErrorKind::Refused, "stopping", message)
                 .hint("once it has stopped, the same command starts a new one"));
         }
         let application = self.clone();
-        self.to_its_end("a spawn", async move { application.spawn_now(request).await }).await
+        self.to_its_end("a spawn", async move { application.spawn_now(request, key).await }).await
     }
 
-    async fn spawn_now(&self, request: SpawnRequest) -> Result<Session, AppError> {
+    async fn spawn_now(&self, request: SpawnRequest, key: Option<String>) -> Result<Session, AppError> {
         let repository = self.shared.repos.resolve(&request.project).await?;
         let may_wait = request.queue;
         let (mut session, exclusive) = self.preflight(request, &repository).await?;
         let session = self
             .admit(may_wait, async move |admitted| {
                 session.facts.queue_ticket = admitted.ticket();
-                let recorded = NewChange::new(ChangeKind::SessionRecorded, json!({ "branch": session.spec.branch }));
+                let mut told = json!({ "branch": session.spec.branch });
+                if let Some(key) = key {
+                    told["key"] = key.into();
+                }
+                let recorded = NewChange::new(ChangeKind::SessionRecorded, told);
                 let changes: Vec<NewChange> = [Some(recorded), admitted.change()].into_iter().flatten().collect();
                 self.shared.sessions.insert_session(&mut session, &changes).await?;
                 Ok(session)

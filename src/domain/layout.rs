@@ -39,6 +39,12 @@ impl DataDir {
         self.0.join("daemon.log")
     }
 
+    /// What a client on a TCP port has to know.
+    #[must_use]
+    pub fn token(&self) -> PathBuf {
+        self.0.join("token")
+    }
+
     /// What the running daemon tells about itself.
     #[must_use]
     pub fn run_file(&self) -> PathBuf {

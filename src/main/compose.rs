@@ -64,6 +64,7 @@ pub(crate) fn application(
         sessions: store.clone(),
         messages: store.clone(),
         changes: store.clone(),
+        answers: store.clone(),
         agents: agents(edge)?,
         runtimes: runtimes(edge),
         workspace: Arc::new(workspace(edge)),

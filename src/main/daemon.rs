@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ao::adapters::cli::args::DaemonArgs;
+use ao::adapters::cli::config::HttpPort;
 use ao::adapters::cli::error::{CliError, ExitCode};
 use ao::adapters::clock::SystemClock;
+use ao::adapters::http::access::Access;
 use ao::adapters::http::listener::{self, OwnerOnly};
+use ao::adapters::http::tcp;
 use ao::adapters::http::wire::{AgentBounds, DaemonInfo};
 use ao::adapters::http::{Daemon, Patience};
 use ao::adapters::store::SqliteStore;
@@ -66,7 +69,7 @@ pub(crate) async fn run(edge: &Edge, args: &DaemonArgs) -> Result<(), CliError> 
     let (groups, confinement) = bounds::settle_groups(edge).await;
     let bounds = AgentBounds { max_live_agents: edge.max_live_agents(), groups };
     let application = compose::application(edge, store.clone(), confinement)?;
-    let outcome = serve(edge, &application, bounds).await;
+    let outcome = serve(edge, args, &application, bounds).await;
     store.close().await;
     outcome
 }
@@ -98,13 +101,27 @@ fn link_program(edge: &Edge) -> std::io::Result<()> {
     file::link_atomically(&program, &link)
 }
 
-async fn serve(edge: &Edge, application: &Application, bounds: AgentBounds) -> Result<(), CliError> {
+async fn serve(edge: &Edge, args: &DaemonArgs, application: &Application, bounds: AgentBounds) -> Result<(), CliError> {
+    let access = Access::load(edge.data_dir.token()).map_err(|error| {
+        failed("use the token of its TCP port", error).hint("make a new one with: ao token --renew; then start again")
+    })?;
+    let port = match args.http.unwrap_or(edge.config.http) {
+        HttpPort::Off => None,
+        HttpPort::At(address) => {
+            let listening = tcp::bind(address).await.and_then(|port| Ok((port.local_addr()?, port)));
+            Some(listening.map_err(|error| {
+                failed(&format!("listen on {address}"), error)
+                    .hint("choose another address with http in config.toml, AO_HTTP or --http; off is none")
+            })?)
+        }
+    };
     let listener = OwnerOnly::bind(&edge.socket()).map_err(|error| failed("listen", error))?;
     let info = DaemonInfo {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         data_dir: edge.data_dir.root().to_owned(),
         socket: edge.socket(),
+        http: port.as_ref().map(|(address, _)| *address),
         ready: false,
         started_at: SystemClock.now(),
         bounds: Some(bounds),
@@ -118,9 +135,11 @@ async fn serve(edge: &Edge, application: &Application, bounds: AgentBounds) -> R
         let interval = reconcile_interval(edge);
         async move { keep_going(|| reconcile(application.clone(), ready.clone(), interval), RESTART_PAUSE, &stop).await }
     });
-    tracing::info!(pid = info.pid, socket = %info.socket.display(), version = info.version, "serving");
+    tracing::info!(pid = info.pid, socket = %info.socket.display(), http = ?info.http, version = info.version, "serving");
     let patience = Patience::default();
-    let daemon = Daemon { application: application.clone(), info, stop: stop.clone(), ready, patience };
+    let access = Arc::new(access);
+    let daemon = Daemon { application: application.clone(), info, stop: stop.clone(), ready, patience, access };
+    let tcp_server = port.map(|(_, port)| tokio::spawn(tcp::serve(port, daemon.clone(), stop.clone())));
     let server = tokio::spawn(listener::serve(listener, daemon, stop.clone()));
     stop.cancelled().await;
     tracing::info!("stopping; agents go on");
@@ -128,6 +147,9 @@ async fn serve(edge: &Edge, application: &Application, bounds: AgentBounds) -> R
         application.shut_down().await;
         let _ = reconciler.await;
         let _ = server.await;
+        if let Some(server) = tcp_server {
+            let _ = server.await;
+        }
     };
     tokio::select! {
         () = wind_down => {}

@@ -19,11 +19,13 @@
 //! | [`SessionStore`](store::SessionStore) | what is on record about sessions? | `sqlite` |
 //! | [`MessageStore`](message_store::MessageStore) | what is on record about messages? | `sqlite` |
 //! | [`ChangeLog`](store::ChangeLog) | what happened, in order? | `sqlite` |
+//! | [`AnswerStore`](answer_store::AnswerStore) | what was answered to requests that may be asked again? | `sqlite` |
 //! | [`SessionDirs`](session_dir::SessionDirs) | where does a session keep its private files? | `session_dir` |
 //! | [`ReportSpool`](spool::ReportSpool) | which hook reports came while no daemon ran? | `spool` |
 //! | [`Clock`](clock::Clock) | what time is it? | `system` |
 
 pub mod agent;
+pub mod answer_store;
 pub mod clock;
 pub mod mailbox;
 pub mod message_store;

@@ -129,6 +129,10 @@ pub struct SessionFilter {
     pub project: Option<ProjectId>,
     /// Also those that are over.
     pub include_terminated: bool,
+    /// Only those that come after this one, which need not be there any more.
+    pub after: Option<SessionId>,
+    /// At most so many.
+    pub limit: Option<u32>,
 }
 
 /// The records of sessions.

@@ -280,7 +280,7 @@ pub async fn a_removed_project_keeps_its_ended_sessions(fixture: &impl StoreFixt
     assert_eq!(store.session(&one.id).await.expect("read"), Some(one.clone()));
     one.facts.notes.push("workspace removed".to_owned());
     store.update_session(&mut one, &[note("y")]).await.expect("updated");
-    let filter = SessionFilter { project: Some(id("app")), include_terminated: true };
+    let filter = SessionFilter { project: Some(id("app")), include_terminated: true, ..SessionFilter::default() };
     assert_eq!(store.sessions(&filter).await.expect("listed"), [one.clone()]);
     let mut again = one.clone();
     again.phase = Phase::recorded();
@@ -497,7 +497,20 @@ pub async fn sessions_are_filtered_and_in_order(fixture: &impl StoreFixture) {
         (Some("none"), true, vec![]),
     ];
     for (project, include_terminated, expected) in cases {
-        let filter = SessionFilter { project: project.map(id), include_terminated };
+        let filter = SessionFilter { project: project.map(id), include_terminated, ..SessionFilter::default() };
+        let listed = store.sessions(&filter).await.expect("listed");
+        assert_eq!(listed.iter().map(|session| session.id.as_str()).collect::<Vec<_>>(), expected, "{filter:?}");
+    }
+    // Page after page; what a page ended with need not be there any more.
+    for (after, limit, include_terminated, expected) in [
+        (None, 2, true, vec!["app-2", "app-9"]),
+        (Some("app-2"), 2, true, vec!["app-9", "app-10"]),
+        (Some("app-5"), 1, false, vec!["app-9"]),
+        (Some("app-9"), 9, false, vec!["app-10", "web-1"]),
+        (Some("web-1"), 9, true, vec![]),
+    ] {
+        let (after, limit) = (after.map(id), Some(limit));
+        let filter = SessionFilter { project: None, include_terminated, after, limit };
         let listed = store.sessions(&filter).await.expect("listed");
         assert_eq!(listed.iter().map(|session| session.id.as_str()).collect::<Vec<_>>(), expected, "{filter:?}");
     }
@@ -662,7 +675,7 @@ pub async fn an_abandoned_write_is_whole_or_not_at_all(fixture: &impl StoreFixtu
         soon(store.wait_beyond(newest - 1)).await;
     }
     let store = reopen(fixture, store).await;
-    let filter = SessionFilter { project: None, include_terminated: true };
+    let filter = SessionFilter { project: None, include_terminated: true, ..SessionFilter::default() };
     let recorded: Vec<_> =
         store.sessions(&filter).await.expect("listed").into_iter().map(|session| Some(session.id)).collect();
     let mut logged: Vec<_> = all_changes(&*store).await.into_iter().skip(1).map(|change| change.session).collect();

@@ -37,7 +37,7 @@ const OUTBOUND: [&str; 11] = [
 ];
 
 /// Where a library that belongs to one concern may be named. One that is not listed may be named anywhere but in `domain`.
-const HOMES: [(&str, &[&str]); 22] = [
+const HOMES: [(&str, &[&str]); 25] = [
     ("alacritty_terminal", &["src/adapters/runtime/"]),
     ("anyhow", &["src/main.rs", "src/main/", "src/adapters/cli/"]),
     ("axum", &["src/adapters/http/"]),
@@ -55,11 +55,14 @@ const HOMES: [(&str, &[&str]); 22] = [
     ("rmcp", &["src/adapters/mcp/"]),
     ("rustix", &["src/adapters/", "src/platform/", "src/main.rs", "src/main/", "src/testing/"]),
     ("sqlx", &["src/adapters/store/"]),
+    ("subtle", &["src/adapters/http/"]),
     ("tempfile", &["src/testing/"]),
     ("tokio_tungstenite", &["src/adapters/cli/"]),
     ("toml", &["src/main.rs", "src/main/", "src/adapters/", "src/platform/"]),
     ("tower_service", &["src/adapters/http/"]),
     ("tracing_subscriber", &["src/main.rs", "src/main/"]),
+    ("utoipa", &["src/adapters/http/"]),
+    ("utoipa_axum", &["src/adapters/http/"]),
 ];
 
 /// What the domain may use besides itself and those parts of `std` that touch nothing outside the process.

@@ -176,7 +176,7 @@ async fn a_stream_begins_where_the_header_or_the_query_says_or_says_why_not() {
     assert!(answer.contains("id: 78\n\n") && answer.contains("id: 79\n") && answer.contains("id: 80\n"), "{answer}");
     let answer = raw(&sandbox, "/api/v1/events?since=78", "Last-Event-ID: 79\r\n", "\"seq\":80").await;
     assert!(!answer.contains("id: 78\n") && !answer.contains("\"seq\":79"), "{answer}");
-    let answer = raw(&sandbox, "/api/v1/events", "", "id: ").await;
+    let answer = raw(&sandbox, "/api/v1/events", "", "\nid: ").await;
     assert!(answer.contains("id: 80\n\n") && !answer.contains("data:"), "only where it begins: {answer}");
     let answer = raw(&sandbox, "/api/v1/events?since=81", "", "}}").await;
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("changes_ahead"), "{answer}");

@@ -123,6 +123,7 @@ impl Sampler {
         self.keep("doctor", &run);
         self.sandbox.ao(&["start"]).await.ok();
         self.ok("status", &[]).await;
+        self.ok("token", &[]).await;
     }
 
     async fn about_projects(&mut self) {

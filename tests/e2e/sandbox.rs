@@ -147,12 +147,17 @@ impl Sandbox {
 
     /// Runs a command, bounded in time.
     pub(crate) async fn run(&self, command: Command) -> Run {
+        self.run_within(command, BOUND).await
+    }
+
+    /// Runs a command that may take so long.
+    pub(crate) async fn run_within(&self, command: Command, bound: Duration) -> Run {
         let shown = format!("{command:?}");
         let mut command = tokio::process::Command::from(command);
         command.kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped());
         // This ends when nobody holds the pipes any more: a daemon that it started must not.
         let child = command.spawn().unwrap();
-        let output = tokio::time::timeout(BOUND, child.wait_with_output()).await;
+        let output = tokio::time::timeout(bound, child.wait_with_output()).await;
         let output =
             output.unwrap_or_else(|_| panic!("{shown} did not end; processes: {:#?}", self.processes())).unwrap();
         Run {

@@ -13,6 +13,11 @@ pub(crate) fn claude() -> Option<PathBuf> {
     needed("Claude Code", configured.or_else(|| on_path("claude")))
 }
 
+/// What tries an API by its description. `None` (said on stderr) when it is not there; in CI that is a failure.
+pub(crate) fn schemathesis() -> Option<PathBuf> {
+    needed("schemathesis", std::env::var_os("AO_TEST_SCHEMATHESIS").map(PathBuf::from))
+}
+
 /// Whether a runtime can be tested here. The built-in one always can.
 pub(crate) fn has_runtime(runtime: &str) -> bool {
     runtime == "pty" || needed(runtime, on_path(runtime)).is_some()

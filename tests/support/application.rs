@@ -73,6 +73,7 @@ pub async fn application(
         sessions: store.clone(),
         messages: store.clone(),
         changes: store.clone(),
+        answers: store.clone(),
         agents,
         runtimes,
         workspace: Arc::new(GitWorkspace::new(GitSettings::new(BTreeMap::new()))),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ao::adapters::clock::SystemClock;
+use ao::adapters::http::access::Access;
 use ao::adapters::http::listener::{self, OwnerOnly};
 use ao::adapters::http::wire::DaemonInfo;
 use ao::adapters::http::{Daemon, Patience};
@@ -56,12 +57,14 @@ impl Server {
             version: String::new(),
             data_dir: scratch.path().to_owned(),
             socket: socket.clone(),
+            http: None,
             ready: true,
             started_at: SystemClock.now(),
             bounds: None,
         };
         let (application_too, ready) = (application.clone(), CancellationToken::new());
-        let daemon = Daemon { application: application_too, info, stop: stop.clone(), ready, patience };
+        let access = Arc::new(Access::load(scratch.path().join("token")).unwrap());
+        let daemon = Daemon { application: application_too, info, stop: stop.clone(), ready, patience, access };
         let serving = tokio::spawn(listener::serve(OwnerOnly::bind(&socket).unwrap(), daemon, stop.clone()));
         Self { scratch, store, application, session: Mutex::new(session), stop, serving }
     }

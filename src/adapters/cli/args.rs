@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::config::HttpPort;
 use crate::app::wait::WaitFor;
 use crate::domain::id::{AgentKind, ProjectId, RequestId, SessionId};
 use crate::domain::permission::PermissionMode;
@@ -98,6 +99,7 @@ An orchestrator that ao spawned has them already.")]
     /// Run the daemon in the foreground
     #[command(after_help = "Examples:
   ao daemon                     serve until Ctrl-C; agents go on
+  ao daemon --http off          without a TCP port
   AO_LOG=debug ao daemon        and say more of what it does
 
 Usually not needed: ao spawn and ao start begin one in the background.")]
@@ -121,6 +123,13 @@ The log is daemon.log in the data directory.")]
 
 Exit codes: 0 it runs, 3 it does not.")]
     Status(JsonArgs),
+    /// Print the token for the daemon's TCP port, or make a new one
+    #[command(after_help = "Examples:
+  ao status            the port's address, among others
+  curl -H \"Authorization: Bearer $(ao token)\" http://ADDRESS/api/v1/sessions
+  ao token --renew     what has the old one is cut off
+It is in the file token of the data directory, which only you can read.")]
+    Token(TokenArgs),
     /// Check git, runtimes, agents and directories, and say what to do
     #[command(after_help = "Examples:
   ao doctor
@@ -169,6 +178,9 @@ pub struct DaemonArgs {
     /// Leave the caller's terminal and process group; log to the data directory
     #[arg(long, hide = true)]
     pub background: bool,
+    /// Where to serve the API on TCP too: a loopback address and a port (0 for a free one), or off [default: as config.toml says, else 127.0.0.1:0]
+    #[arg(long, value_name = "ADDR|off")]
+    pub http: Option<HttpPort>,
 }
 
 /// `ao spawn`.
@@ -530,6 +542,17 @@ pub struct OutputArgs {
 /// A command that only prints.
 #[derive(Debug, Args)]
 pub struct JsonArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ao token`.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// Make a new token; the old one is worth nothing from then on
+    #[arg(long)]
+    pub renew: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

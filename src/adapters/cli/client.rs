@@ -16,7 +16,7 @@ use super::error::{CliError, ExitCode};
 use super::event_stream::EventStream;
 use super::taken::Size;
 use super::terminal_stream::{self, TerminalStream};
-use crate::adapters::http::wire::{EVENT_STREAM, ErrorBody, LAST_EVENT_ID};
+use crate::adapters::http::wire::{EVENT_STREAM, ErrorBody, LAST_EVENT_ID, MAX_PAGE, Page};
 use crate::domain::id::SessionId;
 
 /// A connection has one request.
@@ -118,6 +118,22 @@ impl Client {
     /// [`ClientError`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.request(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Gets every page of a list. `path` may have a query.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, ClientError> {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let first = format!("{path}{sign}limit={MAX_PAGE}");
+        let (mut all, mut next) = (Vec::new(), Some(first.clone()));
+        while let Some(path) = next {
+            let page: Page<T> = self.get(&path).await?;
+            all.extend(page.items);
+            next = page.next.map(|cursor| format!("{first}&cursor={cursor}"));
+        }
+        Ok(all)
     }
 
     /// Posts a body.

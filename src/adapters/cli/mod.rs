@@ -58,6 +58,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Start => commands::start::run(context).await,
         Command::Stop => commands::stop::run(context).await,
         Command::Status(args) => commands::status::run(&args, context).await,
+        Command::Token(args) => commands::token::run(&args, context).await,
         Command::Version(_) | Command::Completion { .. } | Command::Man(_) => run_alone(command),
         Command::Daemon(_)
         | Command::Doctor(_)

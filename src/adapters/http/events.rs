@@ -18,10 +18,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::error::ApiError;
+use super::extract::Params;
 use super::patience::Patience;
-use super::router::{Daemon, Params};
+use super::router::Daemon;
 use super::wire::{Changes, DROPPED_EVENT, EVENT_STREAM, LAST_EVENT_ID, MAX_WAIT_MS};
 use crate::app::events::Events;
 use crate::app::{AppError, ErrorKind};
@@ -32,26 +35,45 @@ use crate::ports::store::ChangeFilter;
 /// How many changes one page holds.
 const MAX_CHANGES: u32 = 1000;
 
-#[derive(Deserialize)]
-pub(super) struct EventsQuery {
-    /// Without it nothing of the past is told, only where the log ends now.
+pub(super) fn routes() -> OpenApiRouter<Daemon> {
+    OpenApiRouter::new().routes(routes!(events))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct EventsQuery {
+    /// Only changes with a greater number. Without it nothing of the past is told, only where the log ends now.
+    #[param(minimum = 0)]
     since: Option<u64>,
+    /// Only this session's.
     session: Option<SessionId>,
-    /// For a page: how long to wait for the first one.
+    /// For a page: how long to wait for the first one; more than 30000 counts as that.
     #[serde(default)]
+    #[param(minimum = 0, default = 0)]
     wait_ms: u64,
 }
 
-pub(super) async fn events(
+/// What happened: a page of changes, or a stream that goes on, for who accepts `text/event-stream`
+///
+/// An event's id is its change's number, and `Last-Event-ID` goes on after it, also across a restart of the daemon.
+#[utoipa::path(get, path = "/events", tag = "events", params(
+    EventsQuery,
+    ("Last-Event-ID" = Option<String>, Header, pattern = "^[0-9]{1,20}$", description = "For a stream: the id of the last event that was seen."),
+), responses((status = 200, description = "Changes, or a stream of them", content(
+    (Changes = "application/json"),
+    (String = "text/event-stream"),
+))))]
+async fn events(
     State(daemon): State<Daemon>,
     headers: HeaderMap,
     Params(query): Params<EventsQuery>,
 ) -> Result<Response, ApiError> {
+    let last_seen = last_seen(&headers)?;
     if !accepts_stream(&headers) {
         return Ok(Json(page(&daemon, query).await?).into_response());
     }
     // A browser that comes back has the query of its first request, and a newer number beside it.
-    let since = last_seen(&headers)?.or(query.since);
+    let since = last_seen.or(query.since);
     let events = daemon.application.events(since, query.session).await?;
     Ok(Sse::new(follow(events, daemon.patience)).into_response())
 }
@@ -75,7 +97,8 @@ fn accepts_stream(headers: &HeaderMap) -> bool {
 
 fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
-    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    let is_number = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.to_str().ok().filter(is_number).and_then(|text| text.parse().ok());
     number.map(Some).ok_or_else(|| ApiError::invalid("Last-Event-ID must be the id of an event, which is a number"))
 }
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::patience::ImpatientListener;
 use super::peer::Peer;
-use super::router::{Daemon, router};
+use super::router::{Daemon, Door, router};
 
 /// Accepts connections of one user only.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Listener for OwnerOnly {
             match stream.peer_cred() {
                 Ok(peer) if peer.uid() == self.uid => {
                     let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
-                    return (stream, Peer { pid });
+                    return (stream, Peer { pid, bears_token: false });
                 }
                 Ok(peer) => tracing::warn!(uid = peer.uid(), "a connection of another user was refused"),
                 Err(error) => tracing::warn!(%error, "a connection of an unknown user was refused"),
@@ -53,7 +53,7 @@ impl Listener for OwnerOnly {
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr().map(|_| Peer { pid: None })
+        self.listener.local_addr().map(|_| Peer { pid: None, bears_token: false })
     }
 }
 
@@ -63,6 +63,6 @@ impl Listener for OwnerOnly {
 /// When the listener fails.
 pub async fn serve(listener: OwnerOnly, daemon: Daemon, stop: CancellationToken) -> io::Result<()> {
     let listener = ImpatientListener::new(listener, daemon.patience, stop.clone());
-    let service = router(daemon).into_make_service_with_connect_info::<Peer>();
+    let service = router(daemon, Door::Socket).into_make_service_with_connect_info::<Peer>();
     axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }

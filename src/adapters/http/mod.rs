@@ -1,23 +1,43 @@
-//! The HTTP API, inbound: one router, served on a Unix socket that only the owner's processes can use.
+//! The HTTP API, inbound: one router, served on a Unix socket that only the owner's processes can use, and on a
+//! loopback TCP port to who has the token.
 //!
 //! | Module | Holds |
 //! | --- | --- |
 //! | [`wire`] | request and answer shapes, shared with the command line's client |
+//! | [`codes`] | every code that an error may have |
 //! | [`error`] | errors as JSON |
-//! | [`mod@router`] | paths and handlers |
+//! | [`mod@router`] | what is served, and what every request goes through |
+//! | [`request`] | that: ids, bounds, the log |
+//! | [`mod@once`] | requests that are asked again with their key |
+//! | `extract`, `page` | what handlers take out of a request |
+//! | `routes` | the handlers |
+//! | `schema`, [`document`] | what is said about them: the OpenAPI document |
 //! | `events` | what happened, as pages and as a stream |
 //! | `terminal` | a session's terminal, as a WebSocket |
-//! | [`listener`] | the socket, and who may connect to it |
 //! | [`patience`] | how long a slow client is borne |
 //! | [`peer`] | who is at the other end |
+//! | [`listener`] | the Unix socket, and who may connect to it |
+//! | [`tcp`] | the TCP port, and how many may connect to it |
+//! | [`access`], [`token`] | who may ask there |
 
+pub mod access;
+pub mod codes;
+pub mod document;
 pub mod error;
 mod events;
+mod extract;
 pub mod listener;
+pub mod once;
+mod page;
 pub mod patience;
 pub mod peer;
+pub mod request;
 pub mod router;
+mod routes;
+mod schema;
+pub mod tcp;
 mod terminal;
+pub mod token;
 pub mod wire;
 
 pub use patience::Patience;

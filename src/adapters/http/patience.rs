@@ -58,8 +58,7 @@ where
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (inner, peer) = self.inner.accept().await;
-        let shown = format!("{peer:?}");
-        let io = Impatient { inner, peer: shown, patience: self.patience, stop: self.stop.clone(), stalled: None };
+        let io = Impatient::new(inner, format!("{peer:?}"), self.patience, self.stop.clone());
         (io, peer)
     }
 
@@ -85,6 +84,11 @@ impl<I> std::fmt::Debug for Impatient<I> {
 }
 
 impl<I> Impatient<I> {
+    /// Bounds a connection, and more tightly once `stop` is cancelled.
+    pub(super) fn new(inner: I, peer: String, patience: Patience, stop: CancellationToken) -> Self {
+        Self { inner, peer, patience, stop, stalled: None }
+    }
+
     /// What a write came to, unless it goes on for too long.
     fn bound(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if written.is_ready() {

@@ -23,6 +23,8 @@ const MAX_DEPTH: usize = 64;
 pub struct Peer {
     /// Its process, where the kernel tells.
     pub pid: Option<u32>,
+    /// Whether it is let in for the token alone, so that its process is not asked for.
+    pub bears_token: bool,
 }
 
 impl Connected<IncomingStream<'_, ImpatientListener<OwnerOnly>>> for Peer {
@@ -39,7 +41,8 @@ impl Peer {
         let launches = ancestry.iter().filter_map(|process| value(process.pid, LAUNCH_ID_VARIABLE)).collect();
         let group = self.pid.and_then(place::agents_group_of);
         let claims = self.pid.and_then(|pid| claim(pid, data_dir));
-        Caller { serves: served(&ancestry), ancestry, marks: Marks { launches, group }, claims }
+        let bears_token = self.bears_token;
+        Caller { serves: served(&ancestry), ancestry, marks: Marks { launches, group }, claims, bears_token }
     }
 
     /// The process and those it descends from, nearest first. One that has ended has none.

@@ -8,20 +8,24 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{Path, State};
 use axum::response::Response;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt, stream};
 use serde::Deserialize;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::error::ApiError;
+use super::extract::{Ids, Params, session_id};
 use super::patience::Patience;
-use super::router::{Daemon, Params, session_id};
+use super::router::Daemon;
 use super::wire::{TerminalNews, ViewerNews};
+use crate::domain::id::SessionId;
 use crate::ports::runtime::{RuntimeError, TerminalSize};
 use crate::ports::terminal_view::{Attached, Seen, TerminalKeys, TerminalView};
 
@@ -33,15 +37,31 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const MAX_REASON_BYTES: usize = 123;
 
 /// The size of the viewer's terminal; what is missing is that which terminals of agents begin with.
-#[derive(Deserialize)]
-pub(super) struct SizeQuery {
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct SizeQuery {
+    /// Its lines.
+    #[param(minimum = 0)]
     rows: Option<u16>,
+    /// Its columns.
+    #[param(minimum = 0)]
     cols: Option<u16>,
 }
 
-pub(super) async fn terminal(
+pub(super) fn routes() -> OpenApiRouter<Daemon> {
+    OpenApiRouter::new().routes(routes!(terminal))
+}
+
+/// Sit down at a session's terminal: a WebSocket
+///
+/// Binary frames are bytes of the terminal, to be written to the viewer's and typed by the viewer. Text frames are JSON: from here
+/// `{"type": "resize", "rows", "cols"}` and `{"type": "exit", "exit"}`, to here the first. The terminal has the size that all viewers have room for.
+#[utoipa::path(get, path = "/sessions/{id}/terminal", tag = "sessions", params(("id" = SessionId, Path), SizeQuery), responses(
+    (status = 101, description = "The connection is a WebSocket from here on"),
+))]
+async fn terminal(
     State(daemon): State<Daemon>,
-    Path(id): Path<String>,
+    Ids(id): Ids<String>,
     Params(SizeQuery { rows, cols }): Params<SizeQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {

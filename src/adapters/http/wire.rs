@@ -1,5 +1,6 @@
 //! Request and answer shapes of the API. [`crate::app::view`] and [`crate::app::spawn::SpawnRequest`] are the rest of it.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -60,11 +61,49 @@ pub enum ViewerNews {
     },
 }
 
+/// The most things that a page of a list has.
+pub const MAX_PAGE: u32 = 1000;
+
+/// A page of a list.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Page<T> {
+    /// What is on it, in the list's order.
+    pub items: Vec<T>,
+    /// The `cursor` of the page after it; null on the last one.
+    pub next: Option<String>,
+}
+
+/// A daemon will stop.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Stopping {
+    /// Always true.
+    pub stopping: bool,
+}
+
+/// There is a new token.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Renewed {
+    /// Always true.
+    pub renewed: bool,
+}
+
+/// A project was taken off the register.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Removed {
+    /// Which one.
+    pub removed: ProjectId,
+}
+
+/// A report was taken in.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Taken {}
+
 /// Asks to register the repository a directory is in.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddProject {
     /// The directory, absolute.
+    #[schema(value_type = String, pattern = "^/")]
     pub path: PathBuf,
     /// The id to register it under; made from the directory's name when missing.
     #[serde(default)]
@@ -72,7 +111,7 @@ pub struct AddProject {
 }
 
 /// Accepts a project's file for a person who has seen it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrustFile {
     /// The digest of the content they saw.
@@ -80,7 +119,7 @@ pub struct TrustFile {
 }
 
 /// A session was recorded and is being built.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Accepted {
     /// The recorded session.
     pub session: SessionView,
@@ -89,7 +128,7 @@ pub struct Accepted {
 }
 
 /// Asks for a session's end.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KillRequest {
     /// What becomes of a workspace that holds uncommitted work.
@@ -98,7 +137,7 @@ pub struct KillRequest {
 }
 
 /// Text for a session's agent.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendRequest {
     /// The text.
@@ -110,7 +149,7 @@ pub struct SendRequest {
 }
 
 /// A decision about what a session's agent asks permission for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionRequest {
     /// Whether it may.
@@ -124,7 +163,7 @@ pub struct DecisionRequest {
 }
 
 /// What was decided.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DecisionAnswer {
     /// The request with its decision.
     pub request: AnsweredRequest,
@@ -133,7 +172,7 @@ pub struct DecisionAnswer {
 }
 
 /// Asks to build ended sessions again.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestoreRequest {
     /// Wait in line when the limit of live agents is reached, instead of being refused.
@@ -142,7 +181,7 @@ pub struct RestoreRequest {
 }
 
 /// What asking to restore every session that was cut short came to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RestoreAllAnswer {
     /// Each of them.
     pub attempts: Vec<RestoreAttempt>,
@@ -151,7 +190,7 @@ pub struct RestoreAllAnswer {
 }
 
 /// What a kill did.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct KillAnswer {
     /// The session, now over.
     pub session: SessionView,
@@ -160,14 +199,14 @@ pub struct KillAnswer {
 }
 
 /// Text of a terminal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TerminalText {
     /// The text.
     pub text: String,
 }
 
 /// How a wait ended.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WaitAnswer {
     /// Whether the state was reached.
     pub outcome: WaitOutcome,
@@ -176,7 +215,7 @@ pub struct WaitAnswer {
 }
 
 /// A run of changes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Changes {
     /// By number, without gaps unless a filter was given: where the next one asked for was trimmed, the answer is the error
     /// `changes_gone`.
@@ -187,16 +226,22 @@ pub struct Changes {
 }
 
 /// What a daemon tells about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DaemonInfo {
     /// Its process id.
     pub pid: u32,
     /// Its version.
     pub version: String,
     /// Its data directory.
+    #[schema(value_type = String)]
     pub data_dir: PathBuf,
     /// Its socket.
+    #[schema(value_type = String)]
     pub socket: PathBuf,
+    /// The address of its TCP port, for example `127.0.0.1:40123`; `None` where it has none.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub http: Option<SocketAddr>,
     /// Whether it has settled what an earlier daemon left.
     pub ready: bool,
     /// When it started.
@@ -207,16 +252,17 @@ pub struct DaemonInfo {
 }
 
 /// What bounds agents. A daemon decides it when it starts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AgentBounds {
     /// How many may be live at once.
+    #[schema(value_type = usize, minimum = 1)]
     pub max_live_agents: NonZeroUsize,
     /// Their control groups.
     pub groups: AgentGroups,
 }
 
 /// Whether each agent has a control group of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum AgentGroups {
     /// It has.
@@ -238,16 +284,17 @@ pub enum AgentGroups {
 }
 
 /// An error as JSON: `{"error": {…}}`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ErrorBody {
     /// The error.
     pub error: ErrorDetail,
 }
 
 /// What went wrong.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ErrorDetail {
     /// A stable code.
+    #[schema(schema_with = super::codes::schema)]
     pub code: String,
     /// What was attempted and why it failed.
     pub message: String,

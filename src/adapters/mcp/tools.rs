@@ -127,7 +127,7 @@ impl Tools {
     async fn ls(&self, Parameters(params): Parameters<LsParams>) -> Answer {
         let project = params.project.map(|project| format!("&project={project}")).unwrap_or_default();
         let path = format!("/sessions?all={}{project}", params.all);
-        let sessions: Vec<SessionView> = self.client().await?.get(&path).await?;
+        let sessions: Vec<SessionView> = self.client().await?.list(&path).await?;
         answer::list("sessions", &sessions.into_iter().map(answer::brief).collect::<Vec<_>>())
     }
 
@@ -176,7 +176,7 @@ impl Tools {
     #[tool(annotations(title = "List messages", read_only_hint = true, open_world_hint = false))]
     async fn messages(&self, Parameters(params): Parameters<MessagesParams>) -> Answer {
         let path = format!("/sessions/{}/messages", params.session);
-        let mut records: Vec<MessageRecord> = self.client().await?.get(&path).await?;
+        let mut records: Vec<MessageRecord> = self.client().await?.list(&path).await?;
         let newest = records.split_off(records.len().saturating_sub(params.last));
         answer::list("messages", &newest.into_iter().map(answer::brief_message).collect::<Vec<_>>())
     }

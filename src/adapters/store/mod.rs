@@ -12,6 +12,7 @@
 //! | `session_row` | a session as columns, and back |
 //! | `column` | single values as columns, and back |
 
+mod answer;
 mod change;
 mod column;
 mod message;

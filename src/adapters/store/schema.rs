@@ -16,6 +16,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "messages", include_str!("../../../migrations/0003_messages.sql")),
     (4, "requests", include_str!("../../../migrations/0004_requests.sql")),
     (5, "senders", include_str!("../../../migrations/0005_senders.sql")),
+    (6, "answers", include_str!("../../../migrations/0006_answers.sql")),
 ];
 
 #[derive(Debug)]

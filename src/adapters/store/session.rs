@@ -48,7 +48,14 @@ impl SessionStore for SqliteStore {
         if !filter.include_terminated {
             query.push(" AND phase <> 'terminated'");
         }
+        if let Some(after) = &filter.after {
+            query.push(" AND (project_id, number) > (").push_bind(after.project().as_str().to_owned());
+            query.push(", ").push_bind(after.number()).push(")");
+        }
         query.push(" ORDER BY project_id, number");
+        if let Some(limit) = filter.limit {
+            query.push(" LIMIT ").push_bind(limit);
+        }
         let rows = query.build().fetch_all(&self.readers).await.map_err(failed(READ))?;
         rows.iter().map(|row| read(Columns(row))).collect()
     }

@@ -151,7 +151,7 @@ pub async fn the_record_of_a_session_that_is_over_can_be_removed(fixture: &impl 
         assert!(matches!(&answer, Err(StoreError::Missing { what: "session", .. })), "{answer:?}");
     }
     let store = reopen(fixture, store).await;
-    let all = SessionFilter { project: None, include_terminated: true };
+    let all = SessionFilter { project: None, include_terminated: true, ..SessionFilter::default() };
     assert_eq!(store.sessions(&all).await.expect("listed"), []);
     let log = all_changes(&*store).await;
     let of_it: Vec<_> = log.iter().filter(|change| change.session == Some(id("app-3"))).collect();

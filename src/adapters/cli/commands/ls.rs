@@ -51,7 +51,7 @@ pub(in super::super) async fn run(args: &LsArgs, context: &Context) -> Result<()
 
 async fn list(args: &LsArgs, client: &Client) -> Result<Vec<SessionView>, CliError> {
     let project = args.project.as_ref().map(|project| format!("&project={project}")).unwrap_or_default();
-    Ok(client.get(&format!("/sessions?all={}{project}", args.all)).await?)
+    Ok(client.list(&format!("/sessions?all={}{project}", args.all)).await?)
 }
 
 fn none(args: &LsArgs) -> &'static str {

@@ -14,7 +14,7 @@ const GIVES_WAY: [(usize, usize); 1] = [(5, 16)];
 
 pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Result<(), CliError> {
     let client = Client::new(&context.socket);
-    let records: Vec<MessageRecord> = client.get(&format!("/sessions/{}/messages", args.session)).await?;
+    let records: Vec<MessageRecord> = client.list(&format!("/sessions/{}/messages", args.session)).await?;
     if args.json {
         return ui::json(&records);
     }

@@ -19,5 +19,6 @@ pub(super) mod spawn;
 pub(super) mod start;
 pub(super) mod status;
 pub(super) mod stop;
+pub(super) mod token;
 pub(super) mod version;
 pub(super) mod wait;

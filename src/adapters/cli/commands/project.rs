@@ -34,7 +34,7 @@ pub(in super::super) async fn add(args: &ProjectAddArgs, context: &Context) -> R
 }
 
 pub(in super::super) async fn ls(args: &JsonArgs, context: &Context) -> Result<(), CliError> {
-    let projects: Vec<Project> = Client::new(&context.socket).get("/projects").await?;
+    let projects: Vec<Project> = Client::new(&context.socket).list("/projects").await?;
     if args.json {
         return ui::json(&projects);
     }

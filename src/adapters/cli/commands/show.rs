@@ -25,7 +25,7 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
     if args.json {
         return ui::json(&session);
     }
-    let messages: Vec<MessageRecord> = client.get(&format!("/sessions/{}/messages", args.session)).await?;
+    let messages: Vec<MessageRecord> = client.list(&format!("/sessions/{}/messages", args.session)).await?;
     let waiting = messages.iter().filter(|message| !message.state.is_settled()).count();
     let mut text = describe(&session, waiting, context.now());
     if session.status == Status::NoSignal

@@ -15,13 +15,15 @@ pub(in super::super) async fn run(args: &JsonArgs, context: &Context) -> Result<
     if args.json {
         return ui::json(&info);
     }
-    let live: Vec<SessionView> = client.get("/sessions").await?;
+    let live: Vec<SessionView> = client.list("/sessions").await?;
+    let http = info.http.map(|address| format!("http     http://{address} with the token of: ao token\n"));
     ui::data(&format!(
-        "daemon   ao {} runs, pid {}, since {}\ndata     {}\nsessions {} live\n",
+        "daemon   ao {} runs, pid {}, since {}\ndata     {}\n{}sessions {} live\n",
         info.version,
         info.pid,
         ago::at(info.started_at, context.now()),
         info.data_dir.display(),
+        http.unwrap_or_default(),
         live.len()
     ))
 }

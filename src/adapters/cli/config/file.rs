@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::kept::{Changes, Days, KeptInFile, Megabytes};
-use super::value::{Bounded, Cgroup, CommandWords, Count, Memory, Pattern, ProgramName, runtime};
+use super::value::{Bounded, Cgroup, CommandWords, Count, Http, Memory, Pattern, ProgramName, runtime};
 use super::{AgentConfig, ConfigError};
 use crate::app::RuntimeChoice;
 use crate::domain::id::AgentKind;
@@ -28,6 +28,7 @@ pub(super) struct Settings {
     pub(super) max_live_agents: Option<Count>,
     pub(super) agent_memory_max: Option<Memory>,
     pub(super) cgroup: Option<Cgroup>,
+    pub(super) http: Option<Http>,
     pub(super) kept: KeptInFile,
     pub(super) agents: BTreeMap<AgentKind, AgentConfig>,
 }
@@ -45,6 +46,7 @@ struct Document {
     max_live_agents: Option<Count>,
     agent_memory_max: Option<Memory>,
     cgroup: Option<Cgroup>,
+    http: Option<Http>,
     keep_changes: Option<Changes>,
     keep_ended_days: Option<Days>,
     spool_max_mb: Option<Megabytes>,
@@ -105,6 +107,7 @@ fn parse(content: &[u8]) -> Result<Settings, Mistake> {
         max_live_agents: document.max_live_agents,
         agent_memory_max: document.agent_memory_max,
         cgroup: document.cgroup,
+        http: document.http,
         kept: KeptInFile {
             keep_changes: document.keep_changes,
             keep_ended_days: document.keep_ended_days,

@@ -15,6 +15,7 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -26,7 +27,7 @@ use crate::platform::cgroup::place;
 use crate::platform::settings_file::{Mistake, Seconds};
 use crate::ports::terminal_input::PromptSettings;
 pub use kept::Kept;
-use value::{Cgroup, Count, Memory};
+use value::{Cgroup, Count, Http, Memory};
 
 /// What the user has set, and the defaults of the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +48,44 @@ pub struct Config {
     pub agent_memory_max: AgentMemory,
     /// Whether and where agents get control groups of their own. Default: where there can be some.
     pub cgroup: place::Choice,
+    /// Whether and where the API is served on a TCP port. Default: on a free one of 127.0.0.1.
+    pub http: HttpPort,
     /// How much is kept of what would grow without end.
     pub kept: Kept,
     /// Agents by name. Default: none; the built-in ones need no entry.
     pub agents: BTreeMap<AgentKind, AgentConfig>,
+}
+
+/// Whether and where the API is served on a TCP port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpPort {
+    /// Only on the Unix socket.
+    Off,
+    /// Also there; port 0 is a free one.
+    At(SocketAddr),
+}
+
+impl Default for HttpPort {
+    fn default() -> Self {
+        Self::At(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+}
+
+impl FromStr for HttpPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        match text.parse::<SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => Ok(Self::At(address)),
+            Ok(address) => Err(format!(
+                "{address} is no loopback address, and the token must not leave the machine in the clear; from elsewhere use a tunnel, as of ssh"
+            )),
+            Err(_) => Err(format!("{text:?} is not \"off\" or an address such as 127.0.0.1:7777")),
+        }
+    }
 }
 
 /// How much memory an agent may use.
@@ -142,6 +177,7 @@ impl Default for Config {
             max_live_agents: None,
             agent_memory_max: AgentMemory::default(),
             cgroup: place::Choice::default(),
+            http: HttpPort::default(),
             kept: Kept::default(),
             agents: BTreeMap::new(),
         }
@@ -173,6 +209,7 @@ impl Config {
                 .or(file.agent_memory_max)
                 .map_or(default.agent_memory_max, |Memory(memory)| memory),
             cgroup: variable(env, "cgroup")?.or(file.cgroup).map_or(default.cgroup, |Cgroup(choice)| choice),
+            http: variable(env, "http")?.or(file.http).map_or(default.http, |Http(port)| port),
             kept: Kept::load(&file.kept, env)?,
             agents: file.agents,
         })

@@ -49,6 +49,7 @@ fn i17_a_configuration_of_version_1_still_loads() {
         max_live_agents: None,
         agent_memory_max: AgentMemory::Share,
         cgroup: place::Choice::Auto,
+        http: HttpPort::default(),
         kept: Kept::default(),
         agents: agents.into_iter().map(|(name, agent)| (name.parse().unwrap(), agent)).collect(),
     };
@@ -58,7 +59,7 @@ fn i17_a_configuration_of_version_1_still_loads() {
 #[test]
 fn a_variable_wins_over_the_file() {
     let file = "agent = 'a'\nruntime = 'pty'\npermission_mode = 'plan'\nfetch_timeout_s = 1\nready_timeout_s = 2\n\
-                max_live_agents = 7\nagent_memory_max = 1073741824\ncgroup = 'off'\n\
+                max_live_agents = 7\nagent_memory_max = 1073741824\ncgroup = 'off'\nhttp = '[::1]:1'\n\
                 keep_changes = 1\nkeep_ended_days = 2\nspool_max_mb = 3\nscrollback_mb = 4\ndaemon_log_mb = 5\n";
     let pairs = [
         ("AO_AGENT", "b"),
@@ -69,6 +70,7 @@ fn a_variable_wins_over_the_file() {
         ("AO_MAX_LIVE_AGENTS", "5"),
         ("AO_AGENT_MEMORY_MAX", "none"),
         ("AO_CGROUP", "/sys/fs/cgroup/mine"),
+        ("AO_HTTP", "off"),
         ("AO_KEEP_CHANGES", "11"),
         ("AO_KEEP_ENDED_DAYS", "0"),
         ("AO_SPOOL_MAX_MB", "13"),
@@ -85,6 +87,7 @@ fn a_variable_wins_over_the_file() {
         max_live_agents: NonZeroUsize::new(5),
         agent_memory_max: AgentMemory::Unbounded,
         cgroup: place::Choice::Below("/sys/fs/cgroup/mine".into()),
+        http: HttpPort::Off,
         kept: Kept { changes: 11, ended_days: 0, spool_mb: 13, scrollback_mb: 14, daemon_log_mb: 15 },
         agents: BTreeMap::new(),
     };
@@ -95,6 +98,7 @@ fn a_variable_wins_over_the_file() {
     assert_eq!(file_only.max_live_agents, NonZeroUsize::new(7));
     assert_eq!(file_only.agent_memory_max, AgentMemory::AtMost { bytes: 1 << 30 });
     assert_eq!(file_only.cgroup, place::Choice::Off);
+    assert_eq!(file_only.http, HttpPort::At("[::1]:1".parse().unwrap()));
     let kept = Kept { changes: 1, ended_days: 2, spool_mb: 3, scrollback_mb: 4, daemon_log_mb: 5 };
     assert_eq!(file_only.kept, kept);
 }
@@ -197,6 +201,8 @@ fn a_mistake_in_the_file_is_told_with_its_line_and_key() {
             "line 2: agent_memory_max: invalid type: boolean `true`, expected an amount of memory",
         ),
         ("cgroup = 'mine'\n", "line 1: cgroup: \"mine\" is not \"auto\", \"off\""),
+        ("http = '0.0.0.0:80'\n", "line 1: http: 0.0.0.0:80 is no loopback address"),
+        ("http = 'localhost'\n", "line 1: http: \"localhost\" is not \"off\" or an address"),
         ("keep_changes = 0\n", "line 1: keep_changes: 0 is not a number from 1 to 100000000"),
         ("\nkeep_ended_days = -1\n", "line 2: keep_ended_days: -1 is not a number from 0 to 36500"),
         ("spool_max_mb = '1'\n", "line 1: spool_max_mb: invalid type: string \"1\", expected a whole number"),

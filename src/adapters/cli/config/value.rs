@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
-use super::AgentMemory;
+use super::{AgentMemory, HttpPort};
 use crate::app::RuntimeChoice;
 use crate::platform::cgroup::place;
 
@@ -117,6 +117,24 @@ impl FromStr for Cgroup {
 }
 
 impl<'de> Deserialize<'de> for Cgroup {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(Error::custom)
+    }
+}
+
+/// Whether and where the API is served on a TCP port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Http(pub(super) HttpPort);
+
+impl FromStr for Http {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Http {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from)?.parse().map_err(Error::custom)
     }

@@ -1,0 +1,104 @@
+//! The API over TCP, as scripts use it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::http_client::Port;
+use crate::sandbox::Sandbox;
+
+fn a_sleep(project: &str) -> Value {
+    json!({ "project": project, "agent": "command", "runtime": "pty", "agent_args": ["sleep", "3600"] })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_spawned_followed_and_ended_over_http_alone() {
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    let added = port.post("/api/v1/projects", &json!({ "path": sandbox.repo() })).await;
+    assert_eq!((added.status, &added.json()["added"]), (200, &json!(true)), "{added:#?}");
+
+    let spawned = port.post("/api/v1/sessions", &a_sleep("app")).await;
+    assert_eq!((spawned.status, spawned.header("location")), (202, Some("/api/v1/sessions/app-1")), "{spawned:#?}");
+    let seq = spawned.json()["seq"].as_u64().unwrap();
+    let ready = port.get("/api/v1/sessions/app-1/wait?for=ready&timeout_ms=30000").await.json();
+    assert_eq!(ready["outcome"], "reached", "{ready:#}");
+    let changes = port.get(&format!("/api/v1/events?since={seq}&session=app-1")).await.json();
+    let kinds: Vec<&str> =
+        changes["changes"].as_array().unwrap().iter().map(|change| change["kind"].as_str().unwrap()).collect();
+    assert!(kinds.contains(&"session.recorded") && kinds.contains(&"session.live"), "{kinds:?}");
+
+    let killed = port.post("/api/v1/sessions/app-1/kill", &json!({})).await;
+    assert_eq!((killed.status, &killed.json()["session"]["status"]), (200, &json!("terminated")), "{killed:#?}");
+    assert!(port.get("/api/v1/doctor").await.json().as_array().is_some_and(|checks| checks.len() > 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_come_in_pages_that_follow_one_another() {
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    for name in ["one", "two", "three", "four", "five"] {
+        sandbox.make_repository(name);
+        sandbox.ao(&["project", "add", sandbox.path(name).to_str().unwrap()]).await.ok();
+        sandbox.ao(&["spawn", "-p", name, "--agent", "command", "--runtime", "pty", "--", "sleep", "3600"]).await.ok();
+    }
+    for (list, key) in [("projects", "id"), ("sessions", "id")] {
+        let (mut seen, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let page = port.get(&format!("/api/v1/{list}?limit=2{cursor}")).await.json();
+            let items = page["items"].as_array().unwrap().iter();
+            seen.extend(items.map(|item| item[key].as_str().unwrap().to_owned()));
+            pages += 1;
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        let mut sorted: Vec<String> = seen.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        sorted.sort();
+        assert_eq!((seen.len(), pages), (5, 3), "{list}: {seen:?}");
+        assert_eq!(seen, sorted, "{list}");
+    }
+    for wrong in ["cursor=zz", "cursor=", "limit=0", "limit=1001", "limit=x", "cursor=00ff"] {
+        let refused = port.get(&format!("/api/v1/sessions?{wrong}")).await.refusal();
+        assert_eq!(refused, (400, "invalid_request".to_owned()), "{wrong}");
+    }
+    for name in ["one", "two", "three", "four", "five"] {
+        sandbox.ao(&["kill", &format!("{name}-1")]).await.ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_refused_is_refused_in_the_same_shape_and_with_the_requests_id() {
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    let json_type = "Content-Type: application/json\r\n";
+    let with = |more: &str, body: &str| format!("{more}Content-Length: {}\r\n\r\n{body}", body.len());
+    for (line, rest, code) in [
+        ("GET /nowhere", "\r\n".to_owned(), (404, "no_such_path")),
+        ("GET /api/v1/nowhere", "\r\n".to_owned(), (404, "no_such_path")),
+        ("PUT /api/v1/sessions", "\r\n".to_owned(), (405, "method_not_allowed")),
+        ("DELETE /healthz", "\r\n".to_owned(), (405, "method_not_allowed")),
+        ("GET /api/v1/sessions/app-1", "\r\n".to_owned(), (404, "unknown_session")),
+        ("GET /api/v1/sessions/%ff", "\r\n".to_owned(), (400, "invalid_request")),
+        ("GET /api/v1/sessions?all=maybe", "\r\n".to_owned(), (400, "invalid_request")),
+        ("GET /api/v1/events?since=99&wait_ms=no", "\r\n".to_owned(), (400, "invalid_request")),
+        ("POST /api/v1/cleanup", with(json_type, "{"), (400, "invalid_request")),
+        ("POST /api/v1/cleanup", with(json_type, "{\"everything\":true}"), (400, "invalid_request")),
+        ("POST /api/v1/cleanup", with("Content-Type: text/plain\r\n", "{}"), (415, "unsupported_media_type")),
+        ("POST /api/v1/cleanup", with("", "{}"), (415, "unsupported_media_type")),
+    ] {
+        let answer = port.say(&format!("{line} HTTP/1.1\r\n{}X-Request-Id: mine-1\r\n{rest}", port.headers())).await;
+        assert_eq!(answer.refusal(), (code.0, code.1.to_owned()), "{line}: {answer:#?}");
+        assert_eq!(answer.json()["error"]["request_id"], "mine-1", "{line}");
+        assert_eq!(answer.header("x-request-id"), Some("mine-1"), "{line}");
+    }
+    // What could forge a line of the log is not taken.
+    let made = port.ask("GET", "/nowhere", "X-Request-Id: a b\r\n", None).await;
+    assert_eq!(made.json()["error"]["request_id"].as_str(), made.header("x-request-id"));
+    assert_eq!(made.header("x-request-id").unwrap().len(), 36);
+    assert!(sandbox.log().contains("mine-1"), "the log does not have the request's id");
+
+    let document = port.get("/api/v1/openapi.json").await;
+    let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json")).unwrap();
+    assert!(document.json() == serde_json::from_str::<Value>(&committed).unwrap(), "another document is served");
+    assert_eq!((port.get("/readyz").await.status, port.get("/healthz").await.status), (200, 200));
+}

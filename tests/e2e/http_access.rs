@@ -1,0 +1,284 @@
+//! The attacks on the daemon's doors: another user, a web page, a wrong token, clients that are slow, many, or send too much.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::http_client::{Port, read_to_end};
+use crate::sandbox::{BOUND, Run, Sandbox};
+
+const IDLE: usize = 10_000;
+const GIGABYTE: usize = 1 << 30;
+/// Nobody: a user that owns nothing here.
+const OTHER: u32 = 65_534;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i10_a_tcp_request_needs_the_token_this_machines_name_and_no_foreign_page() {
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    let (host, bearer) = (format!("Host: {}", port.address), format!("Authorization: Bearer {}", port.token));
+    let (unauthorized, rebound, foreign) =
+        ((401, "unauthorized"), (403, "host_not_allowed"), (403, "origin_not_allowed"));
+    let upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==";
+    for (headers, refused) in [
+        (vec![host.as_str()], unauthorized),
+        (vec![&host, "Authorization: Bearer 0123"], unauthorized),
+        (vec![&host, "Cookie: token=x"], unauthorized),
+        (vec![&host, upgrade], unauthorized),
+        (vec![&host, "Accept: text/event-stream"], unauthorized),
+        (vec![], rebound),
+        (vec!["Host: evil.example", &bearer], rebound),
+        (vec!["Host: 127.0.0.1.evil.example:80", &bearer], rebound),
+        (vec!["Host: evil.example", upgrade, &bearer], rebound),
+        (vec![&host, "Origin: https://evil.example", &bearer], foreign),
+        (vec![&host, "Origin: http://localhost:1", &bearer], foreign),
+        (vec![&host, "Origin: null", &bearer], foreign),
+        (vec![&host, "Origin: https://evil.example", upgrade, &bearer], foreign),
+        (vec![&host, "Sec-Fetch-Site: cross-site", &bearer], foreign),
+    ] {
+        for line in [
+            "GET /api/v1/sessions",
+            "GET /healthz",
+            "GET /nowhere",
+            "POST /api/v1/daemon/stop",
+            "OPTIONS /api/v1/sessions",
+        ] {
+            let headers = headers.iter().flat_map(|header| [header, "\r\n"]).collect::<String>();
+            let request = format!("{line} HTTP/1.1\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n");
+            let answer = port.say(&request).await;
+            assert_eq!(answer.refusal(), (refused.0, refused.1.to_owned()), "{request}: {answer:#?}");
+            assert!(!answer.head.to_ascii_lowercase().contains("access-control"), "a page could read it: {answer:#?}");
+        }
+    }
+    // A page's question whether it may ask gets no leave, also where the token is known.
+    let asked = port.ask("OPTIONS", "/api/v1/sessions", "Access-Control-Request-Method: POST\r\n", None).await;
+    assert!(asked.status == 405 && !asked.head.to_ascii_lowercase().contains("access-control"), "{asked:#?}");
+    assert_eq!(port.get("/api/v1/sessions").await.status, 200, "and who may ask is answered");
+    assert!(!sandbox.log().contains(&port.token), "the token stands in the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_shuts_out_who_has_the_old_one_at_once_and_for_good() {
+    let sandbox = Sandbox::new();
+    let old = Port::of(&sandbox).await;
+    let file = sandbox.path("data/token");
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    // One that stays open, and waits for something.
+    let mut open = old.connect().await;
+    let waits = format!("GET /api/v1/events?since=999999&wait_ms=30000 HTTP/1.1\r\n{}\r\n", old.headers());
+    open.write_all(waits.as_bytes()).await.unwrap();
+    assert_eq!(old.get("/api/v1/daemon").await.status, 200);
+    let stolen = old.post("/api/v1/daemon/token", &json!({})).await;
+    assert_eq!(stolen.refusal(), (403, "socket_only".to_owned()), "a thief could lock the owner out");
+
+    let renewed = sandbox.ao(&["token", "--renew", "--json"]).await.json();
+    assert_ne!(renewed["token"], json!(old.token));
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(20), open.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok() && rest.is_empty(), "what had the old token stays open");
+    assert_eq!(old.get("/api/v1/daemon").await.refusal(), (401, "unauthorized".to_owned()));
+    let new = Port { token: renewed["token"].as_str().unwrap().to_owned(), ..old.clone() };
+    assert_eq!(new.get("/api/v1/daemon").await.status, 200);
+
+    sandbox.ao(&["stop"]).await.ok();
+    let without_daemon = sandbox.ao(&["token", "--renew"]).await.ok();
+    let newest = Port::of(&sandbox).await;
+    assert_eq!(newest.token, without_daemon);
+    assert_eq!(newest.get("/api/v1/daemon").await.status, 200);
+    let older = Port { token: new.token, ..newest };
+    assert_eq!(older.get("/api/v1/daemon").await.refusal(), (401, "unauthorized".to_owned()));
+
+    sandbox.ao(&["stop"]).await.ok();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    sandbox.ao(&["start"]).await.fails(3, &["can be read by others", "ao token --renew"]);
+    sandbox.ao(&["token", "--renew"]).await.ok();
+    sandbox.ao(&["start"]).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_port_is_a_choice_and_only_this_machine_can_reach_it() {
+    let sandbox = Sandbox::new();
+    let mut daemon = sandbox.command(&["daemon", "--http", "0.0.0.0:0"]);
+    daemon.env("AO_NO_START", "1");
+    sandbox.run(daemon).await.fails(2, &["loopback"]);
+    let mut start = sandbox.command(&["start"]);
+    start.env("AO_HTTP", "off");
+    sandbox.run(start).await.ok();
+    assert_eq!(sandbox.ao(&["status", "--json"]).await.json()["http"], json!(null));
+    sandbox.ao(&["ls"]).await.ok();
+}
+
+/// Connects to the daemon's Unix socket and asks it something.
+const ASK: &str = r#"use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "no connection: $!\n";
+print $s "GET /api/v1/sessions HTTP/1.1\r\nHost: ao\r\nConnection: close\r\n\r\n"; print while <$s>;"#;
+
+async fn ask_as(sandbox: &Sandbox, user: Option<u32>, socket: &Path) -> Run {
+    let mut command = std::process::Command::new("perl");
+    command.args(["-e", ASK]).arg(socket).env_clear().envs(&sandbox.env).current_dir("/");
+    if let Some(user) = user {
+        command.uid(user).gid(user);
+    }
+    sandbox.run(command).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i10_another_user_is_not_answered_on_the_socket_even_where_it_is_open_to_all() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can be another user");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    let socket = sandbox.path("data/run/daemon.sock");
+    assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let shut = ask_as(&sandbox, Some(OTHER), &socket).await;
+    assert!(shut.code != 0 && shut.stderr.contains("no connection"), "{shut:#?}");
+    // As if modes were wrong all the way: who it is still counts.
+    for (path, mode) in [("", 0o755), ("data", 0o755), ("data/run", 0o755), ("data/run/daemon.sock", 0o666)] {
+        std::fs::set_permissions(sandbox.path(path), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let own = ask_as(&sandbox, None, &socket).await;
+    assert!(own.stdout.contains("200 OK"), "{own:#?}");
+    let other = ask_as(&sandbox, Some(OTHER), &socket).await;
+    assert!(!other.stdout.contains("HTTP/1.1") && !other.stderr.contains("no connection"), "{other:#?}");
+    sandbox.until("the log names the user", || sandbox.log().contains("another user was refused")).await;
+
+    let mut read = std::process::Command::new("cat");
+    read.arg(sandbox.path("data/token")).uid(OTHER).gid(OTHER);
+    let read = sandbox.run(read).await;
+    assert!(read.code != 0 && !read.stdout.contains(&port.token), "another user reads the token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_slow_is_cut_off_and_keeps_nobody_waiting() {
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    // A head that never ends, one that was never begun, and a body that does not come.
+    let mut head = port.connect().await;
+    head.write_all(b"GET /api/v1/sessions HTTP/1.1\r\nHost: lo").await.unwrap();
+    let mut silent = port.connect().await;
+    let mut body = port.connect().await;
+    let about = "Content-Type: application/json\r\nContent-Length: 1000\r\n";
+    let begun = format!("POST /api/v1/cleanup HTTP/1.1\r\n{}{about}\r\n{{", port.headers());
+    body.write_all(begun.as_bytes()).await.unwrap();
+    assert_eq!(port.get("/api/v1/sessions").await.status, 200);
+    sandbox.ao(&["ls"]).await.ok();
+    for stream in [&mut head, &mut silent] {
+        let mut said = Vec::new();
+        let closed = tokio::time::timeout(BOUND, stream.read_to_end(&mut said)).await;
+        assert!(closed.is_ok(), "it stays open");
+        assert!(!String::from_utf8_lossy(&said).contains("200 OK"), "{said:?}");
+    }
+    let said = String::from_utf8(read_to_end(&mut body).await).unwrap();
+    assert!(said.starts_with("HTTP/1.1 408") && said.contains("request_too_slow"), "{said}");
+}
+
+/// How many connections this process may have; the limit is raised as far as it can be.
+fn bearable() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let current = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    IDLE.min(usize::try_from(current).unwrap_or(usize::MAX).saturating_sub(500))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_idle_connections_keep_nobody_out() {
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    let pid = sandbox.daemon_pid().await;
+    let many = bearable();
+    if many < IDLE {
+        eprintln!("only {many} idle connections: the system's limit on open files allows no more");
+    }
+    // One that has shown the token, and is idle since.
+    let mut proven = port.connect().await;
+    let keep = format!(
+        "GET /api/v1/daemon HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
+        port.address, port.token
+    );
+    proven.write_all(keep.as_bytes()).await.unwrap();
+    let mut some = [0; 12];
+    proven.read_exact(&mut some).await.unwrap();
+    assert_eq!(&some, b"HTTP/1.1 200");
+
+    let mut idle: Vec<TcpStream> = Vec::new();
+    let opening = async {
+        while idle.len() < many {
+            idle.push(port.connect().await);
+            if idle.len().is_multiple_of(2000) {
+                assert_eq!(port.get("/api/v1/sessions").await.status, 200);
+            }
+        }
+    };
+    tokio::time::timeout(BOUND, opening).await.expect("they were not all accepted");
+    assert_eq!(port.get("/api/v1/sessions").await.status, 200);
+    sandbox.ao(&["ls"]).await.ok();
+    proven.write_all(keep.as_bytes()).await.unwrap();
+    let mut more = [0; 64];
+    assert!(proven.read(&mut more).await.unwrap() > 0, "one that has shown the token was cut off for them");
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    assert!(open < 600, "the daemon holds {open} descriptors");
+    drop(idle);
+    assert_eq!(port.get("/api/v1/sessions").await.status, 200);
+}
+
+/// The most memory that the daemon ever had, in bytes.
+fn most_memory(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+/// Sends up to a gigabyte until the other end has had enough; gives what it said.
+async fn pour(mut stream: TcpStream, chunk: Vec<u8>) -> String {
+    let (mut from, mut to) = stream.split();
+    let mut said = Vec::new();
+    let pouring = async {
+        let mut poured = 0;
+        while poured < GIGABYTE && to.write_all(&chunk).await.is_ok() {
+            poured += chunk.len();
+        }
+    };
+    let listening = tokio::time::timeout(BOUND, from.read_to_end(&mut said));
+    tokio::select! {
+        // What is said counts, also when the connection is reset after it.
+        heard = listening => { let _ = heard.expect("it takes the whole"); }
+        () = async { pouring.await; std::future::pending().await } => {}
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_a_gigabyte_is_refused_and_never_held_in_memory() {
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    let pid = sandbox.daemon_pid().await;
+    let before = most_memory(pid);
+    let told = "Content-Type: application/json\r\nContent-Length: 1073741824\r\n";
+    let line = "POST /api/v1/sessions/app-1/messages HTTP/1.1\r\n";
+    // Told beforehand: not a byte of it is waited for.
+    let refused = port.say(&format!("{line}{}{told}\r\n", port.headers())).await;
+    assert_eq!(refused.refusal(), (413, "body_too_large".to_owned()), "{refused:#?}");
+    let stranger = port.say(&format!("{line}Host: localhost\r\nConnection: close\r\n{told}\r\n")).await;
+    assert_eq!(stranger.refusal().0, 401, "who has no token learns no limit");
+
+    // Not told: so much of it is read as may be.
+    let mut stream = port.connect().await;
+    let chunked = "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n";
+    stream.write_all(format!("{line}{}{chunked}\r\n", port.headers()).as_bytes()).await.unwrap();
+    let mut chunk = b"100000\r\n".to_vec();
+    chunk.extend(vec![b' '; 1 << 20]);
+    chunk.extend(b"\r\n");
+    let said = pour(stream, chunk).await;
+    // The answer may be lost when the connection is reset under what is still sent.
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 413"), "{said}");
+    assert_eq!(port.get("/api/v1/sessions").await.status, 200);
+    let grown = most_memory(pid) - before;
+    assert!(grown < 128 << 20, "the daemon grew by {grown} bytes");
+}
