@@ -198,11 +198,14 @@ impl Viewer {
 
     /// Reads up to the end, and gives why.
     async fn end(&mut self) -> CloseFrame {
-        loop {
-            if let Message::Close(frame) = self.next().await {
-                return frame.expect("a reason");
+        let end = async {
+            loop {
+                if let Message::Close(frame) = self.next().await {
+                    return frame.expect("a reason");
+                }
             }
-        }
+        };
+        tokio::time::timeout(BOUND, end).await.expect("it ends")
     }
 
     async fn say(&mut self, message: impl Into<Message>) {
