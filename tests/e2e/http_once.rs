@@ -52,8 +52,8 @@ async fn a_spawn_that_is_asked_again_with_its_key_is_answered_again_and_not_done
     let reused = post(&port, "/api/v1/sessions", "k-1", &other).await;
     assert_eq!(reused.refusal(), (409, "idempotency_key_reused".to_owned()));
     for wrong in [String::new(), "x".repeat(256), "a b".to_owned(), "\u{e9}".to_owned()] {
-        let refused = post(&port, "/api/v1/sessions", &wrong, &a_sleep()).await;
-        assert_eq!(refused.refusal(), (400, "invalid_idempotency_key".to_owned()), "{wrong:?}");
+        let denied = post(&port, "/api/v1/sessions", &wrong, &a_sleep()).await;
+        assert_eq!(denied.refusal(), (400, "invalid_idempotency_key".to_owned()), "{wrong:?}");
     }
     // Two who ask at once are one.
     let (body, path) = (a_sleep(), "/api/v1/sessions");
