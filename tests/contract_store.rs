@@ -214,6 +214,7 @@ mod old_databases {
     use ao::domain::sender::Sender;
     use ao::domain::session::{Activity, Facts, ProcessIdentity, Restoring, Session, SessionSpec, ToolUse};
     use ao::domain::setup::ProjectSetup;
+    use ao::ports::answer_store::{Answer, AnswerRecord, AnswerStore};
     use ao::ports::message_store::MessageStore;
     use ao::ports::store::{ChangeFilter, ChangeLog, ProjectStore, SessionFilter, SessionStore};
 
@@ -267,7 +268,14 @@ mod old_databases {
 
     #[tokio::test]
     async fn i17_databases_of_every_version_still_load_and_go_on() {
-        let all = [(1, sessions()), (2, sessions_v2()), (3, sessions_v3()), (4, sessions_v4()), (5, sessions_v4())];
+        let all = [
+            (1, sessions()),
+            (2, sessions_v2()),
+            (3, sessions_v3()),
+            (4, sessions_v4()),
+            (5, sessions_v4()),
+            (6, sessions_v4()),
+        ];
         let migrations = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap();
         assert_eq!(migrations.count(), all.len(), "a new migration needs a database of its version here");
         for (version, sessions) in all {
@@ -278,9 +286,49 @@ mod old_databases {
                 let store = fixture.open().await;
                 let messages = if version < 5 { messages_v3() } else { messages_v5() };
                 assert_eq!(store.messages(&"app-2".parse().unwrap(), false).await.unwrap(), messages);
+                if version >= 6 {
+                    for (key, record) in answers_v6() {
+                        assert_eq!(store.answer(key).await.unwrap(), Some(record));
+                    }
+                }
                 fixture.close(store).await;
             }
         }
+    }
+
+    /// What version 6 added: a request that was answered, and one that was cut off.
+    fn answers_v6() -> [(&'static str, AnswerRecord); 2] {
+        let answer = Answer {
+            status: 202,
+            location: Some("/api/v1/sessions/app-1".into()),
+            body: "{\"name\":\"größe\"}".into(),
+        };
+        let record = |answer| AnswerRecord { digest: "c0ffee".into(), since: 7, begun_at: at(9), answer };
+        [("POST /api/v1/sessions a", record(Some(answer))), ("POST /api/v1/sessions b", record(None))]
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_on_record_under_its_key_until_it_is_forgotten() {
+        let fixture = SqliteFixture::new();
+        let store = fixture.open().await;
+        let [(answered, with_answer), (cut_off, without)] = answers_v6();
+        assert_eq!(store.answer(answered).await.unwrap(), None);
+        store.put_answer(answered, &without).await.unwrap();
+        store.put_answer(answered, &with_answer).await.unwrap();
+        let older = AnswerRecord { begun_at: at(8), ..without };
+        store.put_answer(cut_off, &older).await.unwrap();
+        fixture.close(store).await;
+        let store = fixture.open().await;
+        assert_eq!(store.answer(answered).await.unwrap(), Some(with_answer.clone()), "the newer one is in its place");
+        assert_eq!(store.answer(cut_off).await.unwrap(), Some(older));
+        store.forget_answers_before(at(9)).await.unwrap();
+        assert_eq!(store.answer(cut_off).await.unwrap(), None);
+        assert_eq!(store.answer(answered).await.unwrap(), Some(with_answer));
+        for _ in 0..2 {
+            store.forget_answer(answered).await.unwrap();
+            assert_eq!(store.answer(answered).await.unwrap(), None);
+        }
+        fixture.close(store).await;
     }
 
     /// What version 3 added, beside what version 2 had.
@@ -418,10 +466,10 @@ mod old_databases {
     }
 
     #[tokio::test]
-    #[ignore = "writes tests/data/ao-v5.db; only while schema 5 is not released"]
-    async fn regenerate_the_database_of_version_5() {
+    #[ignore = "writes tests/data/ao-v6.db; only while schema 6 is not released"]
+    async fn regenerate_the_database_of_version_6() {
         use ao::domain::change::NewChange;
-        let path = database(5);
+        let path = database(6);
         let _ = std::fs::remove_file(&path);
         let store = SqliteStore::open(&path).await.unwrap();
         for id in ["app", "empty"] {
@@ -433,6 +481,9 @@ mod old_databases {
         }
         for message in messages_v5() {
             store.insert_message(&message, &[]).await.unwrap();
+        }
+        for (key, record) in answers_v6() {
+            store.put_answer(key, &record).await.unwrap();
         }
         store.close().await;
     }

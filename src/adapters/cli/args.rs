@@ -128,6 +128,7 @@ Exit codes: 0 it runs, 3 it does not.")]
   ao status            the port's address, among others
   curl -H \"Authorization: Bearer $(ao token)\" http://ADDRESS/api/v1/sessions
   ao token --renew     what has the old one is cut off
+
 It is in the file token of the data directory, which only you can read.")]
     Token(TokenArgs),
     /// Check git, runtimes, agents and directories, and say what to do
@@ -516,8 +517,7 @@ pub struct CleanupArgs {
   ao output app-1 -f              and each line that comes, until it is over
   ao output app-1 --setup         what the project's setup printed
 
-With -f a line is told once it has stood for half a second, and again when it
-changes on the screen; a full-screen program is better seen with ao attach.")]
+With -f a line is told once it has stood for half a second, and again when it changes on the screen; a full-screen program is better seen with ao attach.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct OutputArgs {
     /// The session, for example app-1
