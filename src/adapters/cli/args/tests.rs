@@ -62,6 +62,9 @@ fn commands() -> Vec<(Vec<String>, clap::Command)> {
 /// The calls of ao in an example, each as words: what stands behind two blanks is a remark.
 fn calls(example: &str) -> Vec<Vec<String>> {
     let example = example.split("  ").next().unwrap_or_default();
+    // What the shell puts in the place of a call is inside of it.
+    let inside = example.split_once("$(").and_then(|(_, rest)| rest.split_once(')'));
+    let example = inside.map_or(example, |(call, _)| call);
     let example =
         if example.contains("<(") { example.replace("<(", "< ").replace(')', "") } else { example.to_owned() };
     let words = shell_words::split(&example).unwrap_or_else(|error| panic!("{example}: {error}"));
