@@ -49,7 +49,8 @@ fn messages_in(answer: &str) -> Vec<Heard> {
     let mut rest = between_tools.or_else(|| answer["reason"].as_str()).unwrap();
     let mut told = Vec::new();
     while let Some((_, message)) = rest.split_once("Message ") {
-        let (id, message) = message.split_once(", sent to you through ao by a person (it ends at the line ").unwrap();
+        let (id, message) = message.split_once(", sent to you through ao by ").unwrap();
+        let (_sender, message) = message.split_once(" (it ends at the line ").unwrap();
         let (end, message) = message.split_once("):\n").unwrap();
         let (text, after) = message.split_once(&format!("\n{end}")).unwrap();
         told.push(Heard::Told { id: id.to_owned(), text: text.to_owned() });
