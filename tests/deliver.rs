@@ -16,7 +16,7 @@ use ao::domain::message::{Message, Progress, Route};
 use ao::domain::sender::Sender;
 use ao::ports::agent::Agent;
 use ao::ports::clock::Clock;
-use ao::ports::mailbox::Mailbox;
+use ao::ports::mailbox::{Mailbox, Turn as FileTurn};
 use ao::ports::messenger::AgentMessenger;
 use serde_json::{Value, json};
 
@@ -166,7 +166,10 @@ async fn what_woke_an_agent_in_a_conversation_that_is_over_is_handed_over_in_the
     lab.send("newer").await;
     assert_eq!(lab.hook("UserPromptSubmit", &new), None, "it may come yet, and before the newer one");
     lab.pass(Duration::from_secs(10));
-    let told = lab.hook("Stop", &new).unwrap();
+    assert_eq!(lab.hook("Stop", &new), None, "it may stand in line until the turn is over");
+    assert!(lab.waiter("Stop", &new).is_err());
+    lab.age_turn(Duration::from_secs(10));
+    let told = lab.waiter("Stop", &new).unwrap();
     assert!(told.find("lost").unwrap() < told.find("newer").unwrap(), "{told}");
 }
 
@@ -213,4 +216,21 @@ async fn an_agent_that_ends_in_the_middle_of_a_turn_is_handed_nothing_and_the_ne
     assert!(lab.waiter("Stop", &conversation).is_err());
     lab.messenger.open(&lab.workspace()).await.unwrap();
     assert!(lab.waiter("Stop", &conversation).is_ok_and(|text| text.contains("hello")));
+}
+
+#[tokio::test]
+async fn a_turn_that_is_held_up_goes_on_from_then() {
+    let lab = Lab::new().await;
+    let conversation = lab.conversation("a");
+    lab.note_turn(true);
+    let mark = lab.workspace().join(".ao/turn");
+    let long_ago = SystemTime::from(SystemClock.now()) - Duration::from_secs(55);
+    std::fs::File::options().append(true).open(mark).unwrap().set_modified(long_ago).unwrap();
+    lab.send("hello").await;
+    assert!(lab.hook("Stop", &conversation).is_some());
+    // Others' hooks of that event may take longer than what was left of the silence.
+    lab.pass(Duration::from_secs(15));
+    assert!(matches!(lab.waiter("Stop", &conversation), Err(Some(_))));
+    let FileTurn::Running { silent } = FileMailbox::new(lab.workspace()).turn().unwrap() else { panic!("it goes on") };
+    assert!(silent < Duration::from_secs(50), "{silent:?}");
 }

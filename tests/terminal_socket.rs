@@ -103,7 +103,7 @@ impl Runtime for Theatre {
     }
 
     async fn attach(&self, key: &TerminalKey, size: TerminalSize) -> Result<Attached, RuntimeError> {
-        if size.rows == 1 {
+        if size.rows == 4 {
             return Err(RuntimeError::NoTerminal { runtime: self.kind.clone(), session: key.session.clone() });
         }
         self.stage.done.lock().unwrap().push(format!("came with {}x{}", size.rows, size.cols));
@@ -246,7 +246,7 @@ async fn what_cannot_be_is_refused_in_the_apis_own_words_and_what_makes_no_sense
     let (server, stage) = serve(Stage::default(), patient()).await;
     for (path, headers, code) in [
         ("app-9/terminal", UPGRADE, "404"),
-        ("app-1/terminal?rows=1", UPGRADE, "409"),
+        ("app-1/terminal?rows=4", UPGRADE, "409"),
         ("app-1/terminal", "", "400"),
         ("app-1/terminal?rows=-1", UPGRADE, "400"),
     ] {

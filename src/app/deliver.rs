@@ -99,8 +99,8 @@ pub fn deliver<'mailbox>(
         }
     };
     match turn {
-        // It goes on.
-        Some(false) if delivery.is_some() => {}
+        // It goes on, from now: other hooks of this event may take their time before the agent has what it was handed.
+        Some(false) if delivery.is_some() => mailbox.note_turn(true)?,
         Some(is_in_turn) => mailbox.note_turn(is_in_turn)?,
         None => {}
     }
@@ -143,7 +143,7 @@ pub fn look_for_idle<'mailbox>(
         Turn::Over { .. } => None,
     };
     let is_rested = match turn {
-        Turn::Running { .. } => busy.is_none(),
+        Turn::Running { .. } => false,
         Turn::Over { since } => since.is_none_or(|since| since >= RECORD_BOUND),
     };
     let look = Look { follows: false, is_recorded: busy.is_none(), is_rested };
@@ -219,9 +219,9 @@ fn settle(
             seen => {
                 let is_lost = match seen {
                     Seen::Missing => look.is_recorded,
-                    // What wakes an agent begins a turn, and the hook of its prompt would have shown it: it was woken in a conversation that
-                    // is over by now.
-                    Seen::Unknown => look.is_recorded && handover.via == Route::Wake,
+                    // What wakes an agent begins a turn, now or when what stands in line before it is done, and the hook of its prompt would have
+                    // shown it: it was woken in a conversation that is over by now.
+                    Seen::Unknown => look.is_rested && handover.via == Route::Wake,
                     // A person takes what stands in line out of it.
                     Seen::Held => look.is_rested,
                     Seen::Taken => false,

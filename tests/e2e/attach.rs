@@ -87,6 +87,27 @@ async fn people_share_a_terminal_of_the_built_in_runtime() {
 }
 
 #[tokio::test]
+async fn an_agent_comes_to_no_terminal() {
+    if !has_runtime("tmux") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    spawn(&sandbox, "pty").await;
+    // From within another session's agent, on a terminal of its own, and from who only says so.
+    let ao = env!("CARGO_BIN_EXE_ao");
+    let within = format!("until [ -e go ]; do sleep 0.1; done; {ao} attach app-1; echo left-$?; sleep 600");
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sh", "-c", &within]).await.ok();
+    std::fs::write(sandbox.worktree("app-2").join("go"), "").unwrap();
+    sandbox.until_output("app-2", "left-").await;
+    let shown = sandbox.ao(&["output", "app-2"]).await.ok();
+    assert!(shown.contains("left-5") && shown.contains("this is the agent of app-2"), "{shown}");
+    let pane = pane_with_something(&sandbox, "pane.sock", (100, 12)).await;
+    let data = sandbox.path("data");
+    pane.enter(&format!("AO_SESSION_ID=app-2 AO_DATA_DIR={} {ao} attach app-1; echo left-$?", data.display()));
+    pane.until("it is refused", |screen| screen.contains("left-5")).await;
+}
+
+#[tokio::test]
 async fn the_terminal_is_given_back_however_it_ends() {
     if !has_runtime("tmux") {
         return;

@@ -80,6 +80,10 @@ async fn keep(daemon: &Daemon, begun: OnceBegun, response: Response) -> Result<R
     let body = axum::body::to_bytes(body, MAX_ANSWER).await;
     let body = body.map_err(|error| ApiError::internal(format!("the answer is not to be had: {error}")))?;
     let location = parts.headers.get(header::LOCATION).and_then(|value| value.to_str().ok().map(str::to_owned));
+    // Of what failed it is not known what it did: the next one that asks is told as after an answer that was lost.
+    if parts.status.is_server_error() {
+        return Ok(Response::from_parts(parts, Body::from(body)));
+    }
     let answer = parts.status.is_success().then(|| Answer {
         status: parts.status.as_u16(),
         location,

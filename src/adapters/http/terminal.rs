@@ -8,9 +8,9 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt, stream};
@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 use super::error::ApiError;
 use super::extract::{Ids, Params, session_id};
 use super::patience::Patience;
+use super::peer::Peer;
 use super::router::Daemon;
 use super::wire::{TerminalNews, ViewerNews};
 use crate::domain::id::SessionId;
@@ -55,20 +56,22 @@ pub(super) fn routes() -> OpenApiRouter<Daemon> {
 /// Sit down at a session's terminal: a WebSocket
 ///
 /// Binary frames are bytes of the terminal, to be written to the viewer's and typed by the viewer. Text frames are JSON: from here
-/// `{"type": "resize", "rows", "cols"}` and `{"type": "exit", "exit"}`, to here the first. The terminal has the size that all viewers have room for.
+/// `{"type": "resize", "rows", "cols"}` and `{"type": "exit", "exit"}`, to here the first. The terminal has the size that all viewers have room for, of at least 4 lines and 20 columns. For persons only.
 #[utoipa::path(get, path = "/sessions/{id}/terminal", tag = "sessions", params(("id" = SessionId, Path), SizeQuery), responses(
     (status = 101, description = "The connection is a WebSocket from here on"),
 ))]
 async fn terminal(
     State(daemon): State<Daemon>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Ids(id): Ids<String>,
     Params(SizeQuery { rows, cols }): Params<SizeQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
     let usual = TerminalSize::default();
-    let size = TerminalSize { rows: rows.unwrap_or(usual.rows), cols: cols.unwrap_or(usual.cols) };
-    let attached = daemon.application.attach(&session_id(&id)?, size).await?;
+    let size = usable(TerminalSize { rows: rows.unwrap_or(usual.rows), cols: cols.unwrap_or(usual.cols) });
+    let caller = peer.caller(&daemon.info.data_dir);
+    let attached = daemon.application.attach(&session_id(&id)?, size, &caller).await?;
     let (patience, stop) = (daemon.patience, daemon.stop);
     let upgrade = upgrade.max_message_size(MAX_FRAME_BYTES).max_frame_size(MAX_FRAME_BYTES);
     Ok(upgrade.on_upgrade(move |socket| serve(socket, attached, patience, stop)))
@@ -145,7 +148,7 @@ async fn listen(from: &mut SplitStream<WebSocket>, mut keys: Box<dyn TerminalKey
         let done = match message {
             Message::Binary(bytes) => keys.type_bytes(&bytes).await,
             Message::Text(text) => match serde_json::from_str(&text) {
-                Ok(ViewerNews::Resize { rows, cols }) => keys.resize(TerminalSize { rows, cols }).await,
+                Ok(ViewerNews::Resize { rows, cols }) => keys.resize(usable(TerminalSize { rows, cols })).await,
                 Err(error) => return Some(close(close_code::UNSUPPORTED, &format!("not understood: {error}"))),
             },
             Message::Close(_) => return None,
@@ -158,6 +161,11 @@ async fn listen(from: &mut SplitStream<WebSocket>, mut keys: Box<dyn TerminalKey
         }
     }
     None
+}
+
+/// A size that an agent can work with: its terminal keeps what its last viewer left it.
+fn usable(size: TerminalSize) -> TerminalSize {
+    TerminalSize { rows: size.rows.clamp(4, 500), cols: size.cols.clamp(20, 1000) }
 }
 
 fn too_slow(patience: Duration) -> CloseFrame {
