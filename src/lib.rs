@@ -17,6 +17,9 @@ pub mod adapters;
 pub mod app;
 pub mod domain;
 pub mod fault;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod platform;
 pub mod ports;
 #[cfg(feature = "testing")]

@@ -12,6 +12,8 @@ pub(crate) enum Layer {
     Testing,
     /// `src/fault.rs`: everybody may use it, and it uses nothing of ours.
     Fault,
+    /// `src/fuzzing.rs`: the door for fuzz targets, to what is private everywhere.
+    Fuzzing,
     /// `src/adapters/mod.rs` and `src/lib.rs`: they declare modules.
     Declarations,
     Outbound(String),
@@ -95,6 +97,7 @@ impl Layer {
             ["main.rs"] | ["main", ..] => Self::Main,
             ["lib.rs"] | ["adapters", "mod.rs"] => Self::Declarations,
             ["fault.rs"] => Self::Fault,
+            ["fuzzing.rs"] => Self::Fuzzing,
             ["domain", ..] => Self::Domain,
             ["ports", ..] => Self::Ports,
             ["app", ..] => Self::App,
@@ -132,7 +135,7 @@ impl Layer {
                     || layer == "adapters" && ["http", "cli", "mcp"].map(Some).contains(&folder)
             }
             Self::Fault => false,
-            Self::Main => true,
+            Self::Main | Self::Fuzzing => true,
         }
     }
 }

@@ -222,6 +222,12 @@ fn parse(input: &[u8]) -> Value {
     serde_json::from_slice(input).unwrap_or(Value::Null)
 }
 
+/// What is reported of the input.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn payload(input: &[u8]) -> Value {
+    without_large(input, parse(input))
+}
+
 /// A report's payload: the input without fields too large to matter.
 fn without_large(input: &[u8], mut payload: Value) -> Value {
     if input.len() > MAX_FIELD_BYTES {
@@ -254,10 +260,6 @@ mod tests {
     use super::*;
     use crate::ports::spool::{SpoolError, Spooled};
     use serde_json::json;
-
-    fn payload(input: &[u8]) -> Value {
-        without_large(input, parse(input))
-    }
 
     #[test]
     fn large_fields_are_left_out_and_the_rest_stays() {

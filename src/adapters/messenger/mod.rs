@@ -16,3 +16,9 @@ pub mod rest;
 
 pub use inbox::{InboxMessenger, MAX_BODY_BYTES};
 pub use mailbox::FileMailbox;
+
+/// What the name of a message's file tells, and the name that ao would give it.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn named(name: &str) -> Option<(u64, crate::domain::id::MessageId, String)> {
+    boxes::Entry::parse(name).map(|entry| (entry.number, entry.id.clone(), entry.name()))
+}

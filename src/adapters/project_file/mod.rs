@@ -38,6 +38,9 @@ impl ProjectFiles for AoToml {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use parse::parse;
+
 fn read(repository: &Repository) -> Result<Option<ProjectFile>, ProjectFileError> {
     let path = repository.path.join(NAME);
     let content = if repository.is_bare { read::from_head(repository) } else { read::from_checkout(repository) };

@@ -57,7 +57,7 @@ impl From<RuleTable> for Rule {
     }
 }
 
-pub(super) fn parse(content: &[u8]) -> Result<ProjectSettings, Mistake> {
+pub(crate) fn parse(content: &[u8]) -> Result<ProjectSettings, Mistake> {
     let document: Document = settings_file::parse(content)?;
     let mut env = BTreeMap::new();
     for (name, value) in document.env {

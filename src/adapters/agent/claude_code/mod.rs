@@ -45,6 +45,9 @@ use crate::ports::agent::{Agent, AgentCommand, AgentError, AgentInstallation, La
 use crate::ports::permission_hooks::PermissionHooks;
 use crate::ports::text_hooks::TextHooks;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use text::told_by;
+
 /// The name of this agent.
 pub const KIND: &str = "claude-code";
 

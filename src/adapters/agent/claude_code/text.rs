@@ -96,8 +96,13 @@ fn in_transcript(transcript: &Path, from: u64, id: &MessageId) -> std::io::Resul
         return Err(std::io::ErrorKind::InvalidInput.into());
     }
     file.seek(SeekFrom::Start(from))?;
+    told_by(BufReader::new(file.take(MOST_READ_BYTES)), id)
+}
+
+/// What these lines tell.
+pub(crate) fn told_by(lines: impl BufRead, id: &MessageId) -> std::io::Result<Seen> {
     let mut seen = Seen::Missing;
-    for line in BufReader::new(file.take(MOST_READ_BYTES)).split(b'\n') {
+    for line in lines.split(b'\n') {
         let line = line?;
         if !contains(&line, id.as_str().as_bytes()) {
             continue;

@@ -90,7 +90,7 @@ pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
     parse(&content).map_err(|mistake| ConfigError::InFile { path: path.to_owned(), mistake })
 }
 
-fn parse(content: &[u8]) -> Result<Settings, Mistake> {
+pub(super) fn parse(content: &[u8]) -> Result<Settings, Mistake> {
     let document: Document = settings_file::parse(content)?;
     let agents = document.agents.into_iter().map(|(name, table)| {
         let agent = table.check().map_err(|(key, span, cause)| {

@@ -191,7 +191,17 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], for a mistake in the file also when a variable overrides it.
     pub fn load(path: &Path, env: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
-        let file = file::read(path)?;
+        Self::of(file::read(path)?, env)
+    }
+
+    /// What a file of this content sets, without any variable.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn parse(content: &[u8]) -> Result<Self, ConfigError> {
+        let in_file = |mistake| ConfigError::InFile { path: "config.toml".into(), mistake };
+        Self::of(file::parse(content).map_err(in_file)?, &BTreeMap::new())
+    }
+
+    fn of(file: file::Settings, env: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let default = Self::default();
         let seconds = |setting, from_file: Option<Seconds>, default| {
             Ok::<_, ConfigError>(variable(env, setting)?.or(from_file).map_or(default, |Seconds(seconds)| seconds))

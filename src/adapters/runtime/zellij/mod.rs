@@ -120,6 +120,15 @@ impl Multiplexer for OnZellij {
     }
 }
 
+/// The number of the terminal whose command runs, in a list of panes.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn running_terminal(listing: &str) -> serde_json::Result<Option<u32>> {
+    panes::parse(listing).map(|panes| panes::running_terminal(&panes).map(|pane| pane.id))
+}
+
+#[cfg(feature = "fuzzing")]
+pub(crate) use wire::answered;
+
 /// The layout that a session is started with.
 fn layout_file(spec: &TerminalSpec) -> PathBuf {
     launch::directory(&spec.key.session_dir).join("layout.kdl")

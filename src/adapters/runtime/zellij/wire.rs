@@ -139,6 +139,12 @@ fn texts(mut message: &[u8]) -> Option<Vec<String>> {
     Some(texts)
 }
 
+/// The texts of an answer, as [`Server::ask`] takes them.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn answered(message: &[u8]) -> Option<Vec<String>> {
+    read_nested(message).filter(|(field, ..)| *field == field::LOG).and_then(|(_, content, _)| texts(content))
+}
+
 /// A connection to a server.
 ///
 /// It is left by closing it, and never with `ClientExited`: 0.45.1 removes a client that says so twice, and because it gives
