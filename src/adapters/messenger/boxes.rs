@@ -77,8 +77,10 @@ impl Entry {
         let (stem, extension) = name.rsplit_once('.')?;
         let stage = [Stage::Text, Stage::Sent, Stage::Done].into_iter().find(|stage| stage.extension() == extension)?;
         let (number, id) = stem.split_once('_')?;
-        let number = number.parse().ok().filter(|given| *given < HIGHEST_NUMBER && number.len() == 20)?;
-        Some(Self { number, id: id.parse().ok()?, stage })
+        let number = number.parse().ok().filter(|given| *given < HIGHEST_NUMBER)?;
+        let entry = Self { number, id: id.parse().ok()?, stage };
+        // A number can be written in other ways, with a sign or too short: those name another file than the one there is.
+        (entry.name() == name).then_some(entry)
     }
 
     pub(super) fn name(&self) -> String {
@@ -226,6 +228,7 @@ mod tests {
             "notes.md",
             "18446744073709551615_0123456789abcdef.md",
             "1_0123456789abcdef.md",
+            "+1700000000000000000_0123456789abcdef.md",
             "01700000000000000000_0123456789abcdef.json",
             ".0123.tmp",
         ] {
