@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde_path_to_error::Segment;
 
+use crate::domain::text::printable;
+
 /// A mistake in a file of settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
@@ -23,8 +25,14 @@ impl Mistake {
     #[must_use]
     pub fn at(content: &[u8], offset: usize, key: Option<String>, cause: impl Into<String>) -> Self {
         let line = content.iter().take(offset).filter(|byte| **byte == b'\n').count() + 1;
-        Self { line, key, cause: cause.into() }
+        Self { line, key: key.as_deref().map(shown), cause: shown(&cause.into()) }
     }
+}
+
+/// Text on one line, with nothing that a terminal obeys: a repository's file may have been written by anybody, and is told of before a person
+/// has seen it.
+fn shown(text: &str) -> String {
+    printable(text).replace(['\n', '\t'], " ")
 }
 
 impl fmt::Display for Mistake {
@@ -114,5 +122,21 @@ impl<'de, const MOST: u64> Deserialize<'de> for Seconds<MOST> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let seconds = i64::deserialize(from)?;
         u64::try_from(seconds).ok().and_then(Self::new).ok_or_else(|| Error::custom(Self::refusal(&seconds)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_shows_nothing_that_a_terminal_obeys() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        let mistake = parse::<Nothing>(b"\n\"\\u001b[2J\\n\" = 1\n").unwrap_err();
+        let shown = mistake.to_string();
+        assert!(shown.starts_with("line 2: \u{fffd}[2J : unknown key"), "{shown:?}");
+        assert!(!shown.contains(char::is_control), "{shown:?}");
     }
 }
