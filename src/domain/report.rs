@@ -1,6 +1,7 @@
 //! What an agent's hook told.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Timestamp;
 use super::id::{AgentKind, SessionId};
@@ -8,8 +9,26 @@ use super::id::{AgentKind, SessionId};
 /// Hooks that run at every tool call, in all agents that ao knows.
 const ROUTINE: [&str; 4] = ["PreToolUse", "PostToolUse", "PostToolUseFailure", "PostToolBatch"];
 
-/// A field that ao adds to a payload from whose tool input it left something out, for its size.
+/// A field that ao adds to a payload from whose tool input it left something out, for its size or its depth.
 pub const LEFT_OUT: &str = "ao_left_out";
+
+/// How deep what an agent says may be nested to be taken. JSON that is nested deeper than 127 can be written and not be read, and what is taken
+/// stands some levels deeper in reports, records and answers.
+const MAX_DEPTH: usize = 64;
+
+/// Whether this is nested too deep to be taken.
+#[must_use]
+pub fn is_too_deep(value: &Value) -> bool {
+    fn exceeds(value: &Value, depth: usize) -> bool {
+        let mut inner: Box<dyn Iterator<Item = &Value>> = match value {
+            Value::Array(list) => Box::new(list.iter()),
+            Value::Object(fields) => Box::new(fields.values()),
+            _ => return false,
+        };
+        depth == 0 || inner.any(|value| exceeds(value, depth - 1))
+    }
+    exceeds(value, MAX_DEPTH)
+}
 
 /// What one call of an agent's hook told, as it travels from `ao hook` to the daemon, by socket or spool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,7 +42,7 @@ pub struct HookReport {
     /// When the hook was called.
     pub at: Timestamp,
     /// What the hook was given.
-    pub payload: serde_json::Value,
+    pub payload: Value,
 }
 
 impl HookReport {
@@ -32,5 +51,17 @@ impl HookReport {
     #[must_use]
     pub fn is_routine(&self) -> bool {
         ROUTINE.contains(&self.event.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_deep_is_known_by_its_deepest_part() {
+        let nested = |depth: usize| (0..depth).fold(Value::Null, |inner, _| serde_json::json!([1, { "a": inner }]));
+        assert!(!is_too_deep(&nested(MAX_DEPTH / 2)));
+        assert!(is_too_deep(&nested(MAX_DEPTH / 2 + 1)));
     }
 }

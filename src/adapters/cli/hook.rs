@@ -19,7 +19,7 @@ use crate::domain::Timestamp;
 use crate::domain::approval::{Decision, RequestState};
 use crate::domain::id::{AgentKind, RequestId, SessionId};
 use crate::domain::observation::Signal;
-use crate::domain::report::{HookReport, LEFT_OUT};
+use crate::domain::report::{HookReport, LEFT_OUT, is_too_deep};
 use crate::domain::session::ProcessIdentity;
 use crate::platform::process_end;
 use crate::ports::agent::Agent;
@@ -228,9 +228,9 @@ pub(crate) fn payload(input: &[u8]) -> Value {
     without_large(input, parse(input))
 }
 
-/// A report's payload: the input without fields too large to matter.
+/// A report's payload: the input without fields too large to matter, or too deep to arrive.
 fn without_large(input: &[u8], mut payload: Value) -> Value {
-    if input.len() > MAX_FIELD_BYTES {
+    if input.len() > MAX_FIELD_BYTES || is_too_deep(&payload) {
         let mut is_cut = false;
         // A person decides by the small fields of a tool's input, for example which file it wants to write.
         if let Some(fields) = payload.get_mut("tool_input").and_then(Value::as_object_mut) {
@@ -252,7 +252,7 @@ fn without_large(input: &[u8], mut payload: Value) -> Value {
 }
 
 fn is_large(field: &Value) -> bool {
-    field.to_string().len() > MAX_FIELD_BYTES
+    is_too_deep(field) || field.to_string().len() > MAX_FIELD_BYTES
 }
 
 #[cfg(test)]
@@ -271,6 +271,24 @@ mod tests {
         let fields: Value = (0..3).map(|n| (n.to_string(), json!("x".repeat(MAX_FIELD_BYTES / 2)))).collect();
         let many = json!({ "tool_input": fields }).to_string();
         assert_eq!(payload(many.as_bytes()), json!({ "ao_left_out": true }));
+    }
+
+    #[test]
+    fn what_is_too_deep_to_arrive_is_left_out_and_the_rest_is_reported() {
+        let deep = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!([inner]));
+        let input =
+            json!({ "tool_name": "T", "tool_input": { "a": deep(120), "b": 2 }, "other": deep(120) }).to_string();
+        let call = |payload| HookReport {
+            session: "app-1".parse().unwrap(),
+            agent: "claude-code".parse().unwrap(),
+            event: "PermissionRequest".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            payload,
+        };
+        let sent = serde_json::to_string(&call(payload(input.as_bytes()))).unwrap();
+        let arrived: HookReport = serde_json::from_str(&sent).unwrap();
+        let known = json!({ "tool_name": "T", "tool_input": { "a": null, "b": 2 }, "ao_left_out": true });
+        assert_eq!(arrived.payload, known);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::domain::approval::{Subject, SubjectKind};
 use crate::domain::id::AgentSessionId;
 use crate::domain::observation::Signal;
-use crate::domain::report::LEFT_OUT;
+use crate::domain::report::{LEFT_OUT, is_too_deep};
 use crate::domain::session::ToolUse;
 
 /// Tools that are a question to the person.
@@ -54,8 +54,11 @@ fn conversation(payload: &Value) -> Option<AgentSessionId> {
 
 fn tool_use(payload: &Value) -> Option<ToolUse> {
     let tool = payload.get("tool_name")?.as_str()?.to_owned();
-    let input = payload.get("tool_input").cloned().unwrap_or(Value::Null);
-    let is_cut = payload.get(LEFT_OUT).is_some();
+    let given = payload.get("tool_input").unwrap_or(&Value::Null);
+    // Its hook leaves that out; a report need not come from a hook, and a session's record that could not be read again would be lost.
+    let is_too_deep = is_too_deep(given);
+    let input = if is_too_deep { Value::Null } else { given.clone() };
+    let is_cut = is_too_deep || payload.get(LEFT_OUT).is_some();
     Some(ToolUse { tool, input, subagent: subagent(payload), is_cut })
 }
 
@@ -109,6 +112,17 @@ mod tests {
 
     /// What Claude Code 2.1.197 sent, one report a line: its event, then its payload. Paths and ids are replaced.
     const CAPTURED: &str = include_str!("report_captured.jsonl");
+
+    #[test]
+    fn a_request_that_could_not_be_read_from_a_record_is_cut() {
+        let deep = (0..125).fold(json!(1), |inner, _| json!([inner]));
+        match signals("PermissionRequest", &json!({ "tool_name": "T", "tool_input": deep })).as_slice() {
+            [Signal::Blocked { tool_use, .. }] => {
+                assert_eq!((&tool_use.input, tool_use.is_cut), (&Value::Null, true));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn the_end_of_the_agents_own_batch_settles_a_refused_permission() {
