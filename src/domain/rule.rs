@@ -76,9 +76,11 @@ impl Rule {
     #[must_use]
     pub fn matches(&self, request: &PendingRequest, workspace: &Path) -> bool {
         let tool = &request.tool_use.tool;
-        if self.decide == RuleVerdict::Allow {
-            return fits(&self.tool, tool, |_, _| true)
-                && self.input.as_ref().is_none_or(|input| surely_matches(input, request, workspace));
+        let surely = fits(&self.tool, tool, |_, _| true)
+            && self.input.as_ref().is_none_or(|input| surely_matches(input, request, workspace));
+        // What is surely meant is meant, whatever becomes of it in lower case, for example of a last Σ.
+        if self.decide == RuleVerdict::Allow || surely {
+            return surely;
         }
         fits(&self.tool.to_lowercase(), &tool.to_lowercase(), |_, _| true)
             && self.input.as_ref().is_none_or(|input| may_match(input, request, workspace))

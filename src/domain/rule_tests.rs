@@ -245,3 +245,12 @@ fn a_command_that_asks_for_more_than_it_says_is_allowed_by_no_pattern() {
     outside.subject.says_not_all = true;
     assert!(!allows("git *", &outside) && denies("git *", &outside));
 }
+
+#[test]
+fn what_a_rule_would_allow_it_denies_too() {
+    // In lower case a Σ at the end of a word is another letter than alone.
+    let asked = request("AΣ", SubjectKind::Text, "query", "AΣ");
+    assert!(allows("*Σ", &asked) && denies("*Σ", &asked));
+    let asked = edit("/w/app-1/a//b");
+    assert!(allows("a//b", &asked) && denies("a//b", &asked));
+}
