@@ -1,9 +1,10 @@
 # Run `make help` for the list.
 .DEFAULT_GOAL := help
-.PHONY: help build release install dist demo lint fmt test faults bench tools clean
+.PHONY: help build release install dist demo lint fmt test faults fuzz bench tools clean
 
 PREFIX ?= /usr/local
 CARGO_TARGET_DIR ?= target
+FUZZ_SECONDS ?= 600
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,6 +29,7 @@ lint: ## Format, clippy, docs and scripts, warnings are errors
 
 fmt: ## Format the code
 	cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 tools: ## Install what the tests need and this machine lacks, into a cached directory
 	@scripts/tools >/dev/null
@@ -37,6 +39,9 @@ test: ## Everything the tests need, every test, and a check for processes left b
 
 faults: ## Only the faults: every point, the surroundings, and hundreds of actions at random
 	scripts/test --test faults
+
+fuzz: ## Each fuzz target for 10 minutes (FUZZ_SECONDS=…), from what the last run came to
+	scripts/fuzz $(FUZZ_SECONDS)
 
 bench: ## What messages, hooks, followers of events and lists of sessions cost, in figures; needs the tests' tools
 	scripts/bench

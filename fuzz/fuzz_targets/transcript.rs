@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
 fuzz_target!(|lines: &[u8]| {
-    // Stands in the seeds and in the dictionary.
+    // Stands in the seeds.
     let id: MessageId = "0123456789abcdef".parse().expect("a message's id");
     let seen = in_bounded_memory(lines, 128, || ao::fuzzing::transcript(lines, &id)).expect("it is in memory");
     let naming = || {
