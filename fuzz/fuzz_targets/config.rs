@@ -2,17 +2,20 @@
 #![no_main]
 
 use ao::adapters::cli::config::{AgentConfig, AgentMemory, ConfigError};
-use ao_fuzz::has_controls;
-use libfuzzer_sys::fuzz_target;
+use ao_fuzz::{has_controls, mutate};
+use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
 
-fuzz_target!(|content: &[u8]| {
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| { mutate::toml(data, size, max_size, seed) });
+
+fuzz_target!(|content: &[u8]| -> Corpus {
     let config = match ao::fuzzing::config(content) {
         Ok(config) => config,
         Err(ConfigError::InFile { mistake, .. }) => {
             let lines = content.iter().filter(|byte| **byte == b'\n').count() + 1;
             assert!((1..=lines).contains(&mistake.line), "{mistake} in a file of {lines} lines");
             assert!(!has_controls(&mistake.to_string()), "{:?}", mistake.to_string());
-            return;
+            // What is no file of settings is not worth keeping as a start for what comes next: most of it is found again at once.
+            return Corpus::Reject;
         }
         Err(other) => panic!("{other}"),
     };
@@ -30,4 +33,5 @@ fuzz_target!(|content: &[u8]| {
             assert!(!prompt.prompt.is_empty() && (1..=50).contains(&prompt.prompt_lines), "{prompt:?}");
         }
     }
+    Corpus::Keep
 });

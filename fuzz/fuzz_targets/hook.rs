@@ -16,8 +16,8 @@ use ao::domain::rule::{Rule, RuleVerdict};
 use ao::domain::session::{Session, SessionKind, SessionSpec};
 use ao::domain::setup::ProjectSetup;
 use ao::ports::agent::Agent;
-use ao_fuzz::{has_controls, in_bounded_memory};
-use libfuzzer_sys::fuzz_target;
+use ao_fuzz::{has_controls, in_bounded_memory, mutate};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -101,6 +101,10 @@ fn check_session(report: &HookReport, signals: &[Signal], patterns: [&str; 2]) {
     let requests: Requests = read_again(&session.facts.requests);
     assert_eq!(requests, session.facts.requests, "the record is another one when it is read");
 }
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate::json(data, size, max_size, seed, 3)
+});
 
 fuzz_target!(|data: &[u8]| {
     let mut lines = data.splitn(4, |byte| *byte == b'\n');

@@ -5,17 +5,20 @@
 use std::path::Component;
 
 use ao::domain::project_file::ProjectSettings;
-use ao_fuzz::{has_controls, in_bounded_memory};
-use libfuzzer_sys::fuzz_target;
+use ao_fuzz::{has_controls, in_bounded_memory, mutate};
+use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
 
-fuzz_target!(|content: &[u8]| {
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| { mutate::toml(data, size, max_size, seed) });
+
+fuzz_target!(|content: &[u8]| -> Corpus {
     let settings = match in_bounded_memory(content, 256, || ao::fuzzing::project_file(content)) {
         Ok(settings) => settings,
         Err(mistake) => {
             let lines = content.iter().filter(|byte| **byte == b'\n').count() + 1;
             assert!((1..=lines).contains(&mistake.line), "{mistake} in a file of {lines} lines");
             assert!(!has_controls(&mistake.to_string()), "{:?}", mistake.to_string());
-            return;
+            // What is no file of settings is not worth keeping as a start for what comes next: most of it is found again at once.
+            return Corpus::Reject;
         }
     };
     let setup = &settings.setup;
@@ -38,4 +41,5 @@ fuzz_target!(|content: &[u8]| {
     let recorded = serde_json::to_string(&settings).expect("it can be recorded");
     let read: ProjectSettings = serde_json::from_str(&recorded).expect("what was recorded can be read");
     assert_eq!(read, settings);
+    Corpus::Keep
 });

@@ -1,5 +1,7 @@
 //! What the fuzz targets share.
 
+pub mod mutate;
+
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

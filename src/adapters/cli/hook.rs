@@ -239,13 +239,13 @@ fn without_large(input: &[u8], mut payload: Value) -> Value {
                 is_cut = true;
             }
         }
-        if let Some(fields) = payload.as_object_mut() {
-            is_cut |= fields.get("tool_input").is_some_and(is_large);
-            fields.retain(|_, field| !is_large(field));
-            // That there is more must show, to them and to rules.
-            if is_cut {
-                fields.insert(LEFT_OUT.to_owned(), true.into());
-            }
+        // A hook's input has fields: what has none says nothing.
+        let Some(fields) = payload.as_object_mut() else { return Value::Null };
+        is_cut |= fields.get("tool_input").is_some_and(is_large);
+        fields.retain(|_, field| !is_large(field));
+        // That there is more must show, to them and to rules.
+        if is_cut {
+            fields.insert(LEFT_OUT.to_owned(), true.into());
         }
     }
     payload
@@ -289,6 +289,7 @@ mod tests {
         let arrived: HookReport = serde_json::from_str(&sent).unwrap();
         let known = json!({ "tool_name": "T", "tool_input": { "a": null, "b": 2 }, "ao_left_out": true });
         assert_eq!(arrived.payload, known);
+        assert_eq!(payload(deep(120).to_string().as_bytes()), Value::Null);
     }
 
     #[test]
