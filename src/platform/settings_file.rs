@@ -25,7 +25,7 @@ impl Mistake {
     #[must_use]
     pub fn at(content: &[u8], offset: usize, key: Option<String>, cause: impl Into<String>) -> Self {
         let line = content.iter().take(offset).filter(|byte| **byte == b'\n').count() + 1;
-        Self { line, key: key.as_deref().map(shown), cause: shown(&cause.into()) }
+        Self { line, key: key.map(|key| shown(&key)), cause: shown(&cause.into()) }
     }
 }
 
