@@ -20,6 +20,7 @@ pub mod fault;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "platform")]
 pub mod platform;
 pub mod ports;
 #[cfg(feature = "testing")]

@@ -1,16 +1,29 @@
 //! The outside. Outbound adapters implement a port each; inbound ones (`http`, `cli`) drive the application.
 
+#[cfg(feature = "adapters")]
 pub mod agent;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
+#[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "cli")]
 pub mod mcp;
+#[cfg(feature = "adapters")]
 pub mod messenger;
+#[cfg(feature = "adapters")]
 pub mod project_file;
+#[cfg(feature = "adapters")]
 pub mod repo;
+#[cfg(feature = "adapters")]
 pub mod runtime;
+#[cfg(feature = "adapters")]
 pub mod session_dir;
+#[cfg(feature = "adapters")]
 pub mod setup;
+#[cfg(feature = "adapters")]
 pub mod spool;
+#[cfg(feature = "adapters")]
 pub mod store;
+#[cfg(feature = "adapters")]
 pub mod workspace;
