@@ -1,7 +1,7 @@
 //! `ao` runs many coding agents side by side on one person's machine, each in its own git worktree and its own terminal,
 //! and keeps every one of them observable, reachable and recoverable.
 //!
-//! The crate is a hexagon; see `docs/architecture.md` for the map.
+//! [`Orchestrator`] is the front for programs that embed it; `examples/` has two. The crate is a hexagon; see `docs/architecture.md` for the map.
 //!
 //! | Layer | Module | May use |
 //! | --- | --- | --- |
@@ -9,7 +9,16 @@
 //! | traits | [`ports`] | `domain` |
 //! | use cases | [`app`] | `ports`, `domain` |
 //! | the outside | [`adapters`] | outbound: `ports`, `domain`, `platform`; inbound also `app` |
-//! | the operating system | [`platform`] | `domain` |
+//! | the operating system | `platform` | `domain` |
+//! | the front | [`orchestrator`] | `app`, `ports`, `domain`; what composes also outbound adapters and `platform` |
+//!
+//! # Features
+//! None is the rules, the ports, the use cases and [`Orchestrator::over`]. `adapters` adds the outbound adapters, `platform` and
+//! `Orchestrator::builder`; `http` the API; `cli`, the default, the program `ao`; `testing` the contract suites for adapters of your own.
+//!
+//! # What is promised
+//! From version 1 on, names and signatures of [`Orchestrator`] and what it leads to, [`app`], [`ports`], [`domain`] and the suites change with the major
+//! version only: `tests/public_api.rs` tells of every change. Of [`adapters`], `platform` and [`fault`] nothing is promised.
 //!
 //! [`fault`] is for tests, and may be used everywhere.
 
@@ -20,11 +29,18 @@ pub mod fault;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod orchestrator;
 #[cfg(feature = "platform")]
 pub mod platform;
 pub mod ports;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+pub use orchestrator::Orchestrator;
+#[cfg(feature = "adapters")]
+pub use orchestrator::builder::{BuildError, Builder};
+pub use orchestrator::driver::Driver;
+pub use orchestrator::events::EventStream;
 
 #[cfg(test)]
 #[path = "../tests/support/executable.rs"]

@@ -86,6 +86,10 @@ fn outward_arrows_are_seen_however_they_are_written() {
         ("src/platform/child.rs", "use crate::ports::runtime::Runtime;"),
         ("src/testing/store.rs", "use crate::adapters::store::SqliteStore;"),
         ("src/lib.rs", "pub use adapters::store::SqliteStore;"),
+        ("src/orchestrator/mod.rs", "use crate::adapters::store::SqliteStore;"),
+        ("src/orchestrator/builder.rs", "use crate::adapters::http::Daemon;"),
+        ("src/app/spawn.rs", "use crate::orchestrator::Orchestrator;"),
+        ("src/adapters/cli/spawn.rs", "use crate::orchestrator::Orchestrator;"),
         ("src/app/spawn.rs", "fn f() { println!(\"x\"); }"),
         ("src/app/spawn.rs", "fn f() { std::eprintln!(\"x\"); }"),
         ("src/adapters/cli/spawn.rs", "use std::process; fn f() { process::exit(1) }"),
@@ -103,6 +107,8 @@ fn outward_arrows_are_seen_however_they_are_written() {
 fn inward_arrows_are_let_through() {
     for (path, source) in [
         ("src/main.rs", "use ao::adapters::store::SqliteStore; use ao::app::Ao; fn f() { eprintln!(\"x\"); }"),
+        ("src/lib.rs", "pub use orchestrator::Orchestrator;"),
+        ("src/orchestrator/builder.rs", "use crate::adapters::store::SqliteStore; use crate::platform::lock::Lock;"),
         ("src/domain/session.rs", "use super::id::SessionId; use crate::domain::exit; use std::collections::BTreeMap;"),
         ("src/ports/agent.rs", "use async_trait::async_trait; use super::clock::Clock; use crate::domain::id;"),
         ("src/app/spawn/steps.rs", "use super::super::kill; use crate::{domain::id, ports::agent::Agent};"),

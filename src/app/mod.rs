@@ -67,6 +67,7 @@ pub mod wait;
 mod watch;
 pub mod writer;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -174,12 +175,21 @@ struct Shared {
     announcing: Arc<tokio::sync::Mutex<()>>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Let go of last.
+    _held: Box<dyn Any + Send + Sync>,
 }
 
 impl Application {
     /// Composes an application.
     #[must_use]
     pub fn new(ports: Ports, settings: Settings) -> Self {
+        Self::holding(ports, settings, ())
+    }
+
+    /// Composes an application that holds on to something, for example a lock on its data directory, until nothing of it is left: no clone,
+    /// and no work in the background.
+    #[must_use]
+    pub fn holding(ports: Ports, settings: Settings, held: impl Any + Send + Sync) -> Self {
         let writer = LifecycleWriter::new(ports.sessions.clone(), ports.clock.clone());
         let agents = ports.agents.into_iter().map(|agent| (agent.kind().clone(), agent)).collect();
         let shared = Shared {
@@ -212,6 +222,7 @@ impl Application {
             announcing: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            _held: Box::new(held),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -223,6 +234,11 @@ impl Application {
         self.shared.stop.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+    }
+
+    /// Cancelled when it is shut down.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.shared.stop
     }
 
     /// Carries work to its end, also when who asked for it goes away in the middle: a request that is cut off must leave nothing

@@ -73,3 +73,30 @@ pub struct Settings {
     /// How long an agent gets to end by itself when it is stopped.
     pub stop_grace: Duration,
 }
+
+impl Settings {
+    /// The defaults of a data directory: `claude-code` on the first usable runtime, in the permission mode `default`; eight agents at once that
+    /// inherit nothing of the environment and are bounded by nothing; 100,000 changes and 30 days of ended sessions.
+    #[must_use]
+    pub fn new(data_dir: DataDir) -> Self {
+        #[expect(clippy::expect_used, reason = "the constant is a valid name")]
+        let default_agent = AgentKind::new("claude-code").expect("`claude-code` is a valid agent name");
+        Self {
+            ao_program: data_dir.program(),
+            data_dir,
+            orchestrator_guide: String::new(),
+            agent_env: BTreeMap::new(),
+            default_agent,
+            default_runtime: RuntimeChoice::Auto,
+            default_permission_mode: PermissionMode::Default,
+            max_live_agents: NonZeroUsize::MIN.saturating_add(7),
+            confinement: None,
+            keep_changes: 100_000,
+            keep_ended: Some(Duration::from_secs(30 * 24 * 60 * 60)),
+            fetch_timeout: Duration::from_secs(10),
+            start_watch: Duration::from_secs(10),
+            settle: Duration::from_millis(500),
+            stop_grace: Duration::from_secs(5),
+        }
+    }
+}

@@ -14,8 +14,9 @@ use crate::compose::{self, MEGABYTE};
 use crate::edge::Edge;
 
 pub(crate) async fn examine(edge: &Edge) -> Result<Vec<Check>, CliError> {
-    let workspace = compose::workspace(edge);
-    let runtimes = compose::runtimes(edge);
+    let surroundings = edge.surroundings();
+    let workspace = surroundings.workspace();
+    let runtimes = surroundings.runtimes();
     let agents = compose::agents(edge)?;
     let runtimes: Vec<_> = runtimes.iter().map(AsRef::as_ref).collect();
     let agents: Vec<_> = agents.iter().map(AsRef::as_ref).collect();

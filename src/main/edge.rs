@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ao::adapters::cli::colours::Colours;
@@ -12,11 +12,14 @@ use ao::adapters::cli::config::Config;
 use ao::adapters::cli::context::{Attention, Context, Time};
 use ao::adapters::cli::error::CliError;
 use ao::domain::layout::DataDir;
-use ao::platform::{file, machine, socket};
+use ao::orchestrator::surroundings::Surroundings;
+use ao::platform::{file, machine};
 use ao::ports::runtime::LAUNCH_ID_VARIABLE;
 use ao::ports::setup::SETUP_VARIABLE;
 use etcetera::base_strategy::{BaseStrategy, Xdg};
 use jiff::tz::TimeZone;
+
+use crate::compose::MEGABYTE;
 
 /// What the outside says.
 pub(crate) struct Edge {
@@ -25,7 +28,6 @@ pub(crate) struct Edge {
     pub(crate) home: PathBuf,
     pub(crate) config: Config,
     pub(crate) ao_program: PathBuf,
-    pub(crate) is_root: bool,
 }
 
 impl Edge {
@@ -57,7 +59,6 @@ impl Edge {
             home: base.home_dir().to_owned(),
             config: Config::default(),
             ao_program,
-            is_root: rustix::process::geteuid().is_root(),
         })
     }
 
@@ -65,14 +66,18 @@ impl Edge {
         self.env.get(name).map(String::as_str)
     }
 
-    pub(crate) fn path_var(&self) -> String {
-        self.var("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin").to_owned()
+    /// What default adapters are made of.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            home: self.home.clone(),
+            scrollback_bytes: self.config.kept.scrollback_mb * MEGABYTE,
+            ..Surroundings::new(self.data_dir.clone(), self.ao_program.clone(), self.env.clone())
+        }
     }
 
     /// The private directory for sockets, whether or not it exists.
     pub(crate) fn socket_dir(&self) -> PathBuf {
-        // Not XDG_RUNTIME_DIR: a shell over ssh, a cron job and a desktop differ in it, and must find the same daemon.
-        socket::directory_for(self.data_dir.root(), Path::new("/tmp"))
+        self.surroundings().socket_dir()
     }
 
     /// The daemon's socket.
@@ -82,7 +87,9 @@ impl Edge {
 
     /// How many agents may be live at once: what was set, else what the machine can bear.
     pub(crate) fn max_live_agents(&self) -> NonZeroUsize {
-        self.config.max_live_agents.unwrap_or_else(|| bearable(machine::memory_bytes().ok(), machine::cores()))
+        self.config
+            .max_live_agents
+            .unwrap_or_else(|| machine::bearable_agents(machine::memory_bytes().ok(), machine::cores()))
     }
 
     /// How much memory an agent may use; `None` for as much as there is.
@@ -127,16 +134,6 @@ pub(crate) fn stderr_colours() -> Colours {
     Colours::of(std::io::stderr().is_terminal(), &environment())
 }
 
-/// How many agents a machine bears: one for each 2 GiB of memory, but no more than eight for each core, for an agent mostly
-/// waits for its model.
-fn bearable(memory_bytes: Option<u64>, cores: NonZeroUsize) -> NonZeroUsize {
-    const BYTES_EACH: u64 = 2 << 30;
-    const PER_CORE: usize = 8;
-    let by_cores = cores.get().saturating_mul(PER_CORE);
-    let by_memory = memory_bytes.map_or(by_cores, |bytes| usize::try_from(bytes / BYTES_EACH).unwrap_or(usize::MAX));
-    NonZeroUsize::new(by_memory.min(by_cores)).unwrap_or(NonZeroUsize::MIN)
-}
-
 /// The environment, without variables that are not UTF-8 (they could not be written into a launch spec), and without the
 /// mark of the agent or the setup command that called, if one did: what bears it ends with that, and a daemon must not.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
@@ -151,18 +148,4 @@ fn environment() -> BTreeMap<String, String> {
 #[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
 fn no_home(error: etcetera::HomeDirError) -> CliError {
     CliError::failed(format!("cannot find your home directory: {error}")).hint("set HOME")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_and_cores_decide_how_many_agents_a_machine_bears() {
-        let bears = |gib: u64, cores| bearable(Some(gib << 30), NonZeroUsize::new(cores).unwrap()).get();
-        assert_eq!(bears(24, 2), 12);
-        assert_eq!(bears(256, 4), 32, "cores");
-        assert_eq!(bears(1, 4), 1, "never none");
-        assert_eq!(bearable(None, NonZeroUsize::MIN).get(), 8, "memory that cannot be found out");
-    }
 }

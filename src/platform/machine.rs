@@ -34,9 +34,29 @@ pub fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
+/// How many agents a machine bears: one for each 2 GiB of memory, but no more than eight for each core, for an agent mostly
+/// waits for its model. Memory that cannot be found out does not count.
+#[must_use]
+pub fn bearable_agents(memory_bytes: Option<u64>, cores: NonZeroUsize) -> NonZeroUsize {
+    const BYTES_EACH: u64 = 2 << 30;
+    const PER_CORE: usize = 8;
+    let by_cores = cores.get().saturating_mul(PER_CORE);
+    let by_memory = memory_bytes.map_or(by_cores, |bytes| usize::try_from(bytes / BYTES_EACH).unwrap_or(usize::MAX));
+    NonZeroUsize::new(by_memory.min(by_cores)).unwrap_or(NonZeroUsize::MIN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_and_cores_decide_how_many_agents_a_machine_bears() {
+        let bears = |gib: u64, cores| bearable_agents(Some(gib << 30), NonZeroUsize::new(cores).unwrap()).get();
+        assert_eq!(bears(24, 2), 12);
+        assert_eq!(bears(256, 4), 32, "cores");
+        assert_eq!(bears(1, 4), 1, "never none");
+        assert_eq!(bearable_agents(None, NonZeroUsize::MIN).get(), 8, "memory that cannot be found out");
+    }
 
     #[test]
     fn memory_is_told_in_gibibytes() {

@@ -130,6 +130,12 @@ fn has_all(directory: &Path, arguments: &[&[u8]]) -> bool {
     arguments.iter().all(|argument| command.split(|&byte| byte == 0).any(|given| given == *argument))
 }
 
+/// Whether this process may do everything.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

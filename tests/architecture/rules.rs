@@ -16,6 +16,10 @@ pub(crate) enum Layer {
     Fuzzing,
     /// `src/adapters/mod.rs` and `src/lib.rs`: they declare modules.
     Declarations,
+    /// The library's front: it hands on to the application.
+    Front,
+    /// What composes the default adapters for it.
+    Composition,
     Outbound(String),
     Http,
     Cli,
@@ -87,7 +91,10 @@ const EDGE_ONLY_CALLS: [[&str; 2]; 9] = [
 const WHOLE_PROCESSES: [&str; 2] = ["src/adapters/runtime/pty/holder.rs", "src/adapters/runtime/supervisor.rs"];
 const EDGE_ONLY_MACROS: [&str; 5] = ["println!", "print!", "eprintln!", "eprint!", "dbg!"];
 
-const LAYERS: [&str; 6] = ["domain", "ports", "app", "adapters", "platform", "testing"];
+/// The files of the front that name adapters, and the application with them.
+const COMPOSITION: [&str; 2] = ["builder.rs", "surroundings.rs"];
+
+const LAYERS: [&str; 7] = ["domain", "ports", "app", "adapters", "orchestrator", "platform", "testing"];
 
 impl Layer {
     /// The layer of a file, given relative to the repository; `None` when the rules do not know it.
@@ -98,6 +105,8 @@ impl Layer {
             ["lib.rs"] | ["adapters", "mod.rs"] => Self::Declarations,
             ["fault.rs"] => Self::Fault,
             ["fuzzing.rs"] => Self::Fuzzing,
+            ["orchestrator", file] if COMPOSITION.contains(file) => Self::Composition,
+            ["orchestrator", ..] => Self::Front,
             ["domain", ..] => Self::Domain,
             ["ports", ..] => Self::Ports,
             ["app", ..] => Self::App,
@@ -117,7 +126,12 @@ impl Layer {
         match self {
             Self::Domain => layer == "domain",
             Self::Ports => ["ports", "domain"].contains(&layer),
-            Self::App | Self::Declarations => ["app", "ports", "domain"].contains(&layer),
+            Self::App => ["app", "ports", "domain"].contains(&layer),
+            Self::Declarations | Self::Front => ["orchestrator", "app", "ports", "domain"].contains(&layer),
+            Self::Composition => {
+                ["orchestrator", "app", "ports", "domain", "platform"].contains(&layer)
+                    || layer == "adapters" && folder.is_some_and(|folder| OUTBOUND.contains(&folder))
+            }
             Self::Platform => ["platform", "domain"].contains(&layer),
             Self::Testing => ["testing", "ports", "domain", "platform"].contains(&layer),
             Self::Outbound(own) => {

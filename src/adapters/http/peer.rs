@@ -42,7 +42,14 @@ impl Peer {
         let group = self.pid.and_then(place::agents_group_of);
         let claims = self.pid.and_then(|pid| claim(pid, data_dir));
         let bears_token = self.bears_token;
-        Caller { serves: served(&ancestry), ancestry, marks: Marks { launches, group }, claims, bears_token }
+        Caller {
+            serves: served(&ancestry),
+            ancestry,
+            marks: Marks { launches, group },
+            claims,
+            bears_token,
+            is_host: false,
+        }
     }
 
     /// The process and those it descends from, nearest first. One that has ended has none.

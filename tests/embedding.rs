@@ -1,0 +1,277 @@
+//! ao inside another program: orchestrators side by side in one process, each with real terminals and repositories.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(clippy::disallowed_methods, reason = "a test is its own edge")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use ao::app::RuntimeChoice;
+use ao::app::spawn::SpawnRequest;
+use ao::app::wait::{WaitFor, WaitOutcome};
+use ao::domain::change::{Change, ChangeKind};
+use ao::domain::id::{AgentKind, RuntimeKind, SessionId};
+use ao::domain::status::Status;
+use ao::ports::store::SessionFilter;
+use ao::ports::workspace::OnWork;
+use ao::{BuildError, Builder, Driver, EventStream, Orchestrator};
+use futures_util::StreamExt;
+
+/// The longest anything here may take. Only what is broken takes so long.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// A place with a data directory and a repository.
+struct Place {
+    scratch: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { scratch: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(place.repository()).unwrap();
+        place.git(&["init", "--quiet", "--initial-branch", "main"]);
+        place.git(&[
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.org",
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "-m",
+            "x",
+        ]);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    fn repository(&self) -> PathBuf {
+        self.path("app")
+    }
+
+    fn git(&self, args: &[&str]) {
+        let status = Command::new("git").args(args).current_dir(self.repository()).envs(self.env()).status();
+        assert!(status.unwrap().success(), "git {args:?}");
+    }
+
+    fn env(&self) -> BTreeMap<String, String> {
+        let mut env = BTreeMap::from([("HOME".to_owned(), self.scratch.path().display().to_string())]);
+        for name in ["PATH", "AO_TEST_RUN"] {
+            env.extend(std::env::var(name).ok().map(|value| (name.to_owned(), value)));
+        }
+        env
+    }
+
+    fn builder(&self) -> Builder {
+        Orchestrator::builder(self.path("data"), env!("CARGO_BIN_EXE_ao")).env(self.env()).settings(|settings| {
+            settings.default_agent = AgentKind::new("command").unwrap();
+            settings.default_runtime = RuntimeChoice::Named(RuntimeKind::new("pty").unwrap());
+            settings.stop_grace = Duration::ZERO;
+        })
+    }
+
+    /// An orchestrator that is driven.
+    async fn open(&self) -> Running {
+        Running::of(self.builder().build().await.unwrap())
+    }
+}
+
+/// An orchestrator with its driver at work.
+struct Running {
+    orchestrator: Orchestrator,
+    driver: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    fn of((orchestrator, driver): (Orchestrator, Driver)) -> Self {
+        Self { orchestrator, driver: tokio::spawn(driver.into_future()) }
+    }
+
+    /// Ends what goes on, and gives the data directory up. Agents go on.
+    async fn close(self) {
+        tokio::time::timeout(BOUND, self.orchestrator.shut_down()).await.expect("it shuts down");
+        tokio::time::timeout(BOUND, self.driver).await.expect("the driver ends").unwrap();
+    }
+
+    async fn spawn(&self, place: &Place, script: &str) -> SessionId {
+        let project = self.orchestrator.add_project(&place.repository()).await.unwrap().project;
+        let mut request = SpawnRequest::new(project.id);
+        request.agent_args = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+        let session = self.orchestrator.spawn(request).await.unwrap().id;
+        let (outcome, view) = self.orchestrator.wait(&session, WaitFor::Ready, BOUND).await.unwrap();
+        assert_eq!(outcome, WaitOutcome::Reached, "{view:?}");
+        session
+    }
+
+    async fn live(&self) -> Vec<SessionId> {
+        let filter = SessionFilter::default();
+        self.orchestrator.list(&filter).await.unwrap().into_iter().map(|session| session.id).collect()
+    }
+
+    async fn end_all(&self) {
+        for session in self.live().await {
+            self.orchestrator.kill(&session, OnWork::Keep).await.unwrap();
+        }
+    }
+}
+
+/// Runs a test with these places, and ends every agent there whatever became of it.
+async fn with_places<const N: usize, F>(test: impl FnOnce([&'static Place; N]) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let places: [&'static Place; N] = std::array::from_fn(|_| &*Box::leak(Box::new(Place::new())));
+    let outcome = tokio::spawn(test(places)).await;
+    for place in places {
+        // What the test left open is gone with its task, but for work that is on its way out.
+        let cleaned = tokio::time::timeout(BOUND, async {
+            loop {
+                match place.builder().build().await {
+                    Ok(built) => {
+                        let running = Running::of(built);
+                        running.end_all().await;
+                        return running.close().await;
+                    }
+                    Err(BuildError::InUse { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        cleaned.await.expect("the data directory is given up");
+        std::fs::remove_dir_all(place.scratch.path()).unwrap();
+    }
+    if let Err(error) = outcome {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+/// The changes up to the first of a kind.
+async fn until(events: &mut EventStream, kind: ChangeKind) -> Vec<Change> {
+    let mut seen: Vec<Change> = Vec::new();
+    let reading = async {
+        while seen.last().is_none_or(|change| change.kind != kind) {
+            let change = events.next().await.expect("the stream goes on").unwrap();
+            seen.push((*change).clone());
+        }
+    };
+    tokio::time::timeout(BOUND, reading).await.unwrap_or_else(|_| panic!("no {kind:?} comes"));
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_in_one_process_know_nothing_of_each_other() {
+    with_places(async |[one, other]: [&'static Place; 2]| {
+        let (first, second) = (one.open().await, other.open().await);
+        let mut told_second = second.orchestrator.events(None, None).await.unwrap();
+        let a = first.spawn(one, "echo of the first; read line").await;
+        let b = second.spawn(other, "echo of the second; read line").await;
+        assert_eq!(a, b, "each counts its own sessions");
+        for (running, text) in [(&first, "of the first"), (&second, "of the second")] {
+            let shown = async {
+                while !running.orchestrator.output(&a, 10).await.unwrap().contains(text) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::time::timeout(BOUND, shown).await.expect("it shows what its agent printed");
+        }
+        first.orchestrator.kill(&a, OnWork::Keep).await.unwrap();
+        assert_eq!((first.live().await, second.live().await), (vec![], vec![b.clone()]));
+        first.close().await;
+        second.orchestrator.kill(&b, OnWork::Keep).await.unwrap();
+        let told = until(&mut told_second, ChangeKind::SessionTerminated).await;
+        assert!(told.iter().all(|change| change.seq > 0) && told.windows(2).all(|two| two[0].seq + 1 == two[1].seq));
+        second.close().await;
+        assert!(told_second.next().await.is_none(), "a stream outlives its orchestrator");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i11_a_data_directory_has_one_orchestrator_at_a_time() {
+    with_places(async |[place]: [&'static Place; 1]| {
+        let running = place.open().await;
+        let refused = place.builder().build().await.err().expect("two share a data directory");
+        assert!(matches!(refused, BuildError::InUse { .. }), "{refused}");
+        let handle = running.orchestrator.clone();
+        running.close().await;
+        assert!(place.builder().build().await.is_err(), "a handle is left, and with it all that it can do");
+        drop(handle);
+        Running::of(place.builder().build().await.expect("nothing is left that holds it")).close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i03_an_agent_goes_on_without_its_orchestrator_and_the_next_adopts_it() {
+    with_places(async |[place]: [&'static Place; 1]| {
+        let first = place.open().await;
+        let session = first.spawn(place, "read line; exit 4").await;
+        let pid = first.orchestrator.show(&session).await.unwrap().pid.expect("a live session has a process");
+        first.close().await;
+        assert!(Path::new(&format!("/proc/{pid}")).exists(), "the agent ended with its orchestrator");
+        let second = place.open().await;
+        tokio::time::timeout(BOUND, second.orchestrator.settled().cancelled()).await.expect("it settles");
+        let adopted = second.orchestrator.show(&session).await.unwrap();
+        assert_eq!((adopted.pid, adopted.status), (Some(pid), Status::Working));
+        second.orchestrator.kill(&session, OnWork::Keep).await.unwrap();
+        second.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_noticed_before_the_driver_runs_and_everything_after() {
+    with_places(async |[place]: [&'static Place; 1]| {
+        let running = place.open().await;
+        let session = running.spawn(place, "read line").await;
+        running.close().await;
+        let (orchestrator, driver) = place.builder().build().await.unwrap();
+        let pid = orchestrator.show(&session).await.unwrap().pid.unwrap();
+        let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
+        assert!(killed.success());
+        assert!(!orchestrator.settled().is_cancelled());
+        let running = Running::of((orchestrator, driver));
+        let (outcome, view) = running.orchestrator.wait(&session, WaitFor::Exit, BOUND).await.unwrap();
+        assert_eq!(outcome, WaitOutcome::Reached);
+        assert!(view.exit.is_some(), "{view:?}");
+        running.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_is_refused_by_its_code() {
+    with_places(async |[place]: [&'static Place; 1]| {
+        let running = place.open().await;
+        let session = running.spawn(place, "read line").await;
+        let refused = running.orchestrator.send(&session, "hello").await.unwrap_err();
+        assert_eq!(refused.code, "no_text_hooks", "{refused}");
+        let refused = running.orchestrator.restore(&session).await.unwrap_err();
+        assert_eq!(refused.code, "not_over", "{refused}");
+        let refused = running.orchestrator.events(Some(u64::MAX), None).await.unwrap_err();
+        assert_eq!(refused.code, "changes_ahead", "{refused}");
+        running.orchestrator.kill(&session, OnWork::Keep).await.unwrap();
+        running.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_session_is_restored() {
+    with_places(async |[place]: [&'static Place; 1]| {
+        let running = place.open().await;
+        let session = running.spawn(place, "touch work; read line").await;
+        running.orchestrator.kill(&session, OnWork::Keep).await.unwrap();
+        assert!(running.live().await.is_empty());
+        running.orchestrator.restore(&session).await.unwrap();
+        let (outcome, view) = running.orchestrator.wait(&session, WaitFor::Ready, BOUND).await.unwrap();
+        assert_eq!(outcome, WaitOutcome::Reached, "{view:?}");
+        running.orchestrator.kill(&session, OnWork::Preserve).await.unwrap();
+        running.close().await;
+    })
+    .await;
+}
