@@ -1,5 +1,6 @@
 //! What each feature of the library pulls in: whoever takes the core alone must not build a web server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(clippy::disallowed_methods, reason = "a test is its own edge")]
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -79,14 +79,12 @@ impl Settings {
     /// inherit nothing of the environment and are bounded by nothing; 100,000 changes and 30 days of ended sessions.
     #[must_use]
     pub fn new(data_dir: DataDir) -> Self {
-        #[expect(clippy::expect_used, reason = "the constant is a valid name")]
-        let default_agent = AgentKind::new("claude-code").expect("`claude-code` is a valid agent name");
         Self {
             ao_program: data_dir.program(),
             data_dir,
             orchestrator_guide: String::new(),
             agent_env: BTreeMap::new(),
-            default_agent,
+            default_agent: default_agent(),
             default_runtime: RuntimeChoice::Auto,
             default_permission_mode: PermissionMode::Default,
             max_live_agents: NonZeroUsize::MIN.saturating_add(7),
@@ -99,4 +97,9 @@ impl Settings {
             stop_grace: Duration::from_secs(5),
         }
     }
+}
+
+#[expect(clippy::expect_used, reason = "the constant is a valid name")]
+fn default_agent() -> AgentKind {
+    AgentKind::new("claude-code").expect("`claude-code` is a valid agent name")
 }

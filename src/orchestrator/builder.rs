@@ -92,11 +92,14 @@ impl Store {
     }
 }
 
+/// A change of the settings, made once their defaults are known.
+type SettingsChange = Box<dyn FnOnce(&mut Settings) + Send>;
+
 /// Composes an orchestrator. What is not given has its default; [`build`](Self::build) makes it.
 #[must_use]
 pub struct Builder {
     surroundings: Surroundings,
-    change_settings: Vec<Box<dyn FnOnce(&mut Settings) + Send>>,
+    change_settings: Vec<SettingsChange>,
     store: Option<Store>,
     agents: Option<Vec<Arc<dyn Agent>>>,
     more_agents: Vec<Arc<dyn Agent>>,
@@ -286,7 +289,7 @@ impl Builder {
     }
 }
 
-fn settings(surroundings: &Surroundings, changes: Vec<Box<dyn FnOnce(&mut Settings) + Send>>) -> Settings {
+fn settings(surroundings: &Surroundings, changes: Vec<SettingsChange>) -> Settings {
     let mut settings = Settings::new(surroundings.data_dir.clone());
     settings.agent_env = surroundings.agent_env();
     settings.max_live_agents = machine::bearable_agents(machine::memory_bytes().ok(), machine::cores());

@@ -32,7 +32,7 @@ use crate::app::view::SessionView;
 use crate::app::wait::{WaitFor, WaitOutcome};
 use crate::app::{AppError, Application, Ports, Settings};
 use crate::domain::approval::{AnsweredRequest, Verdict};
-use crate::domain::id::{ProjectId, RequestId, SessionId};
+use crate::domain::id::{MessageId, ProjectId, RequestId, SessionId};
 use crate::domain::message::MessageRecord;
 use crate::ports::store::SessionFilter;
 use crate::ports::workspace::OnWork;
@@ -54,7 +54,6 @@ impl Orchestrator {
     ///
     /// Nothing is done before the driver runs but what the handle is asked for. Who composes sees to it that no other process works on the
     /// same records: the builder does, by a lock.
-    #[must_use]
     pub fn over(ports: Ports, settings: Settings) -> (Self, Driver) {
         Self::drive(Application::new(ports, settings))
     }
@@ -70,7 +69,6 @@ impl Orchestrator {
     /// `data_dir` is where its records, workspaces and sockets live; it is made when needed. `ao_program` is the absolute path of an `ao`
     /// of this version: terminals are held by processes of it, and agents' hooks call it.
     #[cfg(feature = "adapters")]
-    #[must_use]
     pub fn builder(data_dir: impl AsRef<Path>, ao_program: impl AsRef<Path>) -> builder::Builder {
         builder::Builder::new(data_dir.as_ref(), ao_program.as_ref())
     }
@@ -113,10 +111,19 @@ impl Orchestrator {
         self.application.send(session, None, body.into(), &Caller::of_this_program()).await
     }
 
-    /// Decides, as a person, about `request` of a session's agent, else about what it asked first.
+    /// Waits until its agent was seen to have taken a message, until that will not happen any more, or for `timeout`; gives it as it is then.
     ///
     /// # Errors
-    /// `unknown_session`; `nothing_asked` and `request_not_open`; `nobody_waits`; `invalid_reason`.
+    /// `unknown_message`, or the store's failure.
+    pub async fn wait_for_message(&self, message: &MessageId, timeout: Duration) -> Result<MessageRecord, AppError> {
+        self.application.wait_for_message(message, timeout).await
+    }
+
+    /// Decides, as a person, about `request` of a session's agent, else about what it asked first. The agent's hook is told where it waits: on
+    /// the data directory's socket, which the API's router has to be served on.
+    ///
+    /// # Errors
+    /// `unknown_session`; `nothing_asked` and `request_not_open`; `nobody_waits` where no hook asks; `invalid_reason`.
     pub async fn decide(
         &self,
         session: &SessionId,

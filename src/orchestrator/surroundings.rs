@@ -15,7 +15,8 @@ use crate::domain::id::AgentKind;
 use crate::domain::layout::DataDir;
 use crate::platform::{process, socket};
 use crate::ports::agent::Agent;
-use crate::ports::runtime::Runtime;
+use crate::ports::runtime::{LAUNCH_ID_VARIABLE, Runtime};
+use crate::ports::setup::SETUP_VARIABLE;
 
 /// The name of the agent that is any command.
 const COMMAND: &str = "command";
@@ -45,9 +46,12 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// With this environment, whose `HOME` and `CLAUDE_CONFIG_DIR` count. Without a `HOME` the data directory is taken for it.
+    /// With this environment, whose `HOME` and `CLAUDE_CONFIG_DIR` count. Without a `HOME` the data directory is taken for it. The mark of the
+    /// agent or the setup command that called, if one did, is left out: what bears it ends with that.
     #[must_use]
     pub fn new(data_dir: DataDir, ao_program: PathBuf, env: BTreeMap<String, String>) -> Self {
+        let mut env = env;
+        env.retain(|name, _| ![LAUNCH_ID_VARIABLE, SETUP_VARIABLE].contains(&name.as_str()));
         let directory = |name: &str| env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
             ao_program,

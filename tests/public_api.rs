@@ -1,0 +1,93 @@
+//! What the library promises, item by item: `tests/snapshots/public_api.txt` holds every public name and signature of its front, its use cases,
+//! its ports, its rules and its contract suites. A change of it is a change for those who build on it.
+//!
+//! After a change that is meant: `INSTA_UPDATE=always cargo test --all-features --test public_api`, and read what changed: what went or
+//! looks otherwise needs another major version, once there is a first.
+//!
+//! Read from the sources, so it needs no compiler of a certain version. It sees what is written there: no blanket or auto traits.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod api {
+    pub(crate) mod items;
+}
+
+use std::fs;
+use std::path::Path;
+
+use api::items::{public_items, public_items_of};
+
+/// What is promised. Adapters, the operating system and the fault points are not.
+const PROMISED: [&str; 5] = ["app", "domain", "orchestrator", "ports", "testing"];
+
+#[test]
+fn the_public_surface_is_the_one_on_record() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut items = public_items(&root.join("src"), &PROMISED);
+    items.push(String::new());
+    let found = items.join("\n");
+    assert!(found.contains("ao::orchestrator::Orchestrator::spawn"), "the front was not found");
+    let record = root.join("tests/snapshots/public_api.txt");
+    // The tests of a person write it only when asked to, as other snapshots.
+    #[expect(clippy::disallowed_methods, reason = "a test is its own edge")]
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        fs::write(&record, &found).unwrap();
+    }
+    let recorded = fs::read_to_string(&record).unwrap_or_default();
+    let gone: Vec<_> = recorded.lines().filter(|line| !items.iter().any(|item| item == line)).collect();
+    let new: Vec<_> = items.iter().filter(|item| !recorded.lines().any(|line| line == *item)).collect();
+    assert!(
+        gone.is_empty() && new.iter().all(|item| item.is_empty()),
+        "the public surface changed; when that is meant: INSTA_UPDATE=always cargo test --all-features --test public_api\n\
+         gone: {gone:#?}\nnew: {new:#?}"
+    );
+}
+
+#[test]
+fn what_others_can_name_is_seen_and_the_rest_is_not() {
+    let source = r#"
+        pub use inner::Thing as Other;
+        pub(crate) use inner::Hidden;
+        pub const LIMIT: usize = 3;
+        pub struct Open { pub a: u8, b: u8 }
+        pub struct Wrapper(pub u8, String);
+        struct Private;
+        #[derive(Debug, Clone)]
+        pub enum Kind { One, Two { field: u8 }, #[non_exhaustive] Three(u8) }
+        impl Open { setters! { name: Port, } pub fn into(mut self) {} pub fn get(&self, n: u32) -> Option<&u8> { None } fn hidden() {} pub(crate) fn crate_only() {} }
+        impl Private { pub fn unreachable() {} }
+        impl std::fmt::Display for Open { fn fmt(&self) {} }
+        pub trait Port: Send { const N: u8; type T; async fn ask(&self) -> u8; fn with_default(&self) {} }
+        #[cfg(test)] pub mod tests { pub fn f() {} }
+        pub mod deep { pub fn f<T: Copy>(t: T) where T: Send {} }
+        mod shut { pub fn g() {} fn own() {} }
+        #[macro_export] macro_rules! shown { () => {} }
+        macro_rules! own { () => {} }
+    "#;
+    assert_eq!(
+        public_items_of(source, "ao::m"),
+        [
+            "ao::m: pub use inner :: Thing as Other",
+            "ao::m::Kind: #[derive (Debug , Clone)] enum",
+            "ao::m::Kind::One",
+            "ao::m::Kind::Three (u8)",
+            "ao::m::Kind::Two { field : u8 }",
+            "ao::m::LIMIT: const usize",
+            "ao::m::Open: impl std :: fmt :: Display",
+            "ao::m::Open: setters! name : Port ,",
+            "ao::m::Open: struct, with private fields",
+            "ao::m::Open::a: u8",
+            "ao::m::Open::get: fn get (& self , n : u32) -> Option < & u8 >",
+            "ao::m::Open::into: fn into (self)",
+            "ao::m::Port: trait Port : Send",
+            "ao::m::Port::N: const u8",
+            "ao::m::Port::T: type",
+            "ao::m::Port::ask: async fn ask (& self) -> u8",
+            "ao::m::Port::with_default: fn with_default (& self), with a default",
+            "ao::m::Wrapper: struct, with private fields",
+            "ao::m::Wrapper::0: u8",
+            "ao::m::deep::f: fn f < T : Copy > (t : T) where T : Send",
+            "ao::m::shut::g: fn g ()",
+            "ao::shown!",
+        ]
+    );
+}
