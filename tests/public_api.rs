@@ -44,7 +44,7 @@ fn the_public_surface_is_the_one_on_record() {
 
 #[test]
 fn what_others_can_name_is_seen_and_the_rest_is_not() {
-    let source = r#"
+    let source = r"
         pub use inner::Thing as Other;
         pub(crate) use inner::Hidden;
         pub const LIMIT: usize = 3;
@@ -62,7 +62,7 @@ fn what_others_can_name_is_seen_and_the_rest_is_not() {
         mod shut { pub fn g() {} fn own() {} }
         #[macro_export] macro_rules! shown { () => {} }
         macro_rules! own { () => {} }
-    "#;
+    ";
     assert_eq!(
         public_items_of(source, "ao::m"),
         [

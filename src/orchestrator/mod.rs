@@ -50,7 +50,7 @@ pub struct Orchestrator {
 }
 
 impl Orchestrator {
-    /// Over adapters of yours alone. With the feature `adapters`, [`builder`](Self::builder) has defaults for all of them.
+    /// Over adapters of yours alone. With the feature `adapters`, `builder` has defaults for all of them.
     ///
     /// Nothing is done before the driver runs but what the handle is asked for. Who composes sees to it that no other process works on the
     /// same records: the builder does, by a lock.
