@@ -1,6 +1,7 @@
 //! What it takes to list sessions over TCP where there are a thousand, and where there is one. Prints figures; run it with `make bench`.
 //!
-//! A page is given in less than ten milliseconds in 99 of 100 cases, or this fails.
+//! A page as it is given when nobody asks for a number is there in less than ten milliseconds in 99 of 100 cases, or this fails. A thousand at once
+//! take as much longer as they are more.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -47,13 +48,13 @@ async fn main() {
     let one = page(1, "").await;
     let usual = page(SESSIONS, "").await;
     let whole = page(SESSIONS, "?limit=1000").await;
-    let mut slow = false;
+    let p99 = |times: &[Duration]| times[times.len() * 99 / 100];
+    let slow = p99(&one).max(p99(&usual));
     for (what, times) in [("1 session", one), ("1000, a page", usual), ("1000, all at once", whole)] {
-        let at = |percent: usize| times[times.len() * percent / 100].as_secs_f64() * 1000.0;
-        println!("{what:18} median {:7.2} ms  p99 {:7.2} ms", at(50), at(99));
-        slow |= times[times.len() * 99 / 100] >= MOST;
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        println!("{what:18} median {:7.2} ms  p99 {:7.2} ms", ms(times[times.len() / 2]), ms(p99(&times)));
     }
-    assert!(!slow, "a p99 is not below {MOST:?}");
+    assert!(slow < MOST, "a p99 of {slow:?} is not below {MOST:?}");
 }
 
 /// How long each request for a list took, the shortest first.

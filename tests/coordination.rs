@@ -237,6 +237,18 @@ async fn an_orchestrator_that_is_told_of_each_turn_of_a_workers_is_bounded_all_t
 }
 
 #[tokio::test]
+async fn what_two_send_each_other_at_once_is_counted_in_both_directions() {
+    let lab = Lab::new(1).await;
+    for sent in 0..49 {
+        let (from, to) = if sent % 2 == 0 { (1, 2) } else { (2, 1) };
+        lab.send(Some(from), to, "again").await.unwrap();
+    }
+    let (there, back) = tokio::join!(lab.send(Some(1), 2, "at once"), lab.send(Some(2), 1, "at once"));
+    assert!(there.is_ok() != back.is_ok(), "{there:?} {back:?}");
+    lab.application.shut_down().await;
+}
+
+#[tokio::test]
 async fn that_a_worker_never_reported_is_told_when_it_is_time_though_nothing_happens() {
     let was_started = SystemClock.now() - Duration::from_secs(88);
     let lab = Lab::with(1, |worker| {

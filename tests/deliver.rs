@@ -115,13 +115,13 @@ impl Lab {
 
     /// As if its last turn had ended so long ago.
     fn age_turn(&self, by: Duration) {
-        let mark = self.workspace().join(".ao/turn-over");
-        std::fs::File::options()
-            .append(true)
-            .open(mark)
-            .unwrap()
-            .set_modified(SystemTime::from(SystemClock.now()) - by)
-            .unwrap();
+        self.age("turn-over", by);
+    }
+
+    /// As if a mark of its turns had been made so long ago.
+    fn age(&self, mark: &str, by: Duration) {
+        let mark = std::fs::File::options().append(true).open(self.workspace().join(".ao").join(mark)).unwrap();
+        mark.set_modified(SystemTime::from(SystemClock.now()) - by).unwrap();
     }
 
     async fn progress(&self) -> Vec<Progress> {
@@ -223,9 +223,7 @@ async fn a_turn_that_is_held_up_goes_on_from_then() {
     let lab = Lab::new().await;
     let conversation = lab.conversation("a");
     lab.note_turn(true);
-    let mark = lab.workspace().join(".ao/turn");
-    let long_ago = SystemTime::from(SystemClock.now()) - Duration::from_secs(55);
-    std::fs::File::options().append(true).open(mark).unwrap().set_modified(long_ago).unwrap();
+    lab.age("turn", Duration::from_secs(55));
     lab.send("hello").await;
     assert!(lab.hook("Stop", &conversation).is_some());
     // Others' hooks of that event may take longer than what was left of the silence.
@@ -233,4 +231,23 @@ async fn a_turn_that_is_held_up_goes_on_from_then() {
     assert!(matches!(lab.waiter("Stop", &conversation), Err(Some(_))));
     let FileTurn::Running { silent } = FileMailbox::new(lab.workspace()).turn().unwrap() else { panic!("it goes on") };
     assert!(silent < Duration::from_secs(50), "{silent:?}");
+}
+
+#[tokio::test]
+async fn others_hooks_that_take_minutes_make_no_repeat() {
+    let lab = Lab::new().await;
+    let conversation = lab.conversation("a");
+    lab.note_turn(true);
+    lab.send("hello").await;
+    assert!(lab.hook("PostToolUse", &conversation).is_some());
+    // The agent waits for another hook of that event, and its record is silent for as long.
+    for minutes in [2, 5, 10] {
+        let silent = Duration::from_secs(60 * minutes);
+        lab.pass(silent);
+        lab.age("turn", silent);
+        assert!(matches!(lab.waiter("Stop", &conversation), Err(Some(_))), "it came twice after {minutes} minutes");
+    }
+    // No hook takes that long: what was answered is lost, as when a person interrupts the turn just then.
+    lab.age("turn", Duration::from_secs(60 * 11));
+    assert!(lab.waiter("Stop", &conversation).is_ok_and(|text| text.contains("hello")));
 }

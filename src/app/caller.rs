@@ -64,7 +64,9 @@ impl Application {
             return Ok(Identity::Person);
         }
         if caller.ancestry.is_empty() {
-            return Ok(Identity::Nobody("a process that has ended".to_owned()));
+            return Ok(Identity::Nobody(
+                "a process that cannot be looked at: it has ended, or is of another container".to_owned(),
+            ));
         }
         let sessions = self.shared.sessions.sessions(&SessionFilter::default()).await?;
         let is_its = |session: &&Session| session.facts.process.is_some_and(|agent| caller.ancestry.contains(&agent));

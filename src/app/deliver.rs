@@ -26,6 +26,9 @@ const RECORD_BOUND: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long an agent that is in a turn may be silent before it is woken all the same: a turn that a person interrupted ends without a hook.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How long the hooks of others may hold up that an agent records what ours answered: agents end a hook after ten minutes unless they are told
+/// otherwise.
+const OTHERS_HOOKS: Duration = Duration::from_secs(11 * 60);
 /// How long after its start an agent may take to begin with what it was given.
 const START: Duration = Duration::from_secs(3);
 
@@ -142,11 +145,11 @@ pub fn look_for_idle<'mailbox>(
         Turn::Over { .. } if is_start => START.checked_sub(since(begun, now)),
         Turn::Over { .. } => None,
     };
-    let is_rested = match turn {
-        Turn::Running { .. } => false,
-        Turn::Over { since } => since.is_none_or(|since| since >= RECORD_BOUND),
+    let (is_recorded, is_rested) = match turn {
+        Turn::Running { silent } => (silent >= OTHERS_HOOKS, false),
+        Turn::Over { since } => (busy.is_none(), since.is_none_or(|since| since >= RECORD_BOUND)),
     };
-    let look = Look { follows: false, is_recorded: busy.is_none(), is_rested };
+    let look = Look { follows: false, is_recorded, is_rested };
     if settle(&mut *open, hooks, call, now, look)? {
         return Ok(Waited::Rest(Some(busy.map_or(LOOK_INTERVAL, |left| left.min(LOOK_INTERVAL)))));
     }

@@ -39,6 +39,8 @@ pub(super) struct MessageLocks {
     locks: Mutex<BTreeMap<SessionId, Arc<tokio::sync::Mutex<()>>>>,
     /// Those of which a task waits for its turn to follow them.
     announced: Mutex<BTreeSet<SessionId>>,
+    /// Who has it adds what a session sends another one: what two have sent each other is counted right in both directions.
+    counts: tokio::sync::Mutex<()>,
 }
 
 impl MessageLocks {
@@ -123,9 +125,12 @@ impl Application {
         self.takes_text(session)?;
         let lock = self.shared.messages_of.of(&session.id).await;
         let now = self.shared.clock.now();
-        let depth = match &from {
-            Sender::Session(from) => self.depth_between(from, &session.id, now).await?,
-            Sender::Person | Sender::Ao => 0,
+        let (depth, counts) = match &from {
+            Sender::Session(from) => {
+                let counts = self.shared.messages_of.counts.lock().await;
+                (self.depth_between(from, &session.id, now).await?, Some(counts))
+            }
+            Sender::Person | Sender::Ao => (0, None),
         };
         let id = given.unwrap_or_else(|| MessageId::hash_of(&uuid::Uuid::new_v4().to_string()));
         let message = Message { id, session: session.id.clone(), from, body, created_at: now };
@@ -138,6 +143,7 @@ impl Application {
             }
             inserted => inserted?,
         }
+        drop(counts);
         fault::reach(Point::MessageRecorded)?;
         tracing::info!(session = %session.id, message = %record.message.id, from = %record.message.from, "message accepted");
         self.follow(&session.id).await?;

@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ECHO_BOUND: Duration = Duration::from_secs(10);
 const ECHO_LIMIT: Duration = Duration::from_secs(60);
 const STOP_BOUND: Duration = Duration::from_secs(1);
-/// How long the prompt must stand empty before a text of which nothing was ever to be seen is typed again.
+/// How long an agent may take before a text of which nothing was ever to be seen is typed again at its empty prompt.
 const UNSEEN_BOUND: Duration = Duration::from_secs(30);
 const ECHO_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a changing reason for waiting is put on record.
@@ -109,8 +109,22 @@ enum Next {
 struct Typed {
     id: MessageId,
     at: Instant,
-    /// How often it had been typed before, of which nothing was to be seen.
+    /// How often it had been typed before, and nothing of it was to be seen.
     unseen: u32,
+    /// What the screen showed when it was looked at last, and whether that was ever something else since it was typed.
+    screen: String,
+    has_moved: bool,
+}
+
+/// What is to become of a message that was typed and is not to be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unseen {
+    /// The agent may show it yet.
+    Wait,
+    /// The agent had the time that it may need.
+    TypeAgain,
+    /// The agent has shown nothing at all since it was typed for the second time: one that hangs would read all of them one day.
+    Hangs,
 }
 
 /// What a typist remembers from one look to the next.
@@ -134,20 +148,31 @@ impl Memory {
         Self { about: None, left: None, typed: None, moved_at: Instant::now(), told_at: None, unseen: BTreeSet::new() }
     }
 
-    fn types(&mut self, id: &MessageId) {
-        let unseen = self.typed.take().filter(|typed| typed.id == *id).map_or(0, |typed| typed.unseen + 1);
-        self.typed = Some(Typed { id: id.clone(), at: Instant::now(), unseen });
+    fn types(&mut self, id: &MessageId, screen: String) {
+        let unseen =
+            self.typed.take().filter(|typed| typed.id == *id).map_or(0, |typed| typed.unseen.saturating_add(1));
+        self.typed = Some(Typed { id: id.clone(), at: Instant::now(), unseen, screen, has_moved: false });
     }
 
     fn has_typed(&self, id: &MessageId) -> bool {
         self.typed.as_ref().is_some_and(|typed| typed.id == *id)
     }
 
-    /// Whether the agent had all the time it may need to show what was typed. Twice as long after each time that nothing of it
-    /// was to be seen. An agent that hangs would read all of them one day.
-    fn is_unseen_for_long(&self, id: &MessageId) -> bool {
-        let bound = |typed: &Typed| UNSEEN_BOUND.saturating_mul(2_u32.saturating_pow(typed.unseen));
-        self.typed.as_ref().is_none_or(|typed| typed.id != *id || typed.at.elapsed() >= bound(typed))
+    /// What is to become of the message that was typed last, of which this screen shows nothing.
+    fn sees_nothing(&mut self, screen: &str, now: Instant) -> Unseen {
+        let Some(typed) = &mut self.typed else { return Unseen::TypeAgain };
+        if typed.screen != screen {
+            screen.clone_into(&mut typed.screen);
+            typed.has_moved = true;
+        }
+        // Twice as long each time.
+        if now.duration_since(typed.at) < UNSEEN_BOUND.saturating_mul(2_u32.saturating_pow(typed.unseen)) {
+            Unseen::Wait
+        } else if typed.unseen > 0 && !typed.has_moved {
+            Unseen::Hangs
+        } else {
+            Unseen::TypeAgain
+        }
     }
 
     fn look_again(&self) -> Next {
@@ -308,7 +333,7 @@ impl Typist<'_> {
                 return self.give_back(id, memory).await;
             }
             let typing = self.note(id, Typing { stage: Stage::Pasting, ..typing }).await?;
-            memory.types(id);
+            memory.types(id, idle.screen);
             self.paste(&letter.text).await?;
             let typing = self.note(id, Typing { stage: Stage::Pasted, ..typing }).await?;
             fault::reach(Point::TerminalTyped)?;
@@ -378,14 +403,21 @@ impl Typist<'_> {
     /// Leaves a text alone of which nothing is to be seen: the agent may not have come to it, and what a person typed meanwhile would not show
     /// either. Where the prompt stands empty for long, somebody has cleared it: it is typed again.
     async fn wait_for_echo(&self, id: &MessageId, memory: &mut Memory) -> Result<Next, AppError> {
-        if memory.is_unseen_for_long(id) && self.idle().await?.is_ok() {
-            memory.left = Some("it was typed and was never to be seen, so it is typed again");
-            return self.give_back(id, memory).await;
-        }
-        memory.left = Some(
-            "it was typed, and nothing of it is to be seen, so it is not submitted; it is typed again if that stays so for half a minute or more",
-        );
-        self.tell_why_it_waits(id, &self.input.standing(&self.screen().await?), memory).await?;
+        let screen = self.screen().await?;
+        memory.left = Some(match memory.sees_nothing(&screen, Instant::now()) {
+            Unseen::TypeAgain if self.idle().await?.is_ok() => {
+                memory.left = Some("it was typed and was never to be seen, so it is typed again");
+                return self.give_back(id, memory).await;
+            }
+            Unseen::Wait | Unseen::TypeAgain => {
+                "it was typed, and nothing of it is to be seen, so it is not submitted; it is typed again if that stays so for half a minute or more"
+            }
+            Unseen::Hangs => {
+                "it was typed twice, and the screen has not changed since, so the agent seems to hang; it is typed again once the screen changes \
+                 and nothing of it is to be seen. Look with ao attach; what is not taken goes to the agent that ao kill and ao restore bring"
+            }
+        });
+        self.tell_why_it_waits(id, &self.input.standing(&screen), memory).await?;
         Ok(Next::Look(SLOW_INTERVAL))
     }
 
@@ -565,5 +597,32 @@ impl Typist<'_> {
             AppError::new(ErrorKind::Internal, "internal", format!("looking at messages broke off: {error}"))
         })?;
         Ok(done?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_hangs_is_typed_to_twice_and_once_more_each_time_it_goes_on() {
+        let (id, frozen) = (MessageId::hash_of("a"), "hello\n> ".to_owned());
+        let mut memory = Memory::new();
+        let sees_nothing =
+            |memory: &mut Memory, screen: &str, after: Duration| memory.sees_nothing(screen, Instant::now() + after);
+        memory.types(&id, frozen.clone());
+        assert_eq!(sees_nothing(&mut memory, &frozen, Duration::ZERO), Unseen::Wait);
+        // As when a person cleared the line before it showed: nothing has changed then either.
+        assert_eq!(sees_nothing(&mut memory, &frozen, UNSEEN_BOUND), Unseen::TypeAgain);
+        memory.types(&id, frozen.clone());
+        assert_eq!(sees_nothing(&mut memory, &frozen, UNSEEN_BOUND), Unseen::Wait, "twice as long");
+        assert_eq!(sees_nothing(&mut memory, &frozen, UNSEEN_BOUND * 100), Unseen::Hangs);
+        assert_eq!(sees_nothing(&mut memory, "hello\nagain\n> ", UNSEEN_BOUND * 100), Unseen::TypeAgain);
+        assert_eq!(sees_nothing(&mut memory, &frozen, UNSEEN_BOUND * 100), Unseen::TypeAgain, "it did change");
+        memory.types(&id, frozen.clone());
+        assert_eq!(sees_nothing(&mut memory, &frozen, UNSEEN_BOUND * 100), Unseen::Hangs);
+        // Another message is another matter.
+        memory.types(&MessageId::hash_of("b"), frozen.clone());
+        assert_eq!(sees_nothing(&mut memory, &frozen, UNSEEN_BOUND), Unseen::TypeAgain);
     }
 }

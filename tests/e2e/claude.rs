@@ -129,30 +129,57 @@ async fn several_agents_work_side_by_side_each_on_its_own() {
     }
 }
 
+/// Spawns an agent of which no hook runs before what it asks is answered; it is shown with that question.
 #[cfg(feature = "fault-points")]
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_asks_something_at_its_start_is_no_signal_with_its_question() {
-    let Some(program) = claude() else { return };
-    let server = ModelServer::start().await;
-    let mut sandbox = claude_sandbox(&server, &program);
-    // It asks whether to use a key that was not approved, and no hook of it has run.
-    let config = sandbox.path("home/.claude.json");
-    let mut settings: Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
-    settings.as_object_mut().unwrap().remove("customApiKeyResponses");
-    std::fs::write(&config, settings.to_string()).unwrap();
+async fn asks_at_its_door(mut sandbox: Sandbox, question: &str) {
     let faults = sandbox.path("faults");
     std::fs::create_dir(&faults).unwrap();
     sandbox.env.insert("AO_FAULT_DIR".into(), faults.to_str().unwrap().into());
     let spawn = sandbox.ao(&["spawn", "--runtime", "pty", "--timeout", "12s", "do it"]).await;
-    spawn.fails(6, &["app-1 runs, but was not ready in time", "API key"]);
+    spawn.fails(6, &["app-1 runs, but was not ready in time", question]);
     assert_eq!(sandbox.show("app-1").await["status"], "starting");
     // Ninety seconds later.
     std::fs::write(faults.join("clock"), "100000").unwrap();
     assert_eq!(sandbox.show("app-1").await["status"], "no_signal");
     let shown = sandbox.ao(&["show", "app-1"]).await.ok();
-    assert!(shown.contains("API key") && shown.contains("ao kill app-1"), "{shown}");
+    assert!(shown.contains(question) && shown.contains("ao kill app-1"), "{shown}");
     let listed = sandbox.ao(&["ls"]).await.ok();
     assert!(listed.contains("no_signal") && listed.contains("ao show app-1"), "{listed}");
     let waited = sandbox.ao(&["wait", "app-1", "--for", "idle", "--timeout", "2s"]).await;
     waited.fails(6, &["never reported", "ao show app-1"]);
+}
+
+/// Changes the real Claude Code's configuration in this home.
+#[cfg(feature = "fault-points")]
+fn configure(home: &std::path::Path, change: impl FnOnce(&mut serde_json::Map<String, Value>)) {
+    let config = home.join(".claude.json");
+    let mut settings: Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
+    change(settings.as_object_mut().unwrap());
+    std::fs::write(&config, settings.to_string()).unwrap();
+}
+
+#[cfg(feature = "fault-points")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_asks_for_its_key_is_no_signal_with_its_question() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    // Whether to use a key that was not approved.
+    configure(&sandbox.path("home"), |settings| drop(settings.remove("customApiKeyResponses")));
+    asks_at_its_door(sandbox, "API key").await;
+}
+
+#[cfg(feature = "fault-points")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_asks_for_trust_is_no_signal_with_its_question() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let mut sandbox = claude_sandbox(&server, &program);
+    // Run by a program of the user's in a home of its own, where ao does not mark what it makes as trusted.
+    let elsewhere = sandbox.path("elsewhere");
+    crate::model_server::claude_home(&elsewhere, &server.url());
+    std::fs::remove_file(sandbox.path("bin/claude")).unwrap();
+    let script = format!("#!/bin/sh\nHOME={} exec {} \"$@\"\n", elsewhere.display(), program.display());
+    sandbox.install("claude", &script);
+    asks_at_its_door(sandbox, "trust").await;
 }

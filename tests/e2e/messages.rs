@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use crate::claude::claude_sandbox;
 use crate::model_server::{Gate, ModelServer, Request, Turn, marker};
+use crate::pane::Pane;
 use crate::sandbox::{BOUND, Sandbox};
-use crate::tools::claude;
+use crate::tools::{claude, has_runtime};
 
 /// Spawns an agent that follows the script of that name.
 async fn spawn(sandbox: &Sandbox, script: &str, wait: &str) {
@@ -164,6 +165,46 @@ async fn i07_what_an_agent_that_died_had_not_taken_goes_to_the_restored_one() {
     }
     sandbox.ao(&["kill", "app-1"]).await.ok();
     sandbox.until("no waiter outlives a killed agent", || hooks(&sandbox) == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_conversation_was_cleared_is_woken_in_the_new_one() {
+    let Some(program) = claude() else { return };
+    if !has_runtime("tmux") {
+        return;
+    }
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    server.script("job", vec![Turn::text("Done.")]);
+    spawn(&sandbox, "job", "idle").await;
+    let waiter = || {
+        let rests =
+            |(_, command): &(u32, String)| command.contains(" hook claude-code ") && command.contains(" --rest ");
+        sandbox.processes().into_iter().find(rests).map(|(pid, _)| pid)
+    };
+    sandbox.until("it is waited for", || waiter().is_some()).await;
+    let before = waiter();
+    let pane = Pane::open(&sandbox, "pane.sock", (100, 30)).await;
+    pane.enter(&format!("{} attach app-1", env!("CARGO_BIN_EXE_ao")));
+    pane.until("the conversation is shown", |screen| screen.contains("Done.")).await;
+    pane.tmux(&["send-keys", "-l", "/clear"]);
+    pane.until("the command is offered", |screen| screen.contains("Start a new session")).await;
+    pane.tmux(&["send-keys", "Enter"]);
+    pane.until("it is cleared", |screen| screen.contains("❯ /clear") && !screen.contains("Done.")).await;
+    // Claude Code lets it be, with what it was told of the conversation before.
+    assert_eq!(waiter(), before, "{:#?}", sandbox.processes());
+    for text in ["MSG-cleared", "MSG-after"] {
+        let woken = send_and_wait(&sandbox, text).await;
+        assert_eq!((&woken["state"], &woken["via"]), (&json!("acknowledged"), &json!("wake")), "{woken:#}");
+        let request = server.wait_for_request(|request| request.mentions(text), BOUND).await;
+        assert!(!request.mentions(&marker("job")), "it reached the conversation before: {:?}", request.told());
+        sandbox.wait_for("app-1", "status", "idle").await;
+    }
+    // Longer than what was not seen is waited for.
+    tokio::time::sleep(std::time::Duration::from_secs(12)).await;
+    for text in ["MSG-cleared", "MSG-after"] {
+        assert_eq!(times(&server, text), 1, "{text}");
+    }
 }
 
 /// How many hooks of agents run in the sandbox, those included that wait.

@@ -69,6 +69,28 @@ async fn an_orchestrator_is_told_of_its_workers_end_and_reacts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_orchestrator_is_told_of_a_worker_that_asks_and_may_allow_it() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    let approve = "\"$AO_PROGRAM\" approve app-2 && echo it may";
+    server.script("boss", vec![Turn::text("I wait."), Turn::bash(approve), Turn::text("I see."), Turn::text("I see.")]);
+    server.script("asks", vec![Turn::bash("touch made"), Turn::text("Made.")]);
+    spawn(&sandbox, "orchestrator", "boss").await;
+    sandbox.wait_for("app-1", "status", "idle").await;
+    let prompt = format!("Begin. {}", marker("asks"));
+    sandbox.ao(&["spawn", "--runtime", "pty", "--wait", "none", &prompt]).await.ok();
+    let told =
+        server.wait_for_request(|request| request.mentions("- app-2 waits for a permission (request "), BOUND).await;
+    assert!(told.mentions(&marker("boss")) && told.mentions("Bash: touch made"), "{:?}", told.told());
+    let decided = server.wait_for_request(|request| request.mentions("it may"), BOUND).await;
+    assert!(decided.mentions(&marker("boss")), "{:?}", decided.told());
+    sandbox.wait_for("app-2", "status", "idle").await;
+    assert!(sandbox.worktree("app-2").join("made").exists());
+    server.wait_for_request(|request| request.mentions("- app-2 is idle"), BOUND).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn news_of_several_workers_that_pile_up_are_one_message_and_survive_the_daemon() {
     let Some(program) = claude() else { return };
     let server = ModelServer::start().await;

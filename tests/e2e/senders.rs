@@ -60,15 +60,32 @@ async fn who_says_that_it_is_a_session_and_is_not_is_refused() {
             sandbox.run(command).await.fails(5, &[why, refusal]);
         }
     }
-    // What is of another ao's is a person here.
-    let elsewhere = BTreeMap::from([("AO_SESSION_ID", "app-2"), ("AO_DATA_DIR", "/elsewhere")]);
-    let mut command =
-        sandbox.command(&["--data-dir", sandbox.path("data").to_str().unwrap(), "send", "app-1", "hello"]);
-    command.envs(elsewhere);
+    // What is of another ao's is a person here, whichever way it asks.
+    let data = sandbox.path("data");
+    let ours = data.join("bin/ao");
+    let elsewhere = |data_dir: &str, program: &str| {
+        BTreeMap::from([
+            ("AO_SESSION_ID", "app-2"),
+            ("AO_LAUNCH_ID", &forged),
+            ("AO_DATA_DIR", data_dir),
+            ("AO_PROGRAM", program),
+        ])
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect::<BTreeMap<_, _>>()
+    };
+    let mut command = sandbox.command(&["--data-dir", data.to_str().unwrap(), "send", "app-1", "hello"]);
+    command.envs(elsewhere("/elsewhere", "/elsewhere/bin/ao"));
     sandbox.run(command).await.ok();
+    let mut command = sandbox.command(&["send", "app-1", "hello too"]);
+    command.envs(elsewhere(data.to_str().unwrap(), "/elsewhere/bin/ao"));
+    sandbox.run(command).await.ok();
+    let mut command = sandbox.command(&["send", "app-1", "spoofed"]);
+    command.envs(elsewhere(data.to_str().unwrap(), ours.to_str().unwrap()));
+    sandbox.run(command).await.fails(5, &[unmarked]);
     let taken = messages(&sandbox, "app-1").await;
-    assert_eq!(taken.len(), 1, "{taken:#?}");
-    assert_eq!((&taken[0]["from"], &taken[0]["body"]), (&Value::Null, &"hello".into()));
+    let said: Vec<_> = taken.iter().map(|one| (&one["from"], one["body"].as_str().unwrap())).collect();
+    assert_eq!(said, [(&Value::Null, "hello"), (&Value::Null, "hello too")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

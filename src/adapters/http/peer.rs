@@ -9,6 +9,7 @@ use super::listener::OwnerOnly;
 use super::patience::ImpatientListener;
 use crate::app::caller::{Caller, Claim};
 use crate::domain::id::SessionId;
+use crate::domain::layout::DataDir;
 use crate::domain::session::ProcessIdentity;
 use crate::platform::cgroup::place;
 use crate::platform::{process, tree};
@@ -40,7 +41,7 @@ impl Peer {
         let ancestry = self.ancestry();
         let launches = ancestry.iter().filter_map(|process| value(process.pid, LAUNCH_ID_VARIABLE)).collect();
         let group = self.pid.and_then(place::agents_group_of);
-        let claims = self.pid.and_then(|pid| claim(pid, data_dir));
+        let claims = self.pid.and_then(|pid| claim(pid, &DataDir::new(data_dir.to_owned())));
         let bears_token = self.bears_token;
         Caller {
             serves: served(&ancestry),
@@ -65,9 +66,12 @@ impl Peer {
     }
 }
 
-/// What the environment says, when it is of this data directory.
-fn claim(pid: u32, data_dir: &Path) -> Option<Claim> {
-    let is_ours = value(pid, "AO_DATA_DIR").is_some_and(|directory| Path::new(&directory) == data_dir);
+/// What the environment says, when it is of this data directory: the agent of another ao's names that one's program, and may ask this daemon
+/// for something by `AO_DATA_DIR` as any other program may.
+fn claim(pid: u32, data_dir: &DataDir) -> Option<Claim> {
+    let is_ours = value(pid, "AO_DATA_DIR").is_some_and(|directory| Path::new(&directory) == data_dir.root())
+        && value(pid, "AO_PROGRAM")
+            .is_none_or(|program| program.is_empty() || Path::new(&program) == data_dir.program());
     let claim = || {
         let session = value(pid, "AO_SESSION_ID").filter(|name| !name.is_empty()).map(Claim::Session);
         session.or_else(|| value(pid, LAUNCH_ID_VARIABLE).map(|_| Claim::Launch))

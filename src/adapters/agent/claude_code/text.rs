@@ -5,7 +5,8 @@
 //! - A `Stop` with such an answer does not end the turn, as one that is blocked; but the reason of a block stands in the requests of all later
 //!   turns once more, as an error of the hook. After eight in a row (`CLAUDE_CODE_STOP_HOOK_BLOCK_CAP`) the turn ends all the same.
 //! - A background hook that ends with 2 begins a turn with what it printed on standard error, in a prompt that begins with
-//!   `<task-notification>`; in the middle of a turn that prompt is put in line until the turn is over.
+//!   `<task-notification>`; in the middle of a turn that prompt is put in line until the turn is over. It outlives `/clear`, and wakes the
+//!   conversation that is there by then.
 //! - The transcript has what was taken some milliseconds later, and before the next hook as a rule; a line of the type `queue-operation`
 //!   tells only that it stands in that line.
 
