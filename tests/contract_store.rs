@@ -275,6 +275,7 @@ mod old_databases {
             (4, sessions_v4()),
             (5, sessions_v4()),
             (6, sessions_v4()),
+            (7, sessions_v7()),
         ];
         let migrations = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap();
         assert_eq!(migrations.count(), all.len(), "a new migration needs a database of its version here");
@@ -362,6 +363,13 @@ mod old_databases {
         }
         let facts = &live.facts.requests;
         assert_eq!((facts.open.len(), facts.decided.len(), facts.answered.len()), (1, 1, 1));
+        sessions
+    }
+
+    /// What version 7 added, beside what version 4 had.
+    fn sessions_v7() -> Vec<Session> {
+        let mut sessions = sessions_v4();
+        sessions[1].facts.turn_failure = Some("rate_limit: größe".into());
         sessions
     }
 
@@ -466,16 +474,16 @@ mod old_databases {
     }
 
     #[tokio::test]
-    #[ignore = "writes tests/data/ao-v6.db; only while schema 6 is not released"]
-    async fn regenerate_the_database_of_version_6() {
+    #[ignore = "writes tests/data/ao-v7.db; only while schema 7 is not released"]
+    async fn regenerate_the_database_of_version_7() {
         use ao::domain::change::NewChange;
-        let path = database(6);
+        let path = database(7);
         let _ = std::fs::remove_file(&path);
         let store = SqliteStore::open(&path).await.unwrap();
         for id in ["app", "empty"] {
             store.add_project(&project(id)).await.unwrap();
         }
-        for mut session in sessions_v4() {
+        for mut session in sessions_v7() {
             let recorded = NewChange::new(ChangeKind::SessionRecorded, serde_json::json!({}));
             store.insert_session(&mut session, &[recorded]).await.unwrap();
         }

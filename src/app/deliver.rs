@@ -174,7 +174,7 @@ fn turn_after(signals: &[Signal]) -> Option<bool> {
         | Signal::Settled { subagent: None } => Some(true),
         // A subagent may work on when the agent's own turn is over.
         Signal::Blocked { tool_use, .. } => tool_use.subagent.is_none().then_some(true),
-        Signal::Idle => Some(false),
+        Signal::Idle | Signal::Failed { .. } => Some(false),
         // Nothing is begun with an agent that ends in the middle of a turn.
         Signal::Ready { .. } | Signal::Ending | Signal::Settled { subagent: Some(_) } => None,
     })

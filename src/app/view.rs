@@ -34,6 +34,9 @@ pub struct SessionView {
     pub step: Option<Step>,
     /// What the agent last reported to be doing.
     pub activity: Activity,
+    /// Why its last turn failed, until another one begins.
+    #[serde(default)]
+    pub turn_failure: Option<String>,
     /// How much the agent may do unasked.
     pub permission_mode: PermissionMode,
     /// The branch.
@@ -112,6 +115,7 @@ impl SessionView {
             status: Status::of(session, now),
             step: if let Phase::Provisioning { step } = phase { Some(*step) } else { None },
             activity: facts.activity,
+            turn_failure: facts.turn_failure.clone(),
             permission_mode: spec.permission_mode,
             branch: spec.branch.clone(),
             base: facts.resolved_base.clone().or_else(|| spec.base.clone()),

@@ -138,6 +138,12 @@ impl NewChange {
     pub fn activity(activity: Activity) -> Self {
         Self::new(ChangeKind::SessionActivity, json!({ "activity": activity }))
     }
+
+    /// That an agent's turn is over, for something failed.
+    #[must_use]
+    pub fn turn_failed(activity: Activity, cause: &str) -> Self {
+        Self::new(ChangeKind::SessionActivity, json!({ "activity": activity, "turn_failure": cause }))
+    }
 }
 
 /// One entry of the change log.

@@ -95,12 +95,18 @@ impl News {
         match self {
             Self::Idle { .. } => {
                 let branch = &session.spec.branch;
-                match commits {
-                    Some(0) => format!("{id}{name} is idle, and has committed nothing"),
-                    Some(1) => format!("{id}{name} is idle, with 1 commit on {branch}"),
-                    Some(count) => format!("{id}{name} is idle, with {count} commits on {branch}"),
-                    None => format!("{id}{name} is idle"),
-                }
+                let committed = match commits {
+                    Some(0) => ", and has committed nothing".to_owned(),
+                    Some(1) => format!(", with 1 commit on {branch}"),
+                    Some(count) => format!(", with {count} commits on {branch}"),
+                    None => String::new(),
+                };
+                let failed = session
+                    .facts
+                    .turn_failure
+                    .as_deref()
+                    .map(|cause| format!("; its turn failed: {}", printable(&one_line(cause))));
+                format!("{id}{name} is idle{committed}{}", failed.unwrap_or_default())
             }
             Self::Blocked { .. } => match session.facts.requests.first() {
                 Some(pending) => {
@@ -148,6 +154,9 @@ mod tests {
         session.observe(&Signal::Idle, at(2), at(2));
         let first = News::of(&session, at(9)).unwrap();
         assert_eq!(first.line(&session, Some(2)), "app-1 is idle, with 2 commits on ao/app-1");
+        session.observe(&Signal::Failed { cause: "rate_limit:\nlater".to_owned() }, at(2), at(2));
+        let failed = "app-1 is idle, and has committed nothing; its turn failed: rate_limit: later";
+        assert_eq!(first.line(&session, Some(0)), failed);
         assert_eq!(News::of(&session, at(9)).unwrap().key(), first.key());
         session.observe(&Signal::Prompted, at(3), at(3));
         session.observe(&Signal::Idle, at(4), at(4));

@@ -27,6 +27,11 @@ pub enum Signal {
     Called(ToolUse),
     /// Its turn is over.
     Idle,
+    /// Its turn is over, for something failed: its login, a limit of use, the service.
+    Failed {
+        /// What the agent says of it.
+        cause: String,
+    },
     /// It asks the person a question.
     WaitingInput,
     /// It waits for a permission decision.
@@ -90,11 +95,26 @@ impl Session {
             if activity != Activity::Idle || self.apart_from_waiting() != Activity::Idle {
                 self.facts.activity_at = at;
             }
-            changes.extend(self.turn_to(activity));
+            let turned = self.turn_to(activity);
+            changes.extend(self.follow_failures(signal, activity).or(turned));
         } else {
             changes.extend(self.turn_to(self.apart_from_waiting()));
         }
         changes
+    }
+
+    /// Takes in whether the last turn failed. Gives the change worth logging if it did.
+    fn follow_failures(&mut self, signal: &Signal, activity: Activity) -> Option<NewChange> {
+        let facts = &mut self.facts;
+        if let Signal::Failed { cause } = signal {
+            facts.turn_failure = Some(cause.clone());
+            return Some(NewChange::turn_failed(facts.activity, cause));
+        }
+        // The end of a turn may be told once more.
+        if activity != Activity::Idle {
+            facts.turn_failure = None;
+        }
+        None
     }
 
     /// Takes in what a signal tells of requests for permissions.
@@ -120,7 +140,11 @@ impl Session {
                 requests.settle(at, |request| request.tool_use.subagent.as_ref() == Some(of))
             }
             // Subagents may go on in the background.
-            Signal::Settled { subagent: None } | Signal::Idle | Signal::WaitingInput | Signal::Woken => {
+            Signal::Settled { subagent: None }
+            | Signal::Idle
+            | Signal::Failed { .. }
+            | Signal::WaitingInput
+            | Signal::Woken => {
                 requests.own_settled_up_to = requests.own_settled_up_to.max(Some(at));
                 requests.settle(at, |request| request.tool_use.subagent.is_none())
             }
@@ -194,7 +218,7 @@ impl Session {
                 let takes_turn = self.spec.prompt.is_some() && !self.facts.resumed;
                 (self.facts.activity == Activity::Starting && !takes_turn).then_some(Activity::Idle)
             }
-            Signal::Idle => Some(Activity::Idle),
+            Signal::Idle | Signal::Failed { .. } => Some(Activity::Idle),
             Signal::WaitingInput => Some(Activity::WaitingInput),
             // A subagent may ask while the agent's own turn is over.
             Signal::Blocked { tool_use, .. } if tool_use.subagent.is_some() => Some(self.apart_from_waiting()),
@@ -288,6 +312,22 @@ mod tests {
         let before = session.clone();
         assert!(session.observe(&Signal::Idle, at(65), at(65)).is_empty());
         assert_eq!(session.facts.activity_at, before.facts.activity_at);
+    }
+
+    #[test]
+    fn a_turn_that_failed_has_until_the_next_one_begins() {
+        let mut session = session();
+        session.observe(&Signal::Prompted, at(1), at(1));
+        let cause = "rate_limit: later".to_owned();
+        let changes = session.observe(&Signal::Failed { cause: cause.clone() }, at(2), at(2));
+        assert_eq!(changes, [NewChange::turn_failed(Activity::Idle, &cause)]);
+        assert_eq!((session.facts.activity, session.facts.turn_failure.clone()), (Activity::Idle, Some(cause.clone())));
+        // The end is told again after a minute, and a report of the turn comes late.
+        session.observe(&Signal::Idle, at(62), at(62));
+        session.observe(&Signal::Called(bash("ls")), at(1), at(63));
+        assert_eq!(session.facts.turn_failure, Some(cause));
+        session.observe(&Signal::Woken, at(70), at(70));
+        assert_eq!(session.facts.turn_failure, None);
     }
 
     #[test]

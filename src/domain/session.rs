@@ -183,6 +183,9 @@ pub struct Facts {
     /// Which news of it the project's orchestrator was told last.
     #[serde(default)]
     pub announced: Option<String>,
+    /// Why the agent's last turn failed, until another one begins.
+    #[serde(default)]
+    pub turn_failure: Option<String>,
 }
 
 impl Facts {
@@ -211,6 +214,7 @@ impl Facts {
             output_tail: None,
             notes: Vec::new(),
             announced: None,
+            turn_failure: None,
         }
     }
 }

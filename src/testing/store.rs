@@ -361,6 +361,7 @@ fn full_session() -> Session {
         output_tail: Some(awkward.to_owned()),
         notes: vec![awkward.to_owned(), String::new()],
         announced: Some("idle 5".into()),
+        turn_failure: Some("rate_limit: later".into()),
     };
     let before = Restoring {
         reason: EndReason::Exited(Exit::Signal(9)),

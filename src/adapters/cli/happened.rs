@@ -28,7 +28,13 @@ pub(super) fn in_words(change: &Change) -> String {
         ChangeKind::SessionNote | ChangeKind::SessionWorkspace => format!("note: {}", line("note")),
         ChangeKind::SessionLive => format!("the agent runs, pid {}", change.data["pid"]),
         ChangeKind::SessionReady => "the agent is ready".to_owned(),
-        ChangeKind::SessionActivity => format!("the agent is {}", text("activity").replace('_', " ")),
+        ChangeKind::SessionActivity => {
+            let activity = text("activity").replace('_', " ");
+            match change.data.get("turn_failure") {
+                Some(_) => format!("the agent is {activity}: its turn failed: {}", line("turn_failure")),
+                None => format!("the agent is {activity}"),
+            }
+        }
         ChangeKind::SessionAsked => format!("asks for {}", asked(change)),
         ChangeKind::SessionDecided => decided(change),
         ChangeKind::SessionSettled => format!("{}: answered in its terminal", asked(change)),

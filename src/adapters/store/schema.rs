@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "requests", include_str!("../../../migrations/0004_requests.sql")),
     (5, "senders", include_str!("../../../migrations/0005_senders.sql")),
     (6, "answers", include_str!("../../../migrations/0006_answers.sql")),
+    (7, "turn_failures", include_str!("../../../migrations/0007_turn_failures.sql")),
 ];
 
 #[derive(Debug)]

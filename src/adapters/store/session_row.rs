@@ -22,9 +22,9 @@ pub(super) fn insert(session: &Session, action: &'static str) -> Result<Statemen
              activity, activity_at_ms, launched_at_ms, first_report_at_ms, ready_at_ms, pid, pid_start_ticks,
              agent_session_id, requests_json, resolved_base, base_commit, kill_requested_at_ms,
              spawn_failure, exit, output_tail, notes_json, kill_preserves, queue_ticket, restoring_json, resumed,
-             preserved_json, announced, id, project_id, number, created_at_ms, kind, agent, agent_reports, runtime, permission_mode,
+             preserved_json, announced, turn_failure, id, project_id, number, created_at_ms, kind, agent, agent_reports, runtime, permission_mode,
              name, issue, prompt, agent_args_json, branch, base, workspace, setup_json)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?,
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?,
                  ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,  ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     let statement = bind_what_changes(statement, session, action)?
@@ -56,13 +56,14 @@ pub(super) fn update(session: &Session, action: &'static str) -> Result<Statemen
              end_exit = ?, activity = ?, activity_at_ms = ?, launched_at_ms = ?, first_report_at_ms = ?,
              ready_at_ms = ?, pid = ?, pid_start_ticks = ?, agent_session_id = ?, requests_json = ?,
              resolved_base = ?, base_commit = ?, kill_requested_at_ms = ?, spawn_failure = ?, exit = ?, output_tail = ?,
-             notes_json = ?, kill_preserves = ?, queue_ticket = ?, restoring_json = ?, resumed = ?, preserved_json = ?, announced = ?
+             notes_json = ?, kill_preserves = ?, queue_ticket = ?, restoring_json = ?, resumed = ?, preserved_json = ?, announced = ?,
+             turn_failure = ?
          WHERE id = ?",
     );
     Ok(bind_what_changes(statement, session, action)?.bind(session.id.to_string()))
 }
 
-/// The first 30 values of both statements.
+/// The first 31 values of both statements.
 fn bind_what_changes(statement: Statement, session: &Session, action: &'static str) -> Result<Statement, StoreError> {
     let Session { phase, facts, updated_at, version, .. } = session;
     let phase = PhaseColumns::of(phase);
@@ -100,7 +101,8 @@ fn bind_what_changes(statement: Statement, session: &Session, action: &'static s
         .bind(facts.restoring.as_ref().map(|restoring| json_text(restoring, action)).transpose()?)
         .bind(facts.resumed)
         .bind(facts.preserved.as_ref().map(|preserved| json_text(preserved, action)).transpose()?)
-        .bind(facts.announced.clone()))
+        .bind(facts.announced.clone())
+        .bind(facts.turn_failure.clone()))
 }
 
 /// A phase as columns: those that say nothing in it are NULL.
@@ -221,5 +223,6 @@ fn read_facts(row: Columns<'_>) -> Result<Facts, String> {
         output_tail: row.get("output_tail")?,
         notes: row.json("notes_json")?,
         announced: row.get("announced")?,
+        turn_failure: row.get("turn_failure")?,
     })
 }

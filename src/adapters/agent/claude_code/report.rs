@@ -25,6 +25,9 @@ use crate::domain::session::ToolUse;
 /// Tools that are a question to the person.
 const QUESTIONS: [&str; 2] = ["AskUserQuestion", "ExitPlanMode"];
 
+/// How much is kept of why a turn failed, in characters.
+const MAX_CAUSE: usize = 500;
+
 /// The signals of one report; none for what is not known.
 pub(super) fn signals(event: &str, payload: &Value) -> Vec<Signal> {
     let signal = match event {
@@ -41,7 +44,8 @@ pub(super) fn signals(event: &str, payload: &Value) -> Vec<Signal> {
         "PostToolBatch" => Some(Signal::Settled { subagent: subagent(payload) }),
         "SubagentStop" => subagent(payload).map(|id| Signal::Settled { subagent: Some(id) }),
         "Notification" => notification(payload),
-        "Stop" | "StopFailure" => Some(Signal::Idle),
+        "Stop" => Some(Signal::Idle),
+        "StopFailure" => Some(Signal::Failed { cause: failure(payload) }),
         "SessionEnd" => ending(payload),
         _ => None,
     };
@@ -96,6 +100,22 @@ fn notification(payload: &Value) -> Option<Signal> {
         // A dialog that no other hook tells of, for example in 2.1.330 that `auto` mode cannot check actions.
         "agent_needs_input" | "elicitation_dialog" | "elicitation_url_dialog" => Some(Signal::WaitingInput),
         _ => None,
+    }
+}
+
+/// Why a turn failed: a word such as `rate_limit`, and what the terminal shows of it.
+fn failure(payload: &Value) -> String {
+    let text = |field: &str| payload.get(field).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    let shown = text("last_assistant_message").or_else(|| text("error_details"));
+    let cause = match (text("error").filter(|word| *word != "unknown"), shown) {
+        (Some(word), Some(shown)) => format!("{word}: {shown}"),
+        (Some(word), None) => word.to_owned(),
+        (None, Some(shown)) => shown.to_owned(),
+        (None, None) => "it does not say why".to_owned(),
+    };
+    match cause.char_indices().nth(MAX_CAUSE) {
+        Some((end, _)) => format!("{}…", &cause[..end]),
+        None => cause,
     }
 }
 
@@ -198,9 +218,24 @@ mod tests {
         for (event, payload) in captured() {
             match event.as_str() {
                 "UserPromptSubmit" => assert_eq!(signals(&event, &payload), [Signal::Prompted]),
-                "Stop" | "StopFailure" => assert_eq!(signals(&event, &payload), [Signal::Idle]),
+                "Stop" => assert_eq!(signals(&event, &payload), [Signal::Idle]),
                 _ => {}
             }
+        }
+    }
+
+    #[test]
+    fn a_turn_that_failed_says_why() {
+        let long = "x".repeat(600);
+        for (payload, told) in [
+            (json!({ "error": "rate_limit", "last_assistant_message": "Try at 5." }), "rate_limit: Try at 5."),
+            (json!({ "error": "server_error", "error_details": "529" }), "server_error: 529"),
+            (json!({ "error": "billing_error", "last_assistant_message": " " }), "billing_error"),
+            (json!({ "error": "unknown", "last_assistant_message": "Hm." }), "Hm."),
+            (json!({}), "it does not say why"),
+            (json!({ "last_assistant_message": long }), &format!("{}…", "x".repeat(MAX_CAUSE))),
+        ] {
+            assert_eq!(signals("StopFailure", &payload), [Signal::Failed { cause: told.to_owned() }]);
         }
     }
 

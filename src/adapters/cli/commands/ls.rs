@@ -151,7 +151,7 @@ impl Table {
             "SESSION" => session.id.to_string(),
             "STATUS" => {
                 let status = status(session);
-                tone(session.status).map_or(status.clone(), |tone| self.colours.paint(tone, &status))
+                tone(session).map_or(status.clone(), |tone| self.colours.paint(tone, &status))
             }
             "ACTIVE" => now.map(|now| ago(session.last_activity_at, now)).unwrap_or_default(),
             "AGENT" => session.agent.to_string(),
@@ -162,8 +162,9 @@ impl Table {
     }
 }
 
-fn tone(status: Status) -> Option<Tone> {
-    match status {
+fn tone(session: &SessionView) -> Option<Tone> {
+    match session.status {
+        Status::Idle if session.turn_failure.is_some() => Some(Tone::Attention),
         Status::Working => Some(Tone::Good),
         Status::Blocked | Status::NeedsInput | Status::NoSignal => Some(Tone::Attention),
         Status::Failed => Some(Tone::Bad),
@@ -186,6 +187,9 @@ fn about(session: &SessionView, width: usize) -> String {
     }
     if session.status == Status::NoSignal {
         return ui::first_line(&format!("never reported; see: ao show {}", session.id), width);
+    }
+    if let Some(cause) = show::turn_failure(session) {
+        return ui::first_line(&format!("its turn failed: {cause}"), width);
     }
     if let Some(exit) = &session.exit
         && session.status == Status::Failed

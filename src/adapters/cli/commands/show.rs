@@ -41,6 +41,12 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
     ui::data(&text)
 }
 
+/// Why its last turn failed, in a line, when nothing has followed that.
+pub(in super::super) fn turn_failure(session: &SessionView) -> Option<String> {
+    let cause = session.turn_failure.as_ref().filter(|_| session.status == Status::Idle)?;
+    Some(ui::printable(&cause.split_whitespace().collect::<Vec<_>>().join(" ")))
+}
+
 fn describe(session: &SessionView, waiting_messages: usize, now: Timestamp) -> String {
     let mut lines = vec![
         ("session", session.id.to_string()),
@@ -69,6 +75,7 @@ fn describe(session: &SessionView, waiting_messages: usize, now: Timestamp) -> S
         add("permission", Some(answered(request)));
     }
     let waiting = format!("{waiting_messages} not taken yet; see: ao messages {}", session.id);
+    add("turn failed", session.turn_failure.clone());
     add("messages", (waiting_messages > 0).then_some(waiting));
     add("ended", session.exit.as_ref().map(ended));
     for note in &session.notes {

@@ -164,10 +164,14 @@ async fn verdict(client: &PatientClient, answer: &WaitAnswer, state: WaitFor) ->
         return Err(shortfall);
     }
     let session = &answer.session;
+    let id = &session.id;
+    if let Some(cause) = show::turn_failure(session) {
+        let error = CliError::failed(format!("{id} is idle, for its turn failed: {cause}"));
+        return Err(error.hint(format!("it takes what it is told next; see: ao show {id}, ao output {id}")));
+    }
     if session.status != Status::Failed {
         return Ok(());
     }
-    let id = &session.id;
     let ended = session.exit.as_ref().map(show::ended).unwrap_or_default();
     let error = CliError::failed(format!("{id} failed: {ended}")).detail(waiting::output_tail(answer));
     Err(error.hint(format!("see: ao show {id}")))

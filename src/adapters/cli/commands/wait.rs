@@ -57,7 +57,10 @@ fn reached(answer: &WaitAnswer, state: WaitFor) -> String {
     let session = &answer.session;
     match &session.exit {
         Some(exit) => format!("{} is over: {}", session.id, show::ended(exit)),
-        None => format!("{} is {}", session.id, in_words(state)),
+        None => {
+            let failed = show::turn_failure(session).map(|cause| format!(": its turn failed: {cause}"));
+            format!("{} is {}{}", session.id, in_words(state), failed.unwrap_or_default())
+        }
     }
 }
 

@@ -40,6 +40,8 @@ object! {
         step: Option<Step>,
         /// What the agent last reported to be doing.
         activity: Activity,
+        /// Why its last turn failed, until another one begins.
+        turn_failure: Option<String>,
         /// How much the agent may do unasked.
         permission_mode: PermissionMode,
         /// The branch.
