@@ -55,13 +55,12 @@ fn cannot_wait(id: &SessionId, state: WaitFor, error: ClientError) -> CliError {
 
 fn reached(answer: &WaitAnswer, state: WaitFor) -> String {
     let session = &answer.session;
-    match &session.exit {
-        Some(exit) => format!("{} is over: {}", session.id, show::ended(exit)),
-        None => {
-            let failed = show::turn_failure(session).map(|cause| format!(": its turn failed: {cause}"));
-            format!("{} is {}{}", session.id, in_words(state), failed.unwrap_or_default())
-        }
+    let id = &session.id;
+    if let Some(exit) = &session.exit {
+        return format!("{id} is over: {}", show::ended(exit));
     }
+    let failed = show::turn_failure(session).map(|cause| format!(": its turn failed: {cause}"));
+    format!("{id} is {}{}", in_words(state), failed.unwrap_or_default())
 }
 
 /// What several waits came to. Those that still may get there weigh more than those that never will.
