@@ -3,8 +3,9 @@
 .PHONY: help build release install dist demo lint fmt test faults fuzz bench tools clean
 
 PREFIX ?= /usr/local
-CARGO_TARGET_DIR ?= target
 FUZZ_SECONDS ?= 600
+# What make dist makes, and make install takes.
+DIST = dist/ao
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -17,7 +18,7 @@ release: ## Optimized build: target/release/ao
 
 # The one that is given away: others load libraries, and what waits beside each agent has twice as much in memory.
 install: dist ## Install ao, its manual pages and completions below PREFIX (default /usr/local; DESTDIR is honoured)
-	scripts/install dist/ao "$(DESTDIR)$(PREFIX)"
+	scripts/install "$(DIST)" "$(DESTDIR)$(PREFIX)"
 
 dist: ## Static binary: dist/ao, checked to be static
 	scripts/dist

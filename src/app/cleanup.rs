@@ -80,13 +80,16 @@ impl Application {
     /// keep theirs.
     ///
     /// # Errors
-    /// The store's failure. What goes wrong with one workspace is told for that one.
+    /// `unknown_project`; the store's failure. What goes wrong with one workspace is told for that one.
     pub async fn clean_up(&self, request: &CleanupRequest) -> Result<Cleanup, AppError> {
         let (application, request) = (self.clone(), request.clone());
         self.to_its_end("a clean-up", async move { application.clean_up_now(&request).await }).await
     }
 
     async fn clean_up_now(&self, request: &CleanupRequest) -> Result<Cleanup, AppError> {
+        if let Some(project) = &request.project {
+            self.insist_on_project(project).await?;
+        }
         let all =
             SessionFilter { project: request.project.clone(), include_terminated: true, ..SessionFilter::default() };
         let sessions = self.shared.sessions.sessions(&all).await?;

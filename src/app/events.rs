@@ -71,7 +71,7 @@ impl Events {
     }
 }
 
-fn ahead(position: u64, newest: u64) -> AppError {
+pub(super) fn ahead(position: u64, newest: u64) -> AppError {
     let message = format!("there is no change {position} yet, the newest is {newest}");
     AppError::new(ErrorKind::Invalid, "changes_ahead", message).hint(
         "this is another log than the one that was read before: read the sessions anew, and go on from the newest",

@@ -8,6 +8,7 @@ use super::Application;
 use super::error::{AppError, ErrorKind};
 use crate::domain::id::ProjectId;
 use crate::domain::project::Project;
+use crate::ports::repo::RepoError;
 use crate::ports::store::StoreError;
 
 /// How many ids are tried for a repository whose directory's name is taken.
@@ -29,7 +30,17 @@ impl Application {
     /// # Errors
     /// When the directory is in no usable repository; `exists` when the id is taken.
     pub async fn add_project(&self, directory: &Path, id: Option<ProjectId>) -> Result<Registered, AppError> {
-        let path = self.shared.repos.discover(directory).await?.path;
+        let found = self.shared.repos.discover(directory).await.map_err(|error| match error {
+            // Nothing is registered that could have been moved.
+            RepoError::Moved { path } => AppError::new(
+                ErrorKind::Failed,
+                "not_a_repository",
+                format!("there is no directory {}", path.display()),
+            )
+            .hint("name the directory of a git repository"),
+            error => error.into(),
+        })?;
+        let path = found.path;
         if let Some(id) = id {
             return match self.project_at(&path).await? {
                 Some(project) if project.id == id => Ok(Registered { project, added: false }),

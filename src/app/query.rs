@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use super::Application;
 use super::error::AppError;
+use super::events::ahead;
 use super::view::SessionView;
 use super::writer::unknown_session;
 use crate::domain::change::Change;
-use crate::domain::id::SessionId;
+use crate::domain::id::{ProjectId, SessionId};
 use crate::domain::session::Session;
 use crate::domain::status::Status;
+use crate::ports::repo::RepoError;
 use crate::ports::runtime::RuntimeError;
 use crate::ports::store::{ChangeFilter, SessionFilter};
 
@@ -27,12 +29,30 @@ impl Application {
     /// Shows sessions, by project and number.
     ///
     /// # Errors
-    /// The store's failure.
+    /// `unknown_project` where there is no such project and never was a session of it that is on record; the store's failure.
     pub async fn list(&self, filter: &SessionFilter) -> Result<Vec<SessionView>, AppError> {
         let sessions = self.shared.sessions.sessions(filter).await?;
+        if let (Some(project), true) = (&filter.project, sessions.is_empty()) {
+            self.insist_on_project(project).await?;
+        }
         let mut views: Vec<SessionView> = sessions.iter().map(|session| self.view(session)).collect();
         self.tell_places(&mut views).await?;
         Ok(views)
+    }
+
+    /// Insists that there is such a project, or that sessions are left of it.
+    pub(super) async fn insist_on_project(&self, project: &ProjectId) -> Result<(), AppError> {
+        if self.shared.projects.projects().await?.iter().any(|known| known.id == *project) {
+            return Ok(());
+        }
+        let any = SessionFilter {
+            project: Some(project.clone()),
+            include_terminated: true,
+            limit: Some(1),
+            ..SessionFilter::default()
+        };
+        let is_known = !self.shared.sessions.sessions(&any).await?.is_empty();
+        if is_known { Ok(()) } else { Err(RepoError::UnknownProject(project.clone()).into()) }
     }
 
     /// Adds their places to those that wait in line.
@@ -76,13 +96,17 @@ impl Application {
     /// Changes after a sequence number; when there are none, waits up to `wait` for one, or until the daemon stops.
     ///
     /// # Errors
-    /// `changes_gone` when the next one was trimmed, or the store's failure.
+    /// `changes_gone` when the next one was trimmed; `changes_ahead` for a number that no change has yet, of another log: who waits with it would
+    /// miss what happens until this one has come so far; or the store's failure.
     pub async fn changes(&self, filter: &ChangeFilter, wait: Duration) -> Result<Vec<Change>, AppError> {
         // Only waiting is bounded: what is there is given also to those who do not wait.
         let time_is_up = tokio::time::sleep(wait);
         tokio::pin!(time_is_up);
         loop {
             let seq = self.shared.changes.last_seq().await?;
+            if filter.since > seq {
+                return Err(ahead(filter.since, seq));
+            }
             let changes = self.shared.changes.changes(filter).await?;
             if !changes.is_empty() {
                 return Ok(changes);

@@ -19,10 +19,10 @@ pub enum ChangeKind {
     /// A person accepted a version of a project's `ao.toml`; `data.digest` names it.
     #[serde(rename = "project.trusted")]
     ProjectTrusted,
-    /// A session was recorded; nothing has been built for it yet.
+    /// A session was recorded; nothing has been built for it yet. `data.branch` is its branch, `data.key` the client's `Idempotency-Key` if one came.
     #[serde(rename = "session.recorded")]
     SessionRecorded,
-    /// A session waits in line for a place.
+    /// A session waits in line for a place; `data.ahead` says how many are before it.
     #[serde(rename = "session.queued")]
     SessionQueued,
     /// An ended session is built again.
@@ -46,7 +46,7 @@ pub enum ChangeKind {
     /// The agent reported itself ready for work.
     #[serde(rename = "session.ready")]
     SessionReady,
-    /// The agent's activity changed; `data.activity` names it.
+    /// The agent's activity changed; `data.activity` names it, and `data.turn_failure` why its turn failed, if it did.
     #[serde(rename = "session.activity")]
     SessionActivity,
     /// The agent asks for a permission; `data.request` is the request's id, `data.tool` and `data.about` say for what.
@@ -58,16 +58,17 @@ pub enum ChangeKind {
     /// A request for a permission was answered elsewhere, as on the agent's terminal; `data` is as in `session.asked`.
     #[serde(rename = "session.settled")]
     SessionSettled,
-    /// The session ended; `data.reason` says why.
+    /// The session ended; `data.phase` is how, and why in `data.phase.reason`.
     #[serde(rename = "session.terminated")]
     SessionTerminated,
-    /// The session's workspace was removed or kept; `data` says which and why.
+    /// The session's workspace was removed or kept; `data.removal` says which and what became of its work, `data.note` the same for a person.
     #[serde(rename = "session.workspace")]
     SessionWorkspace,
     /// The record of an ended session was removed, for it was kept long enough.
     #[serde(rename = "session.removed")]
     SessionRemoved,
-    /// A message waits for its session's agent; `data.message` is its id, `data.from` the session that sent it, if one did, or `ao`.
+    /// A message waits for its session's agent; `data.message` is its id, `data.from` the session that sent it, if one did, or `ao`. So it is with each
+    /// kind that follows.
     #[serde(rename = "message.queued")]
     MessageQueued,
     /// A message was handed to the agent; `data.via` names the route.

@@ -29,6 +29,14 @@ async fn a_wrong_command_line_is_a_usage_error() {
         .await
         .fails(2, &["zellij, tmux, pty"]);
     sandbox.ao(&["spawn", "--agent", "command"]).await.fails(2, &["was given no command", "-- make -k"]);
+    // Nothing is listed of what is not there, and that is said.
+    for args in [&["ls", "-p", "nope"][..], &["cleanup", "-p", "nope"]] {
+        sandbox.ao(args).await.fails(4, &["nope", "ao project ls"]);
+    }
+    sandbox.ao(&["project", "add", "/nonexistent"]).await.fails(1, &["there is no directory /nonexistent"]);
+    let unfit = ["spawn", "--agent", "command", "--", "/etc/passwd"];
+    sandbox.ao(&unfit).await.fails(1, &["/etc/passwd", "chmod +x"]);
+    sandbox.ao(&["events", "--since", "999999"]).await.fails(2, &["there is no change 999999 yet"]);
 }
 
 #[tokio::test]

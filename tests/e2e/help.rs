@@ -24,14 +24,11 @@ async fn every_help_is_as_its_snapshot_has_it() {
     snapshots::compare("help", &texts);
 }
 
-/// Installs with `make`, as if `cargo` had built what is tested here.
+/// Installs with `make`, as if it had made what is tested here.
 fn install(sandbox: &Sandbox, variables: &[String]) {
-    let built = sandbox.path("built/release");
-    std::fs::create_dir_all(&built).unwrap();
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_ao"), built.join("ao")).unwrap();
     let mut make = Command::new("make");
-    make.args(["--no-print-directory", "--old-file=release", "install"]).args(variables);
-    make.arg(format!("CARGO_TARGET_DIR={}", sandbox.path("built").display()));
+    make.args(["--no-print-directory", "--old-file=dist", "install", concat!("DIST=", env!("CARGO_BIN_EXE_ao"))]);
+    make.args(variables);
     make.current_dir(env!("CARGO_MANIFEST_DIR")).env_clear().env("PATH", &sandbox.env["PATH"]);
     let output = make.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -71,7 +71,7 @@ async fn a_new_token_shuts_out_who_has_the_old_one_at_once_and_for_good() {
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     // One that stays open, and waits for something.
     let mut open = old.connect().await;
-    let waits = format!("GET /api/v1/events?since=999999&wait_ms=30000 HTTP/1.1\r\n{}\r\n", old.headers());
+    let waits = format!("GET /api/v1/events?since=0&wait_ms=30000 HTTP/1.1\r\n{}\r\n", old.headers());
     open.write_all(waits.as_bytes()).await.unwrap();
     assert_eq!(old.get("/api/v1/daemon").await.status, 200);
     let stolen = old.post("/api/v1/daemon/token", &json!({})).await;

@@ -210,7 +210,12 @@ async fn every_json_is_as_its_snapshot_has_it() {
     sampler.about_agents_that_are_told_things().await;
     sampler.about_ends().await;
     // Every kind that came of all this.
-    sampler.ok("events", &[]).await;
+    let mut kinds: BTreeMap<String, Shape> = BTreeMap::new();
+    for change in sampler.ok("events", &[]).await {
+        kinds.entry(change["kind"].as_str().unwrap().to_owned()).or_default().take_in(&change["data"]);
+    }
+    let kinds: Vec<String> = kinds.iter().map(|(kind, data)| format!("{kind}: {}", data.show(""))).collect();
+    snapshots::compare("changes", &[("data".to_owned(), kinds.join("\n"))]);
     let has_json =
         |command: &clap::Command| command.get_arguments().any(|argument| argument.get_long() == Some("json"));
     let with_json = snapshots::commands().into_iter().filter(|(_, command)| has_json(command));

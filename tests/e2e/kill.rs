@@ -91,6 +91,25 @@ async fn i04_a_missing_process_worktree_or_repository_is_success() {
 }
 
 #[tokio::test]
+async fn several_end_at_once_and_one_that_cannot_holds_up_no_other() {
+    let sandbox = Sandbox::new();
+    for _ in 0..3 {
+        spawn(&sandbox, "pty", "trap '' TERM; sleep 600; sleep 601").await;
+    }
+    std::fs::write(sandbox.worktree("app-2").join("draft"), "mine").unwrap();
+    let run = sandbox.ao(&["kill", "app-1", "app-9", "app-2"]).await;
+    let told = run.stderr.clone();
+    run.fails(4, &["1 of 3 sessions are not over", "app-9: there is no session app-9"]);
+    assert!(told.find("app-1 is over").unwrap() < told.find("app-2 is over").unwrap(), "{told}");
+    assert!(told.contains("kept") && sandbox.worktree("app-2").join("draft").exists(), "{told}");
+    let run = sandbox.ao(&["kill", "--json", "app-3", "app-1"]).await;
+    run.ok();
+    let answers = run.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert!(answers.map(|answer| answer["session"]["id"].clone()).eq(["app-3", "app-1"]));
+    sandbox.ao(&["kill"]).await.fails(2, &["SESSION"]);
+}
+
+#[tokio::test]
 async fn an_unknown_session_is_no_such_thing() {
     let sandbox = Sandbox::new();
     sandbox.ao(&["start"]).await.ok();

@@ -112,8 +112,12 @@ async fn the_terminal_is_given_back_however_the_table_ends() {
     }
     watch(&pane).await;
     sandbox.ao(&["stop"]).await.ok();
-    pane.until("it says why", |screen| screen.contains("no daemon answers")).await;
-    pane.given_back("SESSION", "left-3").await;
+    pane.until("it says so", |screen| screen.contains("the daemon is away; this is how it was")).await;
+    sandbox.ao(&["start"]).await.ok();
+    pane.until("it goes on", |screen| screen.contains("no live sessions") && !screen.contains("away")).await;
+    pane.tmux(&["send-keys", "C-c"]);
+    pane.given_back("SESSION", "left-0").await;
+    sandbox.ao(&["stop"]).await.ok();
     pane.enter(&format!("{} ls --watch; echo left-$?", env!("CARGO_BIN_EXE_ao")));
     pane.until("it fails as any command", |screen| screen.contains("left-3") && screen.contains("ao start")).await;
     assert_eq!(pane.ask("#{alternate_on}"), "0");
@@ -143,6 +147,10 @@ async fn without_a_terminal_each_state_is_printed() {
     for line in read("json").lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }
+    // It goes on when the daemon was away.
+    sandbox.ao(&["stop"]).await.ok();
+    spawn(&sandbox, "second").await;
+    sandbox.until("both go on", || read("table").contains("app-2") && read("json").contains("app-2")).await;
     let states = read("table");
     let states: Vec<&str> = states.split("\n\n").collect();
     assert!(states.windows(2).all(|pair| pair[0] != pair[1]), "{states:#?}");

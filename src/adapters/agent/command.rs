@@ -27,6 +27,7 @@ pub const SYSTEM_PROMPT_FILE_VARIABLE: &str = "AO_SYSTEM_PROMPT_FILE";
 pub const PERMISSION_MODE_VARIABLE: &str = "AO_AGENT_PERMISSION_MODE";
 
 const MISSING_HINT: &str = "install it, or give its absolute path";
+const UNFIT_HINT: &str = "it is there, and is no program that may be run: chmod +x makes a script one";
 
 /// A program and its arguments, in configuration either a list or one line in shell words. Empty for the built-in kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,7 +153,9 @@ impl CommandAgent {
             (true, Some(workspace)) => vec![workspace.to_owned()],
             (true, None) => path.parent().map(Path::to_owned).into_iter().collect(),
         };
-        let (agent, program, hint) = (self.kind.clone(), name.to_owned(), MISSING_HINT.to_owned());
+        let is_there = name.contains('/') && workspace.unwrap_or(Path::new("")).join(path).is_file();
+        let hint = if is_there { UNFIT_HINT } else { MISSING_HINT };
+        let (agent, program, hint) = (self.kind.clone(), name.to_owned(), hint.to_owned());
         AgentError::NotFound { agent, program, searched, hint }
     }
 }

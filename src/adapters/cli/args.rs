@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::config::HttpPort;
 use crate::app::wait::WaitFor;
@@ -201,7 +202,7 @@ pub struct SpawnArgs {
     #[arg(long, short, value_name = "ID")]
     pub project: Option<ProjectId>,
     /// The agent: claude-code, command, or one named in config.toml [default: as ao.toml, else config.toml says]
-    #[arg(long, short)]
+    #[arg(long, short, value_hint = ValueHint::Other)]
     pub agent: Option<AgentKind>,
     /// The branch to make [default: ao/SESSION, or with ao.toml's branch_prefix]
     #[arg(long)]
@@ -210,10 +211,10 @@ pub struct SpawnArgs {
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
     /// default, accept-edits, auto, plan or bypass-permissions
-    #[arg(long, value_name = "MODE")]
+    #[arg(long, value_name = "MODE", value_parser = permission_mode(), hide_possible_values = true)]
     pub permission_mode: Option<PermissionMode>,
     /// zellij, tmux, pty, or auto for the best one there is
-    #[arg(long)]
+    #[arg(long, value_parser = ["zellij", "tmux", "pty", "auto"], hide_possible_values = true)]
     pub runtime: Option<String>,
     /// The issue it works on
     #[arg(long, value_name = "ID")]
@@ -242,6 +243,12 @@ pub struct SpawnArgs {
     /// More arguments for the agent's command line
     #[arg(last = true, value_name = "AGENT-ARGS")]
     pub agent_args: Vec<String>,
+}
+
+/// Offers the modes where a shell completes them.
+fn permission_mode() -> impl TypedValueParser<Value = PermissionMode> {
+    PossibleValuesParser::new(PermissionMode::ALL.map(PermissionMode::as_str))
+        .try_map(|mode| mode.parse::<PermissionMode>())
 }
 
 /// What a session is for, on the command line.
@@ -443,16 +450,18 @@ pub struct DenyArgs {
 #[command(after_help = "Examples:
   ao kill app-1             end it; a workspace with uncommitted work stays
   ao kill --force app-1     end it; the work is saved, and the workspace goes
+  ao kill app-1 app-2       end several, side by side
 
 Work is saved to refs/ao/preserved/SESSION, and comes back with: ao restore SESSION. Files that git ignores are not \
 saved; they go with the workspace.")]
 pub struct KillArgs {
-    /// The session, for example app-1
-    pub session: SessionId,
+    /// The sessions, for example app-1
+    #[arg(required = true, value_name = "SESSION")]
+    pub sessions: Vec<SessionId>,
     /// Take the workspace away also when it holds uncommitted work, after saving that to refs/ao/preserved/SESSION
     #[arg(long)]
     pub force: bool,
-    /// Print JSON
+    /// Print JSON, a line for each of several sessions
     #[arg(long)]
     pub json: bool,
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::colours::{Colours, Tone};
+use crate::domain::id::SessionId;
 
 /// Exit codes: part of the public contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,22 @@ impl CliError {
         self.detail = detail.filter(|detail| !detail.trim().is_empty());
         self
     }
+}
+
+/// What a command for several sessions came to: success, or those of all for which it failed, each with its cause.
+pub(super) fn several(
+    mut failures: Vec<(SessionId, CliError)>,
+    all: usize,
+    what_they_are: &str,
+) -> Result<(), CliError> {
+    let lines: Vec<String> = failures.iter().map(|(id, error)| format!("{id}: {}", error.message)).collect();
+    let count = failures.len();
+    let Some((_, first)) = failures.drain(..).next() else { return Ok(()) };
+    if all == 1 {
+        return Err(first);
+    }
+    let message = format!("{count} of {all} sessions {what_they_are}");
+    Err(CliError { hint: first.hint, ..CliError::new(first.exit, message) }.detail(Some(lines.join("\n"))))
 }
 
 /// Shows an error on `stderr`.

@@ -22,9 +22,9 @@ use crate::domain::status::Status;
 
 /// How long a daemon that answered before may be away: an upgrade, or a restart on a loaded machine. An agent goes on
 /// meanwhile, so a wait through the night must too.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked for meanwhile.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What is waited for, and how long.
 #[derive(Debug, Clone, Copy)]

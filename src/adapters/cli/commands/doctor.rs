@@ -30,6 +30,10 @@ pub fn show(checks: &[Check], as_json: bool, colours: Colours) -> Result<(), Cli
     }
     let broken: Vec<&str> = checks.iter().filter(|c| c.verdict == Verdict::Broken).map(|c| c.name.as_str()).collect();
     if broken.is_empty() {
+        if !as_json {
+            let lacks = checks.iter().any(|check| check.verdict == Verdict::Absent);
+            ui::talk(if lacks { "ao works, but for what needs the things that are marked \"no\"" } else { "ao works" });
+        }
         return Ok(());
     }
     Err(CliError::failed(format!("ao cannot work until this is mended: {}", broken.join(", ")))

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::super::ago::ago;
 use super::super::args::LsArgs;
-use super::super::client::Client;
+use super::super::client::{Client, ClientError};
 use super::super::colours::{Colours, Tone};
 use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::live::{self, LiveScreen};
 use super::super::ui;
+use super::super::waiting::{LOOK_INTERVAL, PATIENCE};
 use super::show;
 use crate::adapters::http::wire::{Changes, MAX_WAIT_MS};
 use crate::app::view::SessionView;
@@ -49,63 +52,104 @@ pub(in super::super) async fn run(args: &LsArgs, context: &Context) -> Result<()
     ui::data(&Table { columns, colours: context.colours() }.of(&sessions, Some(context.now())))
 }
 
-async fn list(args: &LsArgs, client: &Client) -> Result<Vec<SessionView>, CliError> {
+async fn list(args: &LsArgs, client: &Client) -> Result<Vec<SessionView>, ClientError> {
     let project = args.project.as_ref().map(|project| format!("&project={project}")).unwrap_or_default();
-    Ok(client.list(&format!("/sessions?all={}{project}", args.all)).await?)
+    client.list(&format!("/sessions?all={}{project}", args.all)).await
 }
 
 fn none(args: &LsArgs) -> &'static str {
     if args.all { "no sessions yet" } else { "no live sessions; ao ls -a shows ended ones too" }
 }
 
-/// Shows the sessions until the daemon goes away.
+/// Shows the sessions, also while the daemon is away for a while: those who watch through the night are there when it is back.
 async fn watch(args: &LsArgs, context: &Context, client: &Client) -> Result<(), CliError> {
     // Before the first list: what changes after it is told.
     let mut seq = client.get::<Changes>("/events").await?.last_seq;
     let mut sessions = list(args, client).await?;
     let mut shown = Shown::new(args, context)?;
+    let mut away: Option<(Instant, Timestamp)> = None;
     loop {
-        shown.show(args, context, &sessions)?;
-        let path = format!("/events?since={seq}&wait_ms={MAX_WAIT_MS}");
-        tokio::select! {
-            changes = client.get::<Changes>(&path) => {
-                seq = match changes {
-                    Ok(changes) => changes.changes.last().map_or(seq, |change| change.seq),
-                    // The list is read anew whatever happened.
-                    Err(error) => error.go_on_from(seq).ok_or(error)?,
-                };
-                tokio::time::sleep(GATHER).await;
+        shown.show(args, context, &sessions, away.map(|(_, at)| at))?;
+        match next(args, context, client, &mut seq, away.is_some()).await {
+            Ok(Some(new)) => (sessions, away) = (new, None),
+            // Its terminal has another size.
+            Ok(None) => {}
+            Err(error) if error.may_pass() && away.is_none_or(|(since, _)| since.elapsed() < PATIENCE) => {
+                away.get_or_insert_with(|| (Instant::now(), context.now()));
+                tokio::time::sleep(LOOK_INTERVAL).await;
             }
-            () = tokio::time::sleep(TICK) => {}
-            () = context.attention.resized.notified() => continue,
+            Err(error) => return Err(error.into()),
         }
-        sessions = list(args, client).await?;
     }
+}
+
+/// The sessions once something may have changed; `None` when only the terminal did.
+async fn next(
+    args: &LsArgs,
+    context: &Context,
+    client: &Client,
+    seq: &mut u64,
+    at_once: bool,
+) -> Result<Option<Vec<SessionView>>, ClientError> {
+    let wait_ms = if at_once { 0 } else { MAX_WAIT_MS };
+    let path = format!("/events?since={seq}&wait_ms={wait_ms}");
+    tokio::select! {
+        changes = client.get::<Changes>(&path) => {
+            *seq = match changes {
+                Ok(changes) => changes.changes.last().map_or(*seq, |change| change.seq),
+                // The list is read anew whatever happened.
+                Err(error) => error.go_on_from(*seq).ok_or(error)?,
+            };
+            tokio::time::sleep(GATHER).await;
+        }
+        () = tokio::time::sleep(TICK) => {}
+        () = context.attention.resized.notified() => return Ok(None),
+    }
+    list(args, client).await.map(Some)
 }
 
 /// Where a live table is shown.
 enum Shown {
     /// On a terminal, in place.
     Screen(LiveScreen),
-    /// Elsewhere: each state after the one before, with what was written last but for the times.
-    Stream(Option<String>),
+    /// Elsewhere: each state after the one before, with what was written last but for the times; and whether it was told that nobody answers.
+    Stream { before: Option<String>, is_away_told: bool },
 }
 
 impl Shown {
     fn new(args: &LsArgs, context: &Context) -> Result<Self, CliError> {
         let is_live = context.stdout_is_terminal && !args.json;
-        if is_live { LiveScreen::take().map(Self::Screen) } else { Ok(Self::Stream(None)) }
+        if is_live {
+            LiveScreen::take().map(Self::Screen)
+        } else {
+            Ok(Self::Stream { before: None, is_away_told: false })
+        }
     }
 
-    fn show(&mut self, args: &LsArgs, context: &Context, sessions: &[SessionView]) -> Result<(), CliError> {
+    /// `away`: since when nobody answers; the sessions are as they were then.
+    fn show(
+        &mut self,
+        args: &LsArgs,
+        context: &Context,
+        sessions: &[SessionView],
+        away: Option<Timestamp>,
+    ) -> Result<(), CliError> {
         match self {
-            Self::Screen(screen) if sessions.is_empty() => screen.show(&[none(args).to_owned()]),
             Self::Screen(screen) => {
-                let table = Table { columns: Some(live::columns()), colours: context.colours() };
-                let lines: Vec<String> = table.of(sessions, Some(context.now())).lines().map(str::to_owned).collect();
-                screen.show(&lines)
+                let colours = context.colours();
+                let away = away.map(|at| {
+                    let told = format!("the daemon is away; this is how it was {}", ago(at, context.now()));
+                    colours.paint(Tone::Attention, &ui::first_line(&told, live::columns()))
+                });
+                let table = Table { columns: Some(live::columns()), colours }.of(sessions, Some(context.now()));
+                let table = if sessions.is_empty() { none(args).to_owned() } else { table };
+                screen.show(&away.into_iter().chain(table.lines().map(str::to_owned)).collect::<Vec<_>>())
             }
-            Self::Stream(before) => {
+            Self::Stream { before, is_away_told } => {
+                if away.is_some() != std::mem::replace(is_away_told, away.is_some()) {
+                    let back = "the daemon is back";
+                    ui::talk(if away.is_some() { "the daemon is away; it is waited for" } else { back });
+                }
                 let table = Table { columns: None, colours: context.colours() };
                 let state = if args.json { ui::json_text(&sessions)? } else { table.of(sessions, None) };
                 if before.as_ref() == Some(&state) {

@@ -43,7 +43,7 @@ async fn show(args: &OutputArgs, client: &Client) -> Result<(), CliError> {
     if args.json {
         return ui::json(&output);
     }
-    if output.text.trim().is_empty() {
+    if output.text.trim().is_empty() && args.tail > 0 {
         let of = ["its project's setup", "its project's teardown", "its terminal"];
         let of = of[if args.setup { 0 } else { 1 + usize::from(!args.teardown) }];
         ui::talk(&format!("nothing is kept of what {of} printed"));

@@ -3,7 +3,7 @@
 use super::super::args::RestoreArgs;
 use super::super::client::Client;
 use super::super::context::Context;
-use super::super::error::{CliError, ExitCode};
+use super::super::error::{CliError, ExitCode, several};
 use super::super::ui;
 use super::super::waiting::{Bound, PatientClient, Wait};
 use super::spawn::follow;
@@ -37,7 +37,8 @@ pub(in super::super) async fn run(args: &RestoreArgs, context: &Context) -> Resu
     if args.json {
         ui::json(&restored)?;
     }
-    verdict(failures, restored.len())
+    let all = failures.len() + restored.len();
+    several(failures, all, "are not restored")
 }
 
 /// Asks the daemon to begin; it builds them side by side.
@@ -104,18 +105,5 @@ async fn finish(
     match answer.outcome {
         WaitOutcome::TimedOut => Err(patient.timed_out(&answer, WaitFor::Ready).await),
         WaitOutcome::Reached | WaitOutcome::Ended => Ok(answer.session),
-    }
-}
-
-fn verdict(mut failures: Vec<(SessionId, CliError)>, restored: usize) -> Result<(), CliError> {
-    match failures.len() {
-        0 => Ok(()),
-        1 if restored == 0 => Err(failures.remove(0).1),
-        count => {
-            let lines: Vec<String> = failures.iter().map(|(id, error)| format!("{id}: {}", error.message)).collect();
-            let first = failures.remove(0).1;
-            let message = format!("{count} of {} sessions are not restored", count + restored);
-            Err(CliError { hint: first.hint, ..CliError::new(first.exit, message) }.detail(Some(lines.join("\n"))))
-        }
     }
 }
