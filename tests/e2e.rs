@@ -28,6 +28,8 @@ mod agents_that_fail;
 mod approvals;
 #[path = "e2e/attach.rs"]
 mod attach;
+#[path = "e2e/browser.rs"]
+mod browser;
 #[path = "e2e/claude.rs"]
 mod claude;
 #[path = "e2e/claude_sandbox.rs"]
@@ -54,6 +56,8 @@ mod help;
 mod http;
 #[path = "e2e/http_access.rs"]
 mod http_access;
+#[path = "e2e/http_browser.rs"]
+mod http_browser;
 #[path = "e2e/http_client.rs"]
 mod http_client;
 #[path = "e2e/http_once.rs"]

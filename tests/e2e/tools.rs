@@ -18,6 +18,11 @@ pub(crate) fn schemathesis() -> Option<PathBuf> {
     needed("schemathesis", std::env::var_os("AO_TEST_SCHEMATHESIS").map(PathBuf::from))
 }
 
+/// A web browser. `None` (said on stderr) when it is not there; in CI that is a failure.
+pub(crate) fn chromium() -> Option<PathBuf> {
+    needed("chromium", on_path("chromium"))
+}
+
 /// Whether a runtime can be tested here. The built-in one always can.
 pub(crate) fn has_runtime(runtime: &str) -> bool {
     runtime == "pty" || needed(runtime, on_path(runtime)).is_some()
