@@ -67,12 +67,14 @@ async fn serve(
     driver: Driver,
     bounds: AgentBounds,
 ) -> Result<(), CliError> {
-    let access = Access::load(edge.data_dir.token()).map_err(|error| {
-        failed("use the token of its TCP port", error).hint("make a new one with: ao token --renew; then start again")
-    })?;
+    let access = Access::of(edge.data_dir.token());
     let port = match args.http.unwrap_or(edge.config.http) {
         HttpPort::Off => None,
         HttpPort::At(address) => {
+            access.prepare().map_err(|error| {
+                failed("use the token of its TCP port", error)
+                    .hint("make a new one with: ao token --renew; then start again")
+            })?;
             let listening = tcp::bind(address).await.and_then(|port| Ok((port.local_addr()?, port)));
             Some(listening.map_err(|error| {
                 failed(&format!("listen on {address}"), error)

@@ -102,6 +102,22 @@ async fn a_new_token_shuts_out_who_has_the_old_one_at_once_and_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_tokens_file_holds_counts_also_where_it_was_removed_under_the_daemon() {
+    let sandbox = Sandbox::new();
+    let old = Port::of(&sandbox).await;
+    let daemon = sandbox.daemon_pid().await;
+    std::fs::remove_file(sandbox.path("data/token")).unwrap();
+    assert_eq!(old.get("/api/v1/daemon").await.refusal(), (401, "unauthorized".to_owned()), "it was taken away");
+    let new = Port { token: sandbox.ao(&["token"]).await.ok(), ..old.clone() };
+    assert_ne!(new.token, old.token);
+    assert_eq!(new.get("/api/v1/daemon").await.json()["pid"], json!(daemon), "what ao token prints lets in");
+    assert_eq!(old.get("/api/v1/daemon").await.refusal(), (401, "unauthorized".to_owned()));
+    std::fs::set_permissions(sandbox.path("data/token"), std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(new.get("/api/v1/daemon").await.refusal(), (401, "unauthorized".to_owned()), "others can read it");
+    assert!(sandbox.log().contains("can be read by others"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_port_is_a_choice_and_only_this_machine_can_reach_it() {
     let sandbox = Sandbox::new();
     let mut daemon = sandbox.command(&["daemon", "--http", "0.0.0.0:0"]);
@@ -112,6 +128,7 @@ async fn the_port_is_a_choice_and_only_this_machine_can_reach_it() {
     sandbox.run(start).await.ok();
     assert_eq!(sandbox.ao(&["status", "--json"]).await.json()["http"], json!(null));
     sandbox.ao(&["ls"]).await.ok();
+    assert!(!sandbox.path("data/token").exists(), "a secret was made that nothing asks for");
 }
 
 /// Connects to the daemon's Unix socket and asks it something.

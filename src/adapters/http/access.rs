@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
 use super::tcp::Proof;
-use super::token::{Token, TokenError};
+use super::token::{Token, TokenError, Version};
 
 /// The names of this machine for itself.
 const OWN_NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
@@ -22,28 +22,48 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// What who has the token may not do with it: he who has stolen it could lock its owner out.
 const SOCKET_ONLY: &str = "/api/v1/daemon/token";
 
-/// The token in use, and the connections that were opened with it.
+/// The token in use, which is what its file holds, and the connections that were opened with it.
 #[derive(Debug)]
 pub struct Access {
     file: PathBuf,
     current: Mutex<Current>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Current {
-    token: Token,
-    /// Cancelled when there is another one.
+    /// `None`: the file is not there, or holds none that can be used.
+    token: Option<Token>,
+    /// The file as it was when it was read last; `None` when there was none.
+    version: Option<Version>,
+    /// Cancelled when there is another token.
     replaced: CancellationToken,
 }
 
 impl Access {
+    /// With what a file will hold. It is neither read nor made before somebody asks.
+    #[must_use]
+    pub fn of(file: PathBuf) -> Self {
+        Self { file, current: Mutex::default() }
+    }
+
     /// With the token of a file; a new one where there is no file.
     ///
     /// # Errors
     /// [`TokenError`].
     pub fn load(file: PathBuf) -> Result<Self, TokenError> {
-        let token = Token::load_or_make(&file)?;
-        Ok(Self { file, current: Mutex::new(Current { token, replaced: CancellationToken::new() }) })
+        let access = Self::of(file);
+        access.prepare()?;
+        Ok(access)
+    }
+
+    /// Sees to it that there is a token.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn prepare(&self) -> Result<(), TokenError> {
+        Token::load_or_make(&self.file)?;
+        self.current();
+        Ok(())
     }
 
     /// Makes a new token. The old one is worth nothing when this returns, and what was opened with it is closed.
@@ -51,11 +71,8 @@ impl Access {
     /// # Errors
     /// [`TokenError`]; the old one goes on then.
     pub fn renew(&self) -> Result<(), TokenError> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = Token::renew(&self.file)?;
-        let old = std::mem::replace(&mut *current, Current { token, replaced: CancellationToken::new() });
-        old.replaced.cancel();
-        tracing::info!("there is a new token; connections with the old one are closed");
+        Token::renew(&self.file)?;
+        self.current();
         Ok(())
     }
 
@@ -64,8 +81,34 @@ impl Access {
         self.current().replaced
     }
 
+    /// What counts now: what the file holds. So a file that somebody removed, changed or made anew and this never disagree.
     fn current(&self) -> Current {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = Version::of(&self.file);
+        if version != current.version {
+            self.follow(&mut current, version);
+        }
+        current.clone()
+    }
+
+    fn follow(&self, current: &mut Current, seen: Option<Version>) {
+        let (token, version) = match Token::load(&self.file) {
+            Ok((token, version)) => (Some(token), Some(version)),
+            Err(error) => {
+                tracing::warn!(%error, "there is no token that can be used: nobody is let in by TCP");
+                (None, seen)
+            }
+        };
+        current.version = version;
+        let is_same = |old: &Token| token.as_ref().is_some_and(|new| new.is(old.secret()));
+        if current.token.as_ref().is_some_and(is_same) {
+            return;
+        }
+        if current.token.is_some() {
+            tracing::info!("there is another token, or none; connections with the old one are closed");
+        }
+        current.token = token;
+        std::mem::take(&mut current.replaced).cancel();
     }
 }
 
@@ -93,7 +136,7 @@ fn admit(access: &Access, request: &Request) -> Result<(), ApiError> {
         return Err(ApiError::of("origin_not_allowed", "web pages of other origins may not ask"));
     }
     // What is upgraded to a WebSocket passes here too, as a request like any other.
-    if !given_token(headers).is_some_and(|given| access.current().token.is(given)) {
+    if !given_token(headers).is_some_and(|given| access.current().token.is_some_and(|token| token.is(given))) {
         return Err(ApiError::of("unauthorized", "the bearer token is missing or wrong")
             .hint("send the header Authorization: Bearer TOKEN; ao token prints it"));
     }
@@ -138,9 +181,13 @@ fn given_token(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use axum::body::Body;
 
     use super::*;
+    use crate::platform::file;
 
     fn outcome(access: &Access, uri: &str, headers: &[(&str, &str)]) -> Result<(), String> {
         let mut request = Request::builder().uri(uri);
@@ -153,7 +200,7 @@ mod tests {
     fn access() -> (tempfile::TempDir, Access, String) {
         let directory = tempfile::tempdir().unwrap();
         let access = Access::load(directory.path().join("token")).unwrap();
-        let bearer = format!("Bearer {}", access.current().token.secret());
+        let bearer = format!("Bearer {}", access.current().token.unwrap().secret());
         (directory, access, bearer)
     }
 
@@ -226,9 +273,34 @@ mod tests {
         access.renew().unwrap();
         assert!(with(&bearer).unwrap_err().contains("unauthorized"), "the old token");
         assert!(opened.is_cancelled() && !access.replaced().is_cancelled());
-        let bearer = format!("Bearer {}", access.current().token.secret());
+        let bearer = format!("Bearer {}", access.current().token.unwrap().secret());
         assert_eq!(with(&bearer), Ok(()));
         let renewal = outcome(&access, SOCKET_ONLY, &[("host", "localhost"), ("authorization", &bearer)]);
         assert!(renewal.unwrap_err().contains("socket_only"));
+    }
+    #[test]
+    fn what_the_file_holds_counts_whoever_wrote_it() {
+        let (directory, access, bearer) = access();
+        let file = directory.path().join("token");
+        let with = |bearer: &str| outcome(&access, "/", &[("host", "localhost"), ("authorization", bearer)]).is_ok();
+        let opened = access.replaced();
+        let text = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert!(!with(&bearer) && opened.is_cancelled(), "a token that was taken away lets in");
+        assert!(!file.exists(), "a request makes no token");
+        let made = Token::load_or_make(&file).unwrap();
+        let opened = access.replaced();
+        assert!(with(&format!("Bearer {}", made.secret())) && !with(&bearer));
+        // The same text in another file is no other token.
+        file::write_atomically(&file, format!("{}\n", made.secret()).as_bytes(), 0o600).unwrap();
+        assert!(with(&format!("Bearer {}", made.secret())) && !opened.is_cancelled());
+        std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        assert!(!with(&format!("Bearer {}", made.secret())) && opened.is_cancelled(), "others can read it");
+        std::fs::remove_file(&file).unwrap();
+        file::write_atomically(&file, &text, 0o600).unwrap();
+        assert!(with(&bearer));
+        let unread = directory.path().join("unread");
+        drop(Access::of(unread.clone()));
+        assert!(!unread.exists());
     }
 }

@@ -1,6 +1,6 @@
 //! The token of TCP clients, in a file that only its owner can read.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,6 +17,28 @@ const MAX_BYTES: u64 = 1024;
 /// What a client has to know. It is never shown by accident.
 #[derive(Clone)]
 pub struct Token(String);
+
+/// A file as it was at a time: one that took its place, or that was changed since, has another version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Version {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    /// When content, mode or owner were changed last, in seconds and nanoseconds.
+    changed: (i64, i64),
+}
+
+impl Version {
+    /// Of the file that is there; `None` when none is, or it cannot be looked at.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        std::fs::symlink_metadata(path).ok().map(|metadata| Self::told_by(&metadata))
+    }
+
+    fn told_by(metadata: &Metadata) -> Self {
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        Self { device: metadata.dev(), inode: metadata.ino(), bytes: metadata.len(), changed }
+    }
+}
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -62,11 +84,12 @@ impl Token {
     pub fn load_or_make(path: &Path) -> Result<Self, TokenError> {
         match Self::load(path) {
             Err(TokenError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Self::renew(path),
-            loaded => loaded,
+            loaded => loaded.map(|(token, _)| token),
         }
     }
 
-    fn load(path: &Path) -> Result<Self, TokenError> {
+    /// The token of the file as it is now.
+    pub(super) fn load(path: &Path) -> Result<(Self, Version), TokenError> {
         let shown = || path.display().to_string();
         let failed = |source| TokenError::File { path: shown(), source };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -76,13 +99,14 @@ impl Token {
         if mode & 0o077 != 0 || owner != rustix::process::geteuid().as_raw() {
             return Err(TokenError::Exposed { path: shown(), mode, owner });
         }
+        let version = Version::told_by(&metadata);
         let mut text = String::new();
         file.take(MAX_BYTES).read_to_string(&mut text).map_err(failed)?;
         let text = text.trim();
         if text.is_empty() {
             return Err(TokenError::Empty { path: shown() });
         }
-        Ok(Self(text.to_owned()))
+        Ok((Self(text.to_owned()), version))
     }
 
     /// Writes a new one.
