@@ -102,3 +102,33 @@ async fn whatever_is_refused_is_refused_in_the_same_shape_and_with_the_requests_
     assert!(document.json() == serde_json::from_str::<Value>(&committed).unwrap(), "another document is served");
     assert_eq!((port.get("/readyz").await.status, port.get("/healthz").await.status), (200, 200));
 }
+
+/// Damages a record.
+async fn execute(sandbox: &Sandbox, statement: &str) {
+    use sqlx::Connection;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(sandbox.path("data/ao.db"));
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unexpected_is_told_to_the_log_in_full_and_to_the_client_by_its_id_alone() {
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    let body = json!({ "path": sandbox.repo() });
+    let key = "Idempotency-Key: k\r\nX-Request-Id: mine-1\r\n";
+    assert_eq!(port.ask("POST", "/api/v1/projects", key, Some(&body)).await.status, 200);
+    sandbox.ao(&["stop"]).await.ok();
+    execute(&sandbox, "UPDATE answers SET status = 70000").await;
+    let port = Port::of(&sandbox).await;
+    let broken = port.ask("POST", "/api/v1/projects", key, Some(&body)).await;
+    assert_eq!(broken.refusal(), (500, "internal".to_owned()), "{broken:#?}");
+    let log = sandbox.log();
+    let told = log.lines().find(|line| line.contains("internal error")).expect("the log tells of it");
+    for word in ["mine-1", "the answer k", "out of range"] {
+        assert!(told.contains(word), "{word}: {told}");
+        assert!(word == "mine-1" || !broken.body.contains(word), "{word}: {broken:#?}");
+    }
+    assert_eq!(broken.json()["error"]["request_id"], "mine-1");
+}

@@ -118,6 +118,27 @@ async fn what_the_tokens_file_holds_counts_also_where_it_was_removed_under_the_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_again_and_again_fills_no_log() {
+    const TIMES: u64 = 500;
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    let begun = std::time::Instant::now();
+    for _ in 0..TIMES {
+        let refused = port.say("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+        assert_eq!(refused.status, 401);
+    }
+    sandbox.ao(&["stop"]).await.ok();
+    let log = sandbox.log();
+    let lines: Vec<serde_json::Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of_them: Vec<_> =
+        lines.iter().map(|line| &line["fields"]).filter(|told| told["code"] == "unauthorized").collect();
+    let periods = 1 + begun.elapsed().as_secs() / 60;
+    assert!(u64::try_from(of_them.len()).unwrap() <= 2 * periods, "{of_them:#?}");
+    let count: u64 = of_them.iter().map(|told| told["more"].as_u64().unwrap_or(1)).sum();
+    assert_eq!(count, TIMES, "{of_them:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_port_is_a_choice_and_only_this_machine_can_reach_it() {
     let sandbox = Sandbox::new();
     let mut daemon = sandbox.command(&["daemon", "--http", "0.0.0.0:0"]);

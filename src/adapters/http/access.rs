@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
+use super::refusals::Refusals;
 use super::tcp::Proof;
 use super::token::{Token, TokenError, Version};
 
@@ -27,6 +28,7 @@ const SOCKET_ONLY: &str = "/api/v1/daemon/token";
 pub struct Access {
     file: PathBuf,
     current: Mutex<Current>,
+    refusals: Refusals,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -43,7 +45,7 @@ impl Access {
     /// With what a file will hold. It is neither read nor made before somebody asks.
     #[must_use]
     pub fn of(file: PathBuf) -> Self {
-        Self { file, current: Mutex::default() }
+        Self { file, current: Mutex::default(), refusals: Refusals::default() }
     }
 
     /// With the token of a file; a new one where there is no file.
@@ -81,6 +83,11 @@ impl Access {
         self.current().replaced
     }
 
+    /// What was refused here.
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
     /// What counts now: what the file holds. So a file that somebody removed, changed or made anew and this never disagree.
     fn current(&self) -> Current {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +122,7 @@ impl Access {
 /// Lets a request through that may be answered. It has not been looked at otherwise, and nothing of its body was read.
 pub async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     if let Err(refusal) = admit(&access, &request) {
-        return refusal.into_response();
+        return access.refusals.answer(refusal);
     }
     if let Some(proof) = request.extensions().get::<Proof>() {
         proof.give();

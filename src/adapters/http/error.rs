@@ -73,20 +73,34 @@ impl ApiError {
 impl ApiError {
     /// What a client is told, once the log has it.
     pub(super) fn told(self) -> (StatusCode, ErrorBody) {
-        let Self { status, code, message, hint, oldest } = self;
+        let Self { status, code, message, .. } = &self;
         let request_id = request::current_id();
-        let (message, hint) = if status == StatusCode::INTERNAL_SERVER_ERROR {
+        if *status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(request_id, code, message, "internal error");
+        } else {
+            tracing::info!(request_id, code, message, "refused");
+        }
+        self.unlogged()
+    }
+
+    /// What a client is told. The log is told nothing of it.
+    pub(super) fn unlogged(self) -> (StatusCode, ErrorBody) {
+        let Self { status, code, message, hint, oldest } = self;
+        let (message, hint) = if status == StatusCode::INTERNAL_SERVER_ERROR {
             (
                 "something went wrong inside ao".to_owned(),
                 Some("the daemon's log says what, by the request id".to_owned()),
             )
         } else {
-            tracing::info!(request_id, code, message, "refused");
             (message, hint)
         };
-        let detail = ErrorDetail { code: code.to_owned(), message, hint, request_id, oldest };
+        let detail = ErrorDetail { code: code.to_owned(), message, hint, request_id: request::current_id(), oldest };
         (status, ErrorBody { error: detail })
+    }
+
+    /// Which one it is in the table.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
     }
 }
 

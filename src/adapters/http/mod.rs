@@ -19,6 +19,7 @@
 //! | [`listener`] | the Unix socket, and who may connect to it |
 //! | [`tcp`] | the TCP port, and how many may connect to it |
 //! | [`access`], [`token`] | who may ask there |
+//! | `refusals` | what the log is told of those who may not |
 
 pub mod access;
 pub mod codes;
@@ -31,6 +32,7 @@ pub mod once;
 mod page;
 pub mod patience;
 pub mod peer;
+mod refusals;
 pub mod request;
 pub mod router;
 mod routes;

@@ -91,6 +91,7 @@ pub async fn serve(listener: TcpListener, daemon: Daemon, stop: CancellationToke
     }
     connections.close();
     connections.wait().await;
+    access.refusals().tell();
 }
 
 async fn connection(stream: Impatient<Revocable>, router: Router, place: Place, stop: CancellationToken) {
