@@ -23,7 +23,7 @@ pub struct Caller {
     pub serves: Option<SessionId>,
     /// What it says that it belongs to.
     pub claims: Option<Claim>,
-    /// Whether it comes without a process that could be looked at, and has shown the user's token.
+    /// Whether no process could be found for it that could be looked at, and it has shown the user's token.
     pub bears_token: bool,
     /// Whether it is the program itself that the application is a part of.
     pub is_host: bool,

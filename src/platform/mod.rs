@@ -10,6 +10,7 @@
 //! | [`mod@file`] | writing a file as a whole or not at all |
 //! | [`lock`] | one holder at a time, given up by the kernel |
 //! | [`log_file`] | standard error as a file that is rotated |
+//! | [`loopback`] | who is at the other end of a TCP connection within this machine (Linux: `/proc`) |
 //! | [`machine`] | how much memory and how many cores there are (Linux: `/proc`) |
 //! | [`process`] | identity and liveness of processes (Linux: `/proc`) |
 //! | [`process_end`] | being told of a process's end (Linux: pidfd) |
@@ -24,6 +25,7 @@ pub mod detached;
 pub mod file;
 pub mod lock;
 pub mod log_file;
+pub mod loopback;
 pub mod machine;
 pub mod process;
 pub mod process_end;

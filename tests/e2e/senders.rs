@@ -112,3 +112,56 @@ async fn what_an_agent_leaves_behind_is_known_by_the_mark_of_its_launch_alone() 
     from.sort_unstable();
     assert_eq!(from, ["anothers", "child", "cleared", "nameless", "own"].map(|body| (body, "app-2")));
 }
+
+/// Asks on the TCP port, with the token that every program of this user can read: sends a message, sits down at a terminal, and decides.
+const BY_TCP: &str = r#"#!/usr/bin/perl
+use IO::Socket::INET;
+sub content { open my $file, '<', "$ENV{AO_DATA_DIR}/$_[0]" or die "$_[0]: $!"; local $/; <$file> }
+my ($token) = content('token') =~ /(\S+)/;
+my ($address) = content('run.json') =~ /"http": "([^"]+)"/;
+sub ask {
+    my ($name, $line, $headers, $body) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => $address) or die "no connection: $!";
+    syswrite $socket, "$line HTTP/1.1\r\nHost: $address\r\nAuthorization: Bearer $token\r\n$headers\r\n$body";
+    my $said = '';
+    while ($said !~ m{^HTTP/1.1 101} && sysread $socket, my $more, 65536) { $said .= $more }
+    my ($status) = $said =~ m{^HTTP/1.1 (\d+)};
+    my ($code) = $said =~ /"code":"(\w+)"/;
+    print "$name $status ", $code // '-', "\n";
+}
+sub post { my ($name, $path, $body) = @_; my $length = length $body;
+    ask($name, "POST /api/v1/sessions/app-1/$path", "Connection: close\r\nContent-Type: application/json\r\nContent-Length: $length\r\n", $body) }
+post('send', 'messages', '{"body":"by tcp"}');
+ask('terminal', 'GET /api/v1/sessions/app-1/terminal', "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n", '');
+post('decide', 'decision', '{"decision":"allow"}');
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shows_the_token_is_no_person_for_it() {
+    let mut sandbox = Sandbox::new();
+    sandbox.install("claude", IDLES);
+    sandbox.install("apart", APART);
+    sandbox.install("by-tcp", BY_TCP);
+    sandbox.ao(&["spawn", "--runtime", "pty", "task"]).await.ok();
+    let by_tcp = |claims: &[(&str, &str)]| {
+        let mut command = std::process::Command::new(sandbox.path("bin/by-tcp"));
+        command.env_clear().envs(&sandbox.env).envs(claims.iter().copied());
+        command
+    };
+    let refused = "terminal 409 not_a_person\ndecide 409 not_yours_to_decide\n";
+    let person = sandbox.run(by_tcp(&[])).await.ok();
+    assert_eq!(person, "send 202 -\nterminal 101 -\ndecide 409 nothing_asked");
+    let pretender = sandbox.run(by_tcp(&[("AO_SESSION_ID", "app-1")])).await;
+    assert_eq!(pretender.stdout, format!("send 409 unknown_sender\n{refused}"));
+
+    let script = "by-tcp > child.part 2>&1; mv child.part child; apart left by-tcp; sleep 600";
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sh", "-c", script]).await.ok();
+    for name in ["child", "said-left"] {
+        let said = sandbox.worktree("app-2").join(name);
+        sandbox.until("the agent was answered", || said.exists()).await;
+        assert_eq!(std::fs::read_to_string(said).unwrap(), format!("send 202 -\n{refused}"), "{name}");
+    }
+    let sent = messages(&sandbox, "app-1").await;
+    let from: Vec<_> = sent.iter().map(|one| one["from"].as_str().unwrap_or("-")).collect();
+    assert_eq!(from, ["-", "app-2", "app-2"]);
+}

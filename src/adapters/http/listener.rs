@@ -44,7 +44,7 @@ impl Listener for OwnerOnly {
             match stream.peer_cred() {
                 Ok(peer) if peer.uid() == self.uid => {
                     let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
-                    return (stream, Peer { pid, bears_token: false });
+                    return (stream, Peer::Process(pid));
                 }
                 Ok(peer) => tracing::warn!(uid = peer.uid(), "a connection of another user was refused"),
                 Err(error) => tracing::warn!(%error, "a connection of an unknown user was refused"),
@@ -53,7 +53,7 @@ impl Listener for OwnerOnly {
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr().map(|_| Peer { pid: None, bears_token: false })
+        self.listener.local_addr().map(|_| Peer::Process(None))
     }
 }
 

@@ -1,19 +1,25 @@
 //! Who is at the other end of a connection: its process, as the kernel and `/proc` tell of it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use axum::extract::connect_info::Connected;
+use axum::extract::FromRequestParts;
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::http::request::Parts;
 use axum::serve::IncomingStream;
 
+use super::error::ApiError;
 use super::listener::OwnerOnly;
 use super::patience::ImpatientListener;
+use super::router::Daemon;
 use crate::app::caller::{Caller, Claim};
 use crate::domain::id::SessionId;
 use crate::domain::layout::DataDir;
 use crate::domain::session::ProcessIdentity;
 use crate::platform::cgroup::place;
+use crate::platform::loopback::{self, Holders};
 use crate::platform::{process, tree};
-use crate::ports::runtime::{LAUNCH_ID_VARIABLE, Marks};
+use crate::ports::runtime::LAUNCH_ID_VARIABLE;
 use crate::ports::setup::SETUP_VARIABLE;
 
 /// How far up a process is looked for the agent that started it.
@@ -21,11 +27,16 @@ const MAX_DEPTH: usize = 64;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Peer {
-    /// Its process, where the kernel tells.
-    pub pid: Option<u32>,
-    /// Whether it is let in for the token alone, so that its process is not asked for.
-    pub bears_token: bool,
+pub enum Peer {
+    /// A process that the kernel names, unless it cannot.
+    Process(Option<u32>),
+    /// Whoever holds the other end of a TCP connection, and has shown the token.
+    Tcp {
+        /// The address there.
+        theirs: SocketAddr,
+        /// The address here.
+        ours: SocketAddr,
+    },
 }
 
 impl Connected<IncomingStream<'_, ImpatientListener<OwnerOnly>>> for Peer {
@@ -34,36 +45,68 @@ impl Connected<IncomingStream<'_, ImpatientListener<OwnerOnly>>> for Peer {
     }
 }
 
+/// Who asks, found out once for each request, and only where it decides something: over TCP it takes milliseconds.
+pub(super) struct Asking(pub(super) Caller);
+
+impl FromRequestParts<Daemon> for Asking {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, daemon: &Daemon) -> Result<Self, ApiError> {
+        if let Some(found) = parts.extensions.get::<Caller>() {
+            return Ok(Self(found.clone()));
+        }
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>().copied();
+        let ConnectInfo(peer) = peer.ok_or_else(|| ApiError::internal("nothing is known of who connected"))?;
+        let caller = peer.caller(&daemon.info.data_dir).await;
+        parts.extensions.insert(caller.clone());
+        Ok(Self(caller))
+    }
+}
+
 impl Peer {
     /// All that is to be seen of it, for a daemon on this data directory.
-    #[must_use]
-    pub fn caller(self, data_dir: &Path) -> Caller {
-        let ancestry = self.ancestry();
-        let launches = ancestry.iter().filter_map(|process| value(process.pid, LAUNCH_ID_VARIABLE)).collect();
-        let group = self.pid.and_then(place::agents_group_of);
-        let claims = self.pid.and_then(|pid| claim(pid, &DataDir::new(data_dir.to_owned())));
-        let bears_token = self.bears_token;
-        Caller {
-            serves: served(&ancestry),
-            ancestry,
-            marks: Marks { launches, group },
-            claims,
-            bears_token,
-            is_host: false,
+    pub async fn caller(self, data_dir: &Path) -> Caller {
+        match self {
+            Self::Process(pid) => seen(pid, data_dir),
+            Self::Tcp { theirs, ours } => {
+                let data_dir = data_dir.to_owned();
+                let look = tokio::task::spawn_blocking(move || match loopback::holders(theirs, ours) {
+                    Ok(Holders::Processes(processes)) => seen(processes, &data_dir),
+                    Ok(Holders::Gone) => Caller::default(),
+                    Ok(Holders::Hidden) | Err(_) => Caller { bears_token: true, ..Caller::default() },
+                });
+                look.await.unwrap_or_default()
+            }
         }
     }
+}
 
-    /// The process and those it descends from, nearest first. One that has ended has none.
-    fn ancestry(self) -> Vec<ProcessIdentity> {
-        let mut ancestry = Vec::new();
-        let mut next = self.pid;
-        while let Some(pid) = next.filter(|pid| *pid > 1 && ancestry.len() < MAX_DEPTH) {
-            let Ok(Some(stat)) = process::stat(pid) else { break };
-            ancestry.push(stat.identity);
-            next = Some(stat.parent);
-        }
-        ancestry
+/// What is to be seen of processes that ask as one: a connection may have been handed down.
+fn seen(processes: impl IntoIterator<Item = u32>, data_dir: &Path) -> Caller {
+    let mut caller = Caller::default();
+    let data_dir = DataDir::new(data_dir.to_owned());
+    for pid in processes {
+        let ancestry = ancestry(pid);
+        let launches = ancestry.iter().filter_map(|process| value(process.pid, LAUNCH_ID_VARIABLE));
+        caller.marks.launches.extend(launches);
+        caller.marks.group = caller.marks.group.or_else(|| place::agents_group_of(pid));
+        caller.serves = caller.serves.or_else(|| served(&ancestry));
+        caller.claims = caller.claims.or_else(|| claim(pid, &data_dir));
+        caller.ancestry.extend(ancestry);
     }
+    caller
+}
+
+/// A process and those it descends from, nearest first. One that has ended has none.
+fn ancestry(pid: u32) -> Vec<ProcessIdentity> {
+    let mut ancestry = Vec::new();
+    let mut next = Some(pid);
+    while let Some(pid) = next.filter(|pid| *pid > 1 && ancestry.len() < MAX_DEPTH) {
+        let Ok(Some(stat)) = process::stat(pid) else { break };
+        ancestry.push(stat.identity);
+        next = Some(stat.parent);
+    }
+    ancestry
 }
 
 /// What the environment says, when it is of this data directory: the agent of another ao's names that one's program, and may ask this daemon

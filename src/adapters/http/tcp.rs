@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
-use axum::{Extension, Router};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -70,18 +70,19 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve(listener: TcpListener, daemon: Daemon, stop: CancellationToken) {
     let (access, patience) = (daemon.access.clone(), daemon.patience);
     let (connections, places) = (TaskTracker::new(), Places::default());
-    // Nobody tells which process connects.
-    let router = router(daemon, Door::Tcp).layer(Extension(ConnectInfo(Peer { pid: None, bears_token: true })));
+    let router = router(daemon, Door::Tcp);
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, peer)) => {
+            Ok((stream, theirs)) => {
+                let Ok(ours) = stream.local_addr() else { continue };
                 let Some(place) = places.take() else {
                     tracing::warn!("a connection is turned away: {PLACES} have shown the token and stay");
                     continue;
                 };
                 let stream = Revocable::new(stream, [access.replaced(), place.needed.clone()]);
-                let stream = Impatient::new(stream, peer.to_string(), patience, stop.clone());
-                connections.spawn(connection(stream, router.clone(), place, stop.clone()));
+                let stream = Impatient::new(stream, theirs.to_string(), patience, stop.clone());
+                let peer = Peer::Tcp { theirs, ours };
+                connections.spawn(connection(stream, peer, router.clone(), place, stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
@@ -94,10 +95,11 @@ pub async fn serve(listener: TcpListener, daemon: Daemon, stop: CancellationToke
     access.refusals().tell();
 }
 
-async fn connection(stream: Impatient<Revocable>, router: Router, place: Place, stop: CancellationToken) {
+async fn connection(stream: Impatient<Revocable>, peer: Peer, router: Router, place: Place, stop: CancellationToken) {
     let proof = place.proof.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(proof.clone());
+        request.extensions_mut().insert(ConnectInfo(peer));
         let answer = router.clone().call(request);
         async move { Ok::<Response<Body>, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
     });

@@ -8,9 +8,9 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt, stream};
@@ -23,7 +23,7 @@ use utoipa_axum::routes;
 use super::error::ApiError;
 use super::extract::{Ids, Params, session_id};
 use super::patience::Patience;
-use super::peer::Peer;
+use super::peer::Asking;
 use super::router::Daemon;
 use super::wire::{TerminalNews, ViewerNews};
 use crate::domain::id::SessionId;
@@ -62,7 +62,7 @@ pub(super) fn routes() -> OpenApiRouter<Daemon> {
 ))]
 async fn terminal(
     State(daemon): State<Daemon>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Asking(caller): Asking,
     Ids(id): Ids<String>,
     Params(SizeQuery { rows, cols }): Params<SizeQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -70,7 +70,6 @@ async fn terminal(
     let upgrade = upgrade.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
     let usual = TerminalSize::default();
     let size = usable(TerminalSize { rows: rows.unwrap_or(usual.rows), cols: cols.unwrap_or(usual.cols) });
-    let caller = peer.caller(&daemon.info.data_dir);
     let attached = daemon.application.attach(&session_id(&id)?, size, &caller).await?;
     let (patience, stop) = (daemon.patience, daemon.stop);
     let upgrade = upgrade.max_message_size(MAX_FRAME_BYTES).max_frame_size(MAX_FRAME_BYTES);

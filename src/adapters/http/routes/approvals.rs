@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::adapters::http::extract::{Answer, Body, Ids, Params, request_id, session_id};
-use crate::adapters::http::peer::Peer;
+use crate::adapters::http::peer::Asking;
 use crate::adapters::http::router::Daemon;
 use crate::adapters::http::wire::{DecisionAnswer, DecisionRequest, MAX_WAIT_MS};
 use crate::domain::Timestamp;
@@ -24,11 +24,10 @@ pub(super) fn routes() -> OpenApiRouter<Daemon> {
 #[utoipa::path(post, path = "/sessions/{id}/decision", tag = "approvals", params(("id" = SessionId, Path)), request_body = DecisionRequest, responses((status = 200, body = DecisionAnswer)))]
 async fn decide(
     State(daemon): State<Daemon>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Asking(caller): Asking,
     Ids(id): Ids<String>,
     Body(body): Body<DecisionRequest>,
 ) -> Answer<DecisionAnswer> {
-    let caller = peer.caller(&daemon.info.data_dir);
     let (application, id) = (daemon.application, session_id(&id)?);
     let DecisionRequest { decision, reason, request } = body;
     let (request, session) = application.decide(&id, request.as_ref(), decision, reason, &caller).await?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::adapters::http::error::ApiError;
 use crate::adapters::http::extract::{Answer, Body, Ids, Params, message_id, session_id};
 use crate::adapters::http::once::OnceKey;
 use crate::adapters::http::page::{PageOf, PageQuery};
-use crate::adapters::http::peer::Peer;
+use crate::adapters::http::peer::Asking;
 use crate::adapters::http::router::Daemon;
 use crate::adapters::http::wire::{MAX_WAIT_MS, Page, SendRequest};
 use crate::domain::id::{MessageId, SessionId};
@@ -43,12 +43,11 @@ async fn list_messages(
 #[utoipa::path(post, path = "/sessions/{id}/messages", tag = "messages", params(("id" = SessionId, Path)), request_body = SendRequest, responses((status = 202, body = MessageRecord)))]
 async fn send(
     State(daemon): State<Daemon>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Asking(caller): Asking,
     once: Option<Extension<OnceKey>>,
     Ids(id): Ids<String>,
     Body(request): Body<SendRequest>,
 ) -> Result<(StatusCode, Json<MessageRecord>), ApiError> {
-    let caller = peer.caller(&daemon.info.data_dir);
     let session = session_id(&id)?;
     // Which holds also when the daemon ends before its answer is kept.
     let made_up = |Extension(once): Extension<OnceKey>| MessageId::hash_of(&once.key);
