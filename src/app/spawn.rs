@@ -122,21 +122,21 @@ impl Application {
         self.spawn_once(request, None).await
     }
 
-    /// As [`spawn`](Self::spawn), and the change that tells of the record tells of the key too: by it [`Application::spawned_once`] finds the session.
+    /// As [`spawn`](Self::spawn), and the change that tells of the record tells the mark too: by it [`Application::spawned_once`] finds the session.
     ///
     /// # Errors
     /// As for a spawn.
-    pub async fn spawn_once(&self, request: SpawnRequest, key: Option<String>) -> Result<Session, AppError> {
+    pub async fn spawn_once(&self, request: SpawnRequest, mark: Option<String>) -> Result<Session, AppError> {
         if self.shared.stop.is_cancelled() {
             let message = "the daemon is stopping: nothing is spawned";
             return Err(AppError::new(ErrorKind::Refused, "stopping", message)
                 .hint("once it has stopped, the same command starts a new one"));
         }
         let application = self.clone();
-        self.to_its_end("a spawn", async move { application.spawn_now(request, key).await }).await
+        self.to_its_end("a spawn", async move { application.spawn_now(request, mark).await }).await
     }
 
-    async fn spawn_now(&self, request: SpawnRequest, key: Option<String>) -> Result<Session, AppError> {
+    async fn spawn_now(&self, request: SpawnRequest, mark: Option<String>) -> Result<Session, AppError> {
         let repository = self.shared.repos.resolve(&request.project).await?;
         let may_wait = request.queue;
         let (mut session, exclusive) = self.preflight(request, &repository).await?;
@@ -144,8 +144,8 @@ impl Application {
             .admit(may_wait, async move |admitted| {
                 session.facts.queue_ticket = admitted.ticket();
                 let mut told = json!({ "branch": session.spec.branch });
-                if let Some(key) = key {
-                    told["key"] = key.into();
+                if let Some(mark) = mark {
+                    told["key"] = mark.into();
                 }
                 let recorded = NewChange::new(ChangeKind::SessionRecorded, told);
                 let changes: Vec<NewChange> = [Some(recorded), admitted.change()].into_iter().flatten().collect();

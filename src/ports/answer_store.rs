@@ -4,6 +4,18 @@ use async_trait::async_trait;
 
 use super::store::StoreError;
 use crate::domain::Timestamp;
+use crate::domain::id::SessionId;
+
+/// Which request. The keys of who asks are nobody else's, and each thing that can be asked for has keys of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AnswerKey {
+    /// The session whose agent asks; `None` for a person.
+    pub asker: Option<SessionId>,
+    /// What is asked for: a method and a path.
+    pub route: String,
+    /// What the client made up for this request.
+    pub key: String,
+}
 
 /// An answer, as it is told again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,23 +48,23 @@ pub trait AnswerStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Failed`] or [`StoreError::Corrupt`].
-    async fn answer(&self, key: &str) -> Result<Option<AnswerRecord>, StoreError>;
+    async fn answer(&self, key: &AnswerKey) -> Result<Option<AnswerRecord>, StoreError>;
 
     /// Records under a key, durably, in the place of what was there.
     ///
     /// # Errors
     /// [`StoreError::Unwritable`] or [`StoreError::Failed`].
-    async fn put_answer(&self, key: &str, record: &AnswerRecord) -> Result<(), StoreError>;
+    async fn put_answer(&self, key: &AnswerKey, record: &AnswerRecord) -> Result<(), StoreError>;
 
     /// Takes a key off the record; also one that is on none.
     ///
     /// # Errors
     /// [`StoreError::Unwritable`] or [`StoreError::Failed`].
-    async fn forget_answer(&self, key: &str) -> Result<(), StoreError>;
+    async fn forget_answer(&self, key: &AnswerKey) -> Result<(), StoreError>;
 
-    /// Takes off the record what was begun before a time.
+    /// Takes off the record what was begun before a time, whoever asked; and of what this asker asked all but the `newest` that were begun last.
     ///
     /// # Errors
     /// [`StoreError::Unwritable`] or [`StoreError::Failed`].
-    async fn forget_answers_before(&self, before: Timestamp) -> Result<(), StoreError>;
+    async fn bound_answers(&self, asker: Option<&SessionId>, before: Timestamp, newest: u32) -> Result<(), StoreError>;
 }

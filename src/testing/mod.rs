@@ -15,7 +15,7 @@
 //! | [`session_dir`] | the suite of `SessionDirs` |
 //! | [`setup`] | the suite of `SetupRunner` |
 //! | [`spool`] | the suite of `ReportSpool` |
-//! | [`store`] | the suite of `ProjectStore`, `SessionStore` and `ChangeLog` |
+//! | [`store`] | the suite of `ProjectStore`, `SessionStore`, `MessageStore`, `AnswerStore` and `ChangeLog` |
 //! | [`workspace`] | the suite of `Workspace` |
 
 #![allow(

@@ -1,4 +1,4 @@
-//! The contract of the stores: [`ProjectStore`], [`SessionStore`] and [`ChangeLog`], which one adapter implements together.
+//! The contract of the stores: [`ProjectStore`], [`SessionStore`], [`MessageStore`], [`AnswerStore`] and [`ChangeLog`], which one adapter implements together.
 //!
 //! Implement [`StoreFixture`] for your adapter, then let [`store_contract!`](crate::store_contract) make one test of each
 //! function here.
@@ -20,12 +20,15 @@ use crate::domain::preserved::PreservedWork;
 use crate::domain::project::Project;
 use crate::domain::session::{Activity, Facts, ProcessIdentity, Restoring, Session, SessionKind, SessionSpec};
 use crate::domain::setup::ProjectSetup;
+use crate::ports::answer_store::AnswerStore;
 use crate::ports::message_store::MessageStore;
 use crate::ports::store::{ChangeFilter, ChangeLog, ProjectStore, SessionFilter, SessionStore, StoreError};
 
+mod answers;
 mod messages;
 mod requests;
 mod retention;
+pub use answers::*;
 pub use messages::*;
 pub use retention::*;
 
@@ -33,7 +36,7 @@ pub use retention::*;
 #[async_trait]
 pub trait StoreFixture: Send + Sync {
     /// The adapter.
-    type Store: ProjectStore + SessionStore + MessageStore + ChangeLog + 'static;
+    type Store: ProjectStore + SessionStore + MessageStore + ChangeLog + AnswerStore + 'static;
 
     /// Opens the store: an empty one the first time, and afterwards the same one again.
     async fn open(&self) -> Arc<Self::Store>;
@@ -83,6 +86,9 @@ macro_rules! store_contract {
             a_message_is_recorded_once_and_for_a_session_there_is
             what_becomes_of_a_message_is_recorded_and_logged
             the_messages_of_a_session_go_with_its_record
+            an_answer_keeps_every_field_under_its_key
+            keys_of_others_and_for_other_things_are_others
+            answers_are_bounded_by_age_and_by_number_of_each_who_asks
         );
     };
     (@tests $fixture:expr; $($name:ident)+) => {

@@ -3,7 +3,7 @@
 //! Only what was done is kept: what was refused did nothing, and may be tried again under the same key.
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::extract;
+use super::peer::Asking;
 use super::request;
 use super::router::Daemon;
 use crate::app::once::{Once, OnceBegun};
@@ -26,10 +27,10 @@ const MAX_KEY: usize = 255;
 /// How large an answer may be that is kept, in bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
-/// The key of the request that is being done, for handlers that leave something by which it is found.
+/// That a request is being done under a key, for handlers that leave something by which it is found.
 #[derive(Debug, Clone)]
-pub(super) struct OnceKey {
-    pub(super) key: String,
+pub(super) struct OnceMark {
+    pub(super) mark: String,
     /// The newest change when it was begun before, if it was cut off then.
     pub(super) cut_off_after: Option<u64>,
 }
@@ -52,16 +53,16 @@ async fn answer(daemon: Daemon, key: &HeaderValue, request: Request, next: Next)
             format!("the key must be 1 to {MAX_KEY} printable ASCII characters without spaces"),
         )
     })?;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let Asking(caller) = Asking::from_request_parts(&mut parts, &daemon).await?;
     let body = extract::read(Request::from_parts(parts.clone(), body)).await?;
-    // Each thing that can be asked for has keys of its own.
-    let scoped = format!("{} {} {key}", parts.method, parts.uri.path());
-    let begun = match daemon.application.begin_once(&scoped, digest(&body)).await? {
+    let route = format!("{} {}", parts.method, parts.uri.path());
+    let begun = match daemon.application.begin_once(&caller, route, key.to_owned(), digest(&body)).await? {
         Once::Answered(answer) => return again(answer),
         Once::Begun(begun) => begun,
     };
     let mut request = Request::from_parts(parts, Body::from(body));
-    let found = OnceKey { key: scoped, cut_off_after: begun.cut_off_after };
+    let found = OnceMark { mark: begun.mark.clone(), cut_off_after: begun.cut_off_after };
     request.extensions_mut().insert(found);
     // To its end also when the client goes away, who is the one that asks again.
     let id = request::current_id();

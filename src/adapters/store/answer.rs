@@ -1,23 +1,37 @@
 //! The records of answers.
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments, Row};
+use sqlx::Row;
+use sqlx::query::Query;
+use sqlx::sqlite::{Sqlite, SqliteArguments};
 
 use super::{SqliteStore, failed, to_its_end};
 use crate::domain::Timestamp;
-use crate::ports::answer_store::{Answer, AnswerRecord, AnswerStore};
+use crate::domain::id::SessionId;
+use crate::ports::answer_store::{Answer, AnswerKey, AnswerRecord, AnswerStore};
 use crate::ports::store::StoreError;
 
 const READ: &str = "read what was answered";
 const WRITE: &str = "record what was answered";
 
+type Statement = Query<'static, Sqlite, SqliteArguments<'static>>;
+
+/// A statement with the three columns that make a key.
+fn of_key(sql: &'static str, key: &AnswerKey) -> Statement {
+    sqlx::query(sql).bind(column(key.asker.as_ref())).bind(key.route.clone()).bind(key.key.clone())
+}
+
+/// Who asked, as it is on record.
+fn column(asker: Option<&SessionId>) -> String {
+    asker.map(ToString::to_string).unwrap_or_default()
+}
+
 #[async_trait]
 impl AnswerStore for SqliteStore {
-    async fn answer(&self, key: &str) -> Result<Option<AnswerRecord>, StoreError> {
-        let row = sqlx::query("SELECT * FROM answers WHERE key = ?").bind(key);
+    async fn answer(&self, key: &AnswerKey) -> Result<Option<AnswerRecord>, StoreError> {
+        let row = of_key("SELECT * FROM answers WHERE asker = ? AND route = ? AND key = ?", key);
         let Some(row) = row.fetch_optional(&self.readers).await.map_err(failed(READ))? else { return Ok(None) };
-        let corrupt = |cause: String| StoreError::Corrupt { id: format!("the answer {key}"), cause };
+        let corrupt = |cause: String| StoreError::Corrupt { id: format!("the answer {}", key.key), cause };
         let status: Option<i64> = row.get("status");
         let answer = status.map(|status| {
             let status = u16::try_from(status).map_err(|error| error.to_string())?;
@@ -33,53 +47,40 @@ impl AnswerStore for SqliteStore {
         }))
     }
 
-    async fn put_answer(&self, key: &str, record: &AnswerRecord) -> Result<(), StoreError> {
+    async fn put_answer(&self, key: &AnswerKey, record: &AnswerRecord) -> Result<(), StoreError> {
         let AnswerRecord { digest, since, begun_at, answer } = record.clone();
         let (status, location, body) = match answer {
             Some(Answer { status, location, body }) => (Some(status), location, Some(body)),
             None => (None, None, None),
         };
+        let sql =
+            "INSERT OR REPLACE INTO answers (asker, route, key, digest, since, begun_at_ms, status, location, body)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let since = i64::try_from(since).unwrap_or(i64::MAX);
-        let columns = (key.to_owned(), digest, since, begun_at.as_millisecond(), status, location, body);
-        let sql = "INSERT OR REPLACE INTO answers (key, digest, since, begun_at_ms, status, location, body)
-                   VALUES (?, ?, ?, ?, ?, ?, ?)";
-        self.write_answers(sql, move |arguments| {
-            let (key, digest, since, begun_at, status, location, body) = columns;
-            arguments.add(key)?;
-            arguments.add(digest)?;
-            arguments.add(since)?;
-            arguments.add(begun_at)?;
-            arguments.add(status)?;
-            arguments.add(location)?;
-            arguments.add(body)
-        })
-        .await
+        let put = of_key(sql, key).bind(digest).bind(since).bind(begun_at.as_millisecond());
+        self.write_answers([put.bind(status).bind(location).bind(body)]).await
     }
 
-    async fn forget_answer(&self, key: &str) -> Result<(), StoreError> {
-        let key = key.to_owned();
-        self.write_answers("DELETE FROM answers WHERE key = ?", move |arguments| arguments.add(key)).await
+    async fn forget_answer(&self, key: &AnswerKey) -> Result<(), StoreError> {
+        self.write_answers([of_key("DELETE FROM answers WHERE asker = ? AND route = ? AND key = ?", key)]).await
     }
 
-    async fn forget_answers_before(&self, before: Timestamp) -> Result<(), StoreError> {
-        let before = before.as_millisecond();
-        let sql = "DELETE FROM answers WHERE begun_at_ms < ?";
-        self.write_answers(sql, move |arguments| arguments.add(before)).await
+    async fn bound_answers(&self, asker: Option<&SessionId>, before: Timestamp, newest: u32) -> Result<(), StoreError> {
+        let old = sqlx::query("DELETE FROM answers WHERE begun_at_ms < ?").bind(before.as_millisecond());
+        let sql = "DELETE FROM answers WHERE asker = ?1 AND (begun_at_ms, rowid) <=
+                   (SELECT begun_at_ms, rowid FROM answers WHERE asker = ?1 ORDER BY begun_at_ms DESC, rowid DESC LIMIT 1 OFFSET ?2)";
+        self.write_answers([old, sqlx::query(sql).bind(column(asker)).bind(newest)]).await
     }
 }
 
 impl SqliteStore {
-    async fn write_answers(
-        &self,
-        sql: &'static str,
-        bind: impl FnOnce(&mut SqliteArguments<'static>) -> Result<(), sqlx::error::BoxDynError>,
-    ) -> Result<(), StoreError> {
-        let mut arguments = SqliteArguments::default();
-        bind(&mut arguments).map_err(|cause| StoreError::Failed { action: WRITE, cause: cause.to_string() })?;
+    async fn write_answers<const N: usize>(&self, statements: [Statement; N]) -> Result<(), StoreError> {
         let writer = self.writer.clone();
         to_its_end(WRITE, async move {
             let mut writing = writer.begin(WRITE).await?;
-            sqlx::query_with(sql, arguments).execute(&mut *writing.transaction).await.map_err(failed(WRITE))?;
+            for statement in statements {
+                statement.execute(&mut *writing.transaction).await.map_err(failed(WRITE))?;
+            }
             writing.commit().await
         })
         .await

@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "senders", include_str!("../../../migrations/0005_senders.sql")),
     (6, "answers", include_str!("../../../migrations/0006_answers.sql")),
     (7, "turn_failures", include_str!("../../../migrations/0007_turn_failures.sql")),
+    (8, "answer_keys", include_str!("../../../migrations/0008_answer_keys.sql")),
 ];
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use crate::adapters::http::error::ApiError;
 use crate::adapters::http::extract::{Answer, Body, Ids, Params, message_id, session_id};
-use crate::adapters::http::once::OnceKey;
+use crate::adapters::http::once::OnceMark;
 use crate::adapters::http::page::{PageOf, PageQuery};
 use crate::adapters::http::peer::Asking;
 use crate::adapters::http::router::Daemon;
@@ -44,13 +44,13 @@ async fn list_messages(
 async fn send(
     State(daemon): State<Daemon>,
     Asking(caller): Asking,
-    once: Option<Extension<OnceKey>>,
+    once: Option<Extension<OnceMark>>,
     Ids(id): Ids<String>,
     Body(request): Body<SendRequest>,
 ) -> Result<(StatusCode, Json<MessageRecord>), ApiError> {
     let session = session_id(&id)?;
     // Which holds also when the daemon ends before its answer is kept.
-    let made_up = |Extension(once): Extension<OnceKey>| MessageId::hash_of(&once.key);
+    let made_up = |Extension(once): Extension<OnceMark>| MessageId::hash_of(&once.mark);
     let id = request.id.or_else(|| once.map(made_up));
     let record = daemon.application.send(&session, id, request.body, &caller).await?;
     Ok((StatusCode::ACCEPTED, Json(record)))

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use crate::adapters::http::error::ApiError;
 use crate::adapters::http::extract::{Answer, Body, Ids, Params, session_id};
-use crate::adapters::http::once::OnceKey;
+use crate::adapters::http::once::OnceMark;
 use crate::adapters::http::page::{PageOf, PageQuery, not_ours};
 use crate::adapters::http::router::Daemon;
 use crate::adapters::http::wire::{
@@ -76,18 +76,18 @@ async fn list_sessions(
 ))]
 async fn spawn(
     State(daemon): State<Daemon>,
-    once: Option<Extension<OnceKey>>,
+    once: Option<Extension<OnceMark>>,
     Body(request): Body<SpawnRequest>,
 ) -> Result<Begun, ApiError> {
     let (application, once) = (daemon.application, once.map(|Extension(once)| once));
     // A daemon that is gone may have recorded it, and never have answered.
-    if let Some(OnceKey { key, cut_off_after: Some(since) }) = &once
-        && let Some(session) = application.spawned_once(key, *since).await?
+    if let Some(OnceMark { mark, cut_off_after: Some(since) }) = &once
+        && let Some(session) = application.spawned_once(mark, *since).await?
     {
         return Ok(begun(application.view(&session), *since));
     }
     let seq = application.last_seq().await?;
-    let session = application.spawn_once(request, once.map(|once| once.key)).await?;
+    let session = application.spawn_once(request, once.map(|once| once.mark)).await?;
     Ok(begun(application.view(&session), seq))
 }
 
