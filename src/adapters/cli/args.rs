@@ -127,7 +127,8 @@ Exit codes: 0 it runs, 3 it does not.")]
     /// Print the token for the daemon's TCP port, or make a new one
     #[command(after_help = "Examples:
   ao status            the port's address, among others
-  curl -H \"Authorization: Bearer $(ao token)\" http://ADDRESS/api/v1/sessions
+  printf 'Authorization: Bearer %s' \"$(ao token)\" |
+    curl -H @- http://ADDRESS/api/v1/sessions
   ao token --renew     what has the old one is cut off
 
 It is in the file token of the data directory, which only you can read.")]
