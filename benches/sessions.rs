@@ -26,6 +26,9 @@ use ao::adapters::http::access::Access;
 use ao::adapters::http::token::Token;
 use ao::adapters::http::wire::DaemonInfo;
 use ao::adapters::http::{Daemon, Patience, tcp};
+use ao::domain::approval::Subject;
+use ao::domain::observation::Signal;
+use ao::domain::session::{Session, ToolUse};
 use ao::ports::clock::Clock;
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
@@ -88,7 +91,9 @@ async fn page(sessions: u32, query: &str) -> Vec<Duration> {
 async fn serve(scratch: &tempfile::TempDir, sessions: u32, stop: &CancellationToken) -> SocketAddr {
     let records = (1..=sessions).map(|number| {
         let workspace = scratch.path().join(format!("worktrees/app/app-{number}"));
-        application::session(number, "command", "none", workspace)
+        let mut session = application::session(number, "command", "none", workspace);
+        fill(&mut session);
+        session
     });
     let (application, _store) = application::application(scratch, Vec::new(), Vec::new(), records.collect()).await;
     let listener = tcp::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
@@ -108,6 +113,19 @@ async fn serve(scratch: &tempfile::TempDir, sessions: u32, stop: &CancellationTo
     let daemon = Daemon { application, info, stop: stop.clone(), ready, patience, access };
     tokio::spawn(tcp::serve(listener, daemon, stop.clone()));
     address
+}
+
+/// As after some hours of work: a task in words, and permissions that were asked for and given.
+fn fill(session: &mut Session) {
+    session.spec.prompt = Some("Make it so, and mind the rest. ".repeat(64));
+    for command in ["make test", "git push origin HEAD"] {
+        let input = serde_json::json!({ "command": command, "description": "As was asked for." });
+        let tool_use = ToolUse { tool: "Bash".to_owned(), input, subagent: None, is_cut: false };
+        let now = SystemClock.now();
+        session.observe(&Signal::Blocked { tool_use: tool_use.clone(), subject: Subject::default() }, now, now);
+        session.observe(&Signal::Called(tool_use), now, now);
+    }
+    assert_eq!(session.facts.requests.answers().len(), 2);
 }
 
 async fn connect(address: SocketAddr) -> SendRequest<Empty<Bytes>> {
