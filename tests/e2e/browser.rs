@@ -95,7 +95,7 @@ impl Lead {
 pub(crate) struct Web {
     address: SocketAddr,
     /// A port at which the page's own server is reached first, and then what is attacked.
-    led: SocketAddr,
+    rebound: SocketAddr,
     lead: Lead,
     shared: Shared,
     reports: mpsc::Receiver<Outcomes>,
@@ -123,8 +123,8 @@ pub(crate) enum Way {
 impl Web {
     pub(crate) async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let forwarder = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, led) = (listener.local_addr().unwrap(), forwarder.local_addr().unwrap());
+        let turnstile = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, rebound) = (listener.local_addr().unwrap(), turnstile.local_addr().unwrap());
         let (sender, reports) = mpsc::channel(1);
         let lead = Lead(Arc::new(Mutex::new(address)));
         let shared = Shared { reports: sender, asked: Arc::default(), then: Arc::default(), lead: lead.clone() };
@@ -136,8 +136,8 @@ impl Web {
             .with_state(shared.clone());
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        serving.spawn(follow(forwarder, lead.clone()));
-        Self { address, led, lead, shared, reports, _serving: serving }
+        serving.spawn(follow(turnstile, lead.clone()));
+        Self { address, rebound, lead, shared, reports, _serving: serving }
     }
 
     /// Its own address, where it stands in for a daemon that refuses nothing.
@@ -162,7 +162,9 @@ impl Web {
         *self.shared.then.lock().unwrap() = (way == Way::Rebound).then_some(target);
         let (page, target) = match way {
             Way::Across => (format!("{STRANGER}:{}", self.address.port()), target.to_string()),
-            Way::Rebound => (format!("{STRANGER}:{}", self.led.port()), format!("{STRANGER}:{}", self.led.port())),
+            Way::Rebound => {
+                (format!("{STRANGER}:{}", self.rebound.port()), format!("{STRANGER}:{}", self.rebound.port()))
+            }
         };
         let token = token.map_or_else(String::new, |token| format!("&token={token}"));
         let page = format!("http://{page}/page?target=http://{target}&report=http://{}{token}", self.address);
