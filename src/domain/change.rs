@@ -19,7 +19,7 @@ pub enum ChangeKind {
     /// A person accepted a version of a project's `ao.toml`; `data.digest` names it.
     #[serde(rename = "project.trusted")]
     ProjectTrusted,
-    /// A session was recorded; nothing has been built for it yet. `data.branch` is its branch, `data.key` the client's `Idempotency-Key` if one came.
+    /// A session was recorded; nothing has been built for it yet. `data.branch` is its branch, `data.key` a mark of its `Idempotency-Key`'s use, if one came.
     #[serde(rename = "session.recorded")]
     SessionRecorded,
     /// A session waits in line for a place; `data.ahead` says how many are before it.
