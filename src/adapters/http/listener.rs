@@ -7,6 +7,7 @@ use std::path::Path;
 use axum::serve::Listener;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::patience::ImpatientListener;
 use super::peer::Peer;
@@ -57,12 +58,16 @@ impl Listener for OwnerOnly {
     }
 }
 
-/// Serves the API until `stop` is cancelled and the requests under way are answered.
+/// Serves the API until `stop` is cancelled, the requests under way are answered, and what became a WebSocket was told.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: OwnerOnly, daemon: Daemon, stop: CancellationToken) -> io::Result<()> {
-    let listener = ImpatientListener::new(listener, daemon.patience, stop.clone());
+    let connections = TaskTracker::new();
+    let listener = ImpatientListener::new(listener, daemon.patience, stop.clone(), connections.clone());
     let service = router(daemon, Door::Socket).into_make_service_with_connect_info::<Peer>();
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    connections.close();
+    connections.wait().await;
+    Ok(())
 }

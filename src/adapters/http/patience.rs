@@ -9,6 +9,8 @@ use std::time::Duration;
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// The bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +42,13 @@ pub struct ImpatientListener<L> {
     inner: L,
     patience: Patience,
     stop: CancellationToken,
+    connections: TaskTracker,
 }
 
 impl<L> ImpatientListener<L> {
-    /// Bounds what `inner` accepts, and more tightly once `stop` is cancelled.
-    pub fn new(inner: L, patience: Patience, stop: CancellationToken) -> Self {
-        Self { inner, patience, stop }
+    /// Bounds what `inner` accepts, and more tightly once `stop` is cancelled. Each counts among `connections` to its end.
+    pub fn new(inner: L, patience: Patience, stop: CancellationToken, connections: TaskTracker) -> Self {
+        Self { inner, patience, stop, connections }
     }
 }
 
@@ -58,7 +61,8 @@ where
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (inner, peer) = self.inner.accept().await;
-        let io = Impatient::new(inner, format!("{peer:?}"), self.patience, self.stop.clone());
+        let (stop, open) = (self.stop.clone(), self.connections.token());
+        let io = Impatient::new(inner, format!("{peer:?}"), self.patience, stop, open);
         (io, peer)
     }
 
@@ -75,6 +79,8 @@ pub struct Impatient<I> {
     stop: CancellationToken,
     /// Ends when patience does; there only while nothing is taken.
     stalled: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Waited for at the end, also when the connection has become a WebSocket: that one is to be told why it ends.
+    _open: TaskTrackerToken,
 }
 
 impl<I> std::fmt::Debug for Impatient<I> {
@@ -85,8 +91,14 @@ impl<I> std::fmt::Debug for Impatient<I> {
 
 impl<I> Impatient<I> {
     /// Bounds a connection, and more tightly once `stop` is cancelled.
-    pub(super) fn new(inner: I, peer: String, patience: Patience, stop: CancellationToken) -> Self {
-        Self { inner, peer, patience, stop, stalled: None }
+    pub(super) fn new(
+        inner: I,
+        peer: String,
+        patience: Patience,
+        stop: CancellationToken,
+        open: TaskTrackerToken,
+    ) -> Self {
+        Self { inner, peer, patience, stop, stalled: None, _open: open }
     }
 
     /// What a write came to, unless it goes on for too long.
@@ -162,8 +174,8 @@ mod tests {
     async fn patience_begins_anew_with_each_bit_that_is_taken() {
         let (inner, mut reader) = tokio::io::duplex(1);
         let patience = Patience { cut_off: Duration::from_secs(600), ..Patience::default() };
-        let (peer, stop) = (String::new(), CancellationToken::new());
-        let mut writer = Impatient { inner, peer, patience, stop, stalled: None };
+        let (stop, open) = (CancellationToken::new(), TaskTracker::new().token());
+        let mut writer = Impatient::new(inner, String::new(), patience, stop, open);
         writer.write_u8(1).await.unwrap();
         assert!(writer.stalled.is_none());
         for _ in 0..3 {

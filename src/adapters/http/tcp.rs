@@ -66,7 +66,7 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Serves the API until `stop` is cancelled and the requests under way are answered.
+/// Serves the API until `stop` is cancelled, the requests under way are answered, and what became a WebSocket was told.
 pub async fn serve(listener: TcpListener, daemon: Daemon, stop: CancellationToken) {
     let (access, patience) = (daemon.access.clone(), daemon.patience);
     let (connections, places) = (TaskTracker::new(), Places::default());
@@ -79,10 +79,12 @@ pub async fn serve(listener: TcpListener, daemon: Daemon, stop: CancellationToke
                     tracing::warn!("a connection is turned away: {PLACES} have shown the token and stay");
                     continue;
                 };
-                let stream = Revocable::new(stream, [access.replaced(), place.needed.clone()]);
-                let stream = Impatient::new(stream, theirs.to_string(), patience, stop.clone());
+                let proof = place.proof.clone();
+                let stream = Revocable::new(stream, access.replaced(), place);
+                let (stop, open) = (stop.clone(), connections.token());
+                let stream = Impatient::new(stream, theirs.to_string(), patience, stop.clone(), open);
                 let peer = Peer::Tcp { theirs, ours };
-                connections.spawn(connection(stream, peer, router.clone(), place, stop.clone()));
+                connections.spawn(connection(stream, peer, router.clone(), proof, stop));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
@@ -95,8 +97,7 @@ pub async fn serve(listener: TcpListener, daemon: Daemon, stop: CancellationToke
     access.refusals().tell();
 }
 
-async fn connection(stream: Impatient<Revocable>, peer: Peer, router: Router, place: Place, stop: CancellationToken) {
-    let proof = place.proof.clone();
+async fn connection(stream: Impatient<Revocable>, peer: Peer, router: Router, proof: Proof, stop: CancellationToken) {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(proof.clone());
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -159,16 +160,19 @@ impl Drop for Place {
     }
 }
 
-/// A stream that breaks off when something is cancelled, also once it is a WebSocket's.
+/// A stream that breaks off when the token is replaced or its place is needed, and keeps its place as long as it is open: both also once it
+/// is a WebSocket's.
 struct Revocable {
     stream: TcpStream,
     revoked: [Pin<Box<WaitForCancellationFutureOwned>>; 2],
+    _place: Place,
 }
 
 impl Revocable {
-    fn new(stream: TcpStream, revoked: [CancellationToken; 2]) -> Self {
+    fn new(stream: TcpStream, replaced: CancellationToken, place: Place) -> Self {
         let _ = stream.set_nodelay(true);
-        Self { stream, revoked: revoked.map(|token| Box::pin(token.cancelled_owned())) }
+        let revoked = [replaced, place.needed.clone()].map(|token| Box::pin(token.cancelled_owned()));
+        Self { stream, revoked, _place: place }
     }
 
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
@@ -236,5 +240,42 @@ mod tests {
         assert!(places.take().is_none(), "nobody is cut off who has shown the token");
         taken.truncate(2);
         assert!(places.take().is_some(), "places are given back");
+    }
+
+    #[tokio::test]
+    async fn what_became_a_websocket_keeps_its_place_until_it_ends() {
+        use axum::extract::ws::WebSocketUpgrade;
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let router = Router::new().route(
+            "/",
+            axum::routing::get(async |upgrade: WebSocketUpgrade| {
+                upgrade.on_upgrade(async |mut socket| while let Some(Ok(_)) = socket.recv().await {})
+            }),
+        );
+        let listener = bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, theirs) = listener.accept().await.unwrap();
+        let peer = Peer::Tcp { theirs, ours: listener.local_addr().unwrap() };
+        let (places, connections, stop) = (Places::default(), TaskTracker::new(), CancellationToken::new());
+        let place = places.take().unwrap();
+        let proof = place.proof.clone();
+        let stream = Revocable::new(stream, CancellationToken::new(), place);
+        let patience = super::super::Patience::default();
+        let stream = Impatient::new(stream, String::new(), patience, stop.clone(), connections.token());
+        let serving = tokio::spawn(connection(stream, peer, router, proof, stop));
+        let upgrade = "GET / HTTP/1.1\r\nhost: ao\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                       sec-websocket-version: 13\r\nsec-websocket-key: YW8gYXR0YWNoZXMgaGVyZQ==\r\n\r\n";
+        client.write_all(upgrade.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 101");
+        serving.await.unwrap();
+        assert_eq!(places.0.lock().unwrap().len(), 1, "it gave its place back");
+        connections.close();
+        assert_eq!(connections.len(), 1, "a stop would not wait for it");
+        drop(client);
+        let ended = tokio::time::timeout(Duration::from_secs(60), connections.wait()).await;
+        assert!(ended.is_ok() && places.0.lock().unwrap().is_empty(), "it keeps its place");
     }
 }
