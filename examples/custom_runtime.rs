@@ -28,8 +28,8 @@ use ao::app::wait::WaitFor;
 use ao::domain::exit::Exit;
 use ao::domain::id::{AgentKind, RuntimeKind, SessionId};
 use ao::domain::session::ProcessIdentity;
-use ao::ports::runtime::{Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSize, TerminalSpec};
-use ao::ports::terminal_view::Attached;
+use ao::ports::runtime::{Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+use ao::ports::terminal_view::{Attached, Newcomer};
 use async_trait::async_trait;
 
 /// Terminals with a journal.
@@ -109,8 +109,8 @@ impl Runtime for Journalled {
         self.inner.input(key, bytes).await
     }
 
-    async fn attach(&self, key: &TerminalKey, size: TerminalSize) -> Result<Attached, RuntimeError> {
-        self.inner.attach(key, size).await
+    async fn attach(&self, key: &TerminalKey, newcomer: Newcomer) -> Result<Attached, RuntimeError> {
+        self.inner.attach(key, newcomer).await
     }
 
     async fn remarks(&self, key: &TerminalKey) -> Vec<String> {

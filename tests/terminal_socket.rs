@@ -24,7 +24,7 @@ use ao::domain::exit::Exit;
 use ao::domain::id::{RuntimeKind, SessionId};
 use ao::domain::session::ProcessIdentity;
 use ao::ports::runtime::{Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSize, TerminalSpec};
-use ao::ports::terminal_view::{Attached, Seen, TerminalKeys, TerminalView};
+use ao::ports::terminal_view::{Attached, Newcomer, Seen, TerminalKeys, TerminalView};
 use async_trait::async_trait;
 use event_server::{BOUND, Server};
 use futures_util::{SinkExt, StreamExt};
@@ -102,11 +102,13 @@ impl Runtime for Theatre {
         &self.kind
     }
 
-    async fn attach(&self, key: &TerminalKey, size: TerminalSize) -> Result<Attached, RuntimeError> {
+    async fn attach(&self, key: &TerminalKey, newcomer: Newcomer) -> Result<Attached, RuntimeError> {
+        let Newcomer { size, is_watching } = newcomer;
         if size.rows == 4 {
             return Err(RuntimeError::NoTerminal { runtime: self.kind.clone(), session: key.session.clone() });
         }
-        self.stage.done.lock().unwrap().push(format!("came with {}x{}", size.rows, size.cols));
+        let how = if is_watching { "watches" } else { "came" };
+        self.stage.done.lock().unwrap().push(format!("{how} with {}x{}", size.rows, size.cols));
         let (show, next) = mpsc::channel(9);
         self.stage.viewers.lock().unwrap().push(show);
         let view = View { next, stage: self.stage.clone() };
@@ -211,6 +213,22 @@ impl Viewer {
     async fn say(&mut self, message: impl Into<Message>) {
         self.0.send(message.into()).await.unwrap();
     }
+
+    /// Sends what is no message of the protocol's: the bytes of a frame.
+    async fn say_raw(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).await.unwrap();
+    }
+
+    /// Reads up to the end of the connection, which comes.
+    async fn hung_up(&mut self) {
+        let hung_up = async { while let Some(Ok(_)) = self.0.next().await {} };
+        tokio::time::timeout(BOUND, hung_up).await.expect("it is hung up");
+    }
+}
+
+/// The head of a frame of a client's, and no mask to speak of.
+fn frame_head(opcode: u8, length: u64) -> Vec<u8> {
+    [&[0x80 | opcode, 0x80 | 127][..], &length.to_be_bytes(), &[0; 4]].concat()
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {
@@ -270,6 +288,86 @@ async fn what_cannot_be_is_refused_in_the_apis_own_words_and_what_makes_no_sense
 }
 
 #[tokio::test]
+async fn a_farewell_is_answered_before_the_connection_ends() {
+    let (server, stage) = serve(Stage::default(), patient()).await;
+    let mut viewer = Viewer::come(&server, "").await;
+    viewer.say(&b"last"[..]).await;
+    let farewell = CloseFrame { code: 1000.into(), reason: "seen enough".into() };
+    viewer.say(Message::Close(Some(farewell.clone()))).await;
+    assert_eq!(viewer.end().await, farewell);
+    viewer.hung_up().await;
+    until("what was typed before it was heard", || stage.done.lock().unwrap().len() == 2).await;
+    // And one that hangs up without a word is gone all the same.
+    until("nobody is left", || stage.viewers.lock().unwrap()[0].is_closed()).await;
+    drop(Viewer::come(&server, "").await);
+    until("nobody is left", || stage.viewers.lock().unwrap()[1].is_closed()).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_no_message_ends_it_with_the_reason() {
+    let (server, stage) = serve(Stage::default(), patient()).await;
+    let limit = 1024 * 1024;
+    let mut viewer = Viewer::come(&server, "").await;
+    viewer.say(vec![b'x'; limit]).await;
+    until("the largest is taken", || stage.done.lock().unwrap().len() == 2).await;
+    for (bytes, code) in [
+        // Told beforehand, so that not a byte of it is waited for.
+        (frame_head(2, 1 << 40), 1009),
+        (frame_head(2, u64::try_from(limit).unwrap() + 1), 1009),
+        // In two parts, each of which might pass: the first has no end mark.
+        ([&frame_head(2, 900_000)[..], &vec![0; 900_000], &frame_head(0, 900_000), &vec![0; 900_000]].concat(), 1009),
+        ([frame_head(1, 2), vec![0xff, 0xff]].concat(), 1007),
+        (frame_head(5, 0), 1002),
+    ] {
+        let mut bytes = bytes;
+        if bytes.len() > 1_000_000 {
+            bytes[0] &= 0x7f;
+        }
+        let mut viewer = Viewer::come(&server, "").await;
+        viewer.say_raw(&bytes).await;
+        let end = viewer.end().await;
+        assert_eq!(u16::from(end.code), code, "{end:?}");
+        viewer.hung_up().await;
+    }
+    assert_eq!(stage.done.lock().unwrap().iter().filter(|done| done.starts_with("typed")).count(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_who_only_watches_is_told_so_when_it_types() {
+    let (server, stage) = serve(Stage::default(), patient()).await;
+    let mut viewer = Viewer::come(&server, "?rows=9&cols=30&read_only=true").await;
+    viewer.say(r#"{"type":"resize","rows":30,"cols":90}"#).await;
+    viewer.say(&b"key"[..]).await;
+    let end = viewer.end().await;
+    assert!(u16::from(end.code) == 1008 && end.reason.starts_with("read_only: "), "{end:?}");
+    assert_eq!(*stage.done.lock().unwrap(), ["watches with 9x30", "30x90"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn there_are_so_many_viewers_whatever_the_runtime() {
+    let (server, stage) = serve(Stage::default(), patient()).await;
+    let mut viewers = Vec::new();
+    for _ in 0..32 {
+        viewers.push(Viewer::come(&server, "").await);
+    }
+    for query in ["", "?read_only=true"] {
+        let (mut stream, head) = ask(&server, &format!("app-1/terminal{query}"), UPGRADE).await;
+        assert!(head.starts_with("HTTP/1.1 409 "), "{head}");
+        let mut body = vec![0; 60];
+        stream.read_exact(&mut body).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains("too_many_viewers"), "{body:?}");
+    }
+    assert_eq!(stage.done.lock().unwrap().len(), 32);
+    viewers.pop();
+    until("one has left", || stage.viewers.lock().unwrap()[31].is_closed()).await;
+    viewers.push(Viewer::come(&server, "").await);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_queues_up_for_a_slow_viewer_who_is_told_why_it_is_dropped() {
     let stage = Stage { shows_without_end: true, ..Stage::default() };
     let slow = Duration::from_millis(300);
@@ -292,6 +390,7 @@ async fn nothing_queues_up_for_a_slow_viewer_who_is_told_why_it_is_dropped() {
     for _ in 0..50 {
         assert_eq!(other.next().await.len(), PICTURE);
     }
+    drop(other);
     server.stop().await;
 }
 
@@ -303,7 +402,11 @@ async fn a_stop_says_so_and_silence_is_bounded() {
     for _ in 0..2 {
         assert!(matches!(viewer.next().await, Message::Ping(_)));
     }
-    let stopped = tokio::spawn(server.stop());
+    let mut stopped = tokio::spawn(server.stop());
+    // Not before it was answered: a process that ends takes with it what it has not said.
+    let too_early = tokio::time::timeout(Duration::from_millis(300), &mut stopped).await;
+    assert!(too_early.is_err(), "it has stopped, and waited for nobody");
     assert_eq!(u16::from(viewer.end().await.code), 1001);
+    viewer.hung_up().await;
     tokio::time::timeout(BOUND, stopped).await.expect("it stops").unwrap();
 }

@@ -95,6 +95,7 @@ pub use settings::{RuntimeChoice, Settings};
 
 use admission::Admission;
 use approve::Waiting;
+use attach::Seats;
 use messages::MessageLocks;
 use once::OnceLocks;
 use running::Running;
@@ -168,6 +169,7 @@ struct Shared {
     waiting: Waiting,
     typists: Typists,
     once: OnceLocks,
+    seats: Seats,
     tail: Tail,
     /// Up to which change the orchestrators were told everything.
     announced_up_to: AtomicU64,
@@ -217,6 +219,7 @@ impl Application {
             waiting: Waiting::default(),
             typists: Typists::default(),
             once: OnceLocks::default(),
+            seats: Seats::default(),
             tail: Tail::default(),
             announced_up_to: AtomicU64::new(u64::MAX),
             announcing: Arc::default(),

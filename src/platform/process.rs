@@ -77,6 +77,20 @@ pub fn is_running(process: ProcessIdentity) -> io::Result<bool> {
     Ok(identity(process.pid)? == Some(process))
 }
 
+/// How many lines and columns the terminal has that is a process's standard input; `None` when it does not run, or has none.
+#[must_use]
+pub fn terminal_size(process: ProcessIdentity) -> Option<(u16, u16)> {
+    use rustix::fs::{Mode, OFlags};
+    if !is_running(process).unwrap_or(false) {
+        return None;
+    }
+    // Opened only for that long, and so that neither the opening waits nor the terminal becomes this process's.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = rustix::fs::open(format!("/proc/{}/fd/0", process.pid), flags, Mode::empty()).ok()?;
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
+    Some((size.ws_row, size.ws_col))
+}
+
 /// Whether a process leads a kernel session. False when that cannot be seen.
 #[must_use]
 pub fn leads_session(pid: u32) -> bool {

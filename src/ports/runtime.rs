@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::agent::AgentCommand;
-use super::terminal_view::Attached;
+use super::terminal_view::{Attached, Newcomer};
 use crate::domain::exit::Exit;
 use crate::domain::id::{RuntimeKind, SessionId};
 use crate::domain::session::ProcessIdentity;
@@ -215,14 +215,14 @@ pub trait Runtime: Send + Sync {
     /// [`RuntimeError::NoTerminal`] when the agent does not run any more: nothing is ever typed for nobody.
     async fn input(&self, key: &TerminalKey, bytes: &[u8]) -> Result<(), RuntimeError>;
 
-    /// Comes as one more viewer, with a terminal of that size. Any number may be there at once. The agent's terminal has a size that all of
-    /// them have room for, and keeps it when the last one leaves. Whoever is slow, stuck or gone holds neither the agent nor another one up.
+    /// Comes as one more viewer. Several may be there at once. The agent's terminal has a size that all who do not only watch have room for,
+    /// and keeps it when the last of them leaves. Whoever is slow, stuck or gone holds neither the agent nor another one up.
     ///
     /// # Errors
     /// [`RuntimeError::NoTerminal`] when the agent does not run any more; [`RuntimeError::Failed`], always of a runtime that cannot show its
     /// terminals.
-    async fn attach(&self, key: &TerminalKey, size: TerminalSize) -> Result<Attached, RuntimeError> {
-        let _ = (key, size);
+    async fn attach(&self, key: &TerminalKey, newcomer: Newcomer) -> Result<Attached, RuntimeError> {
+        let _ = (key, newcomer);
         let cause = "it cannot show its terminals".to_owned();
         Err(RuntimeError::Failed { runtime: self.kind().clone(), action: "attach to the terminal", cause })
     }

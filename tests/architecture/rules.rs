@@ -63,7 +63,7 @@ const HOMES: [(&str, &[&str]); 25] = [
     ("sqlx", &["src/adapters/store/"]),
     ("subtle", &["src/adapters/http/"]),
     ("tempfile", &["src/testing/"]),
-    ("tokio_tungstenite", &["src/adapters/cli/"]),
+    ("tokio_tungstenite", &["src/adapters/cli/", "src/adapters/http/"]),
     ("toml", &["src/main.rs", "src/main/", "src/adapters/", "src/platform/"]),
     ("tower_service", &["src/adapters/http/"]),
     ("tracing_subscriber", &["src/main.rs", "src/main/"]),

@@ -73,6 +73,7 @@ pub const CODES: &[Code] = &[
     code(409, "session_over", "the session is over"),
     code(409, "stopping", "the daemon is stopping"),
     code(409, "too_many_messages", "a session sent another one too many messages"),
+    code(409, "too_many_viewers", "the session's terminal has as many viewers as it may have"),
     code(409, "unknown_sender", "who sends, or asks with a key, says to be a session and is not, or has ended"),
     code(409, "unsupported_repository", "a repository of this kind cannot have worktrees of ao's"),
     code(409, "untrusted_project_file", "nobody has accepted the project's `ao.toml` as it is now"),

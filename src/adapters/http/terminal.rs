@@ -1,7 +1,7 @@
 //! `/sessions/{id}/terminal`: a session's terminal as a WebSocket.
 //!
 //! Binary frames are bytes: from here what to write to the viewer's terminal, to here what the viewer typed. Text frames are JSON: from here
-//! [`TerminalNews`], to here [`ViewerNews`]. A picture is asked of the runtime when the one before was taken, so nothing queues up for a
+//! [`TerminalNews`], to here [`ViewerNews`]. Whoever begins to close it is answered before the connection ends. A picture is asked of the runtime when the one before was taken, so nothing queues up for a
 //! viewer that is slow, and neither the agent nor another viewer waits for one. One that takes nothing for too long is told why in the frame
 //! that closes the connection, which it finds when it reads on.
 
@@ -16,6 +16,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt, stream};
 use serde::Deserialize;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -28,7 +29,7 @@ use super::router::Daemon;
 use super::wire::{TerminalNews, ViewerNews};
 use crate::domain::id::SessionId;
 use crate::ports::runtime::{RuntimeError, TerminalSize};
-use crate::ports::terminal_view::{Attached, Seen, TerminalKeys, TerminalView};
+use crate::ports::terminal_view::{Attached, Newcomer, Seen, TerminalKeys, TerminalView};
 
 /// The longest frame that is taken, in bytes: a paste comes in several.
 const MAX_FRAME_BYTES: usize = 1024 * 1024;
@@ -37,16 +38,18 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a reason can be, in bytes.
 const MAX_REASON_BYTES: usize = 123;
 
-/// The size of the viewer's terminal; what is missing is that which terminals of agents begin with.
+/// Who comes.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-struct SizeQuery {
-    /// Its lines.
+struct ViewerQuery {
+    /// The lines of the viewer's terminal; those that terminals of agents begin with when missing.
     #[param(minimum = 0)]
     rows: Option<u16>,
-    /// Its columns.
+    /// Its columns, likewise.
     #[param(minimum = 0)]
     cols: Option<u16>,
+    /// Whether the viewer only watches: it types nothing, and the agent's terminal is not fitted to it.
+    read_only: Option<bool>,
 }
 
 pub(super) fn routes() -> OpenApiRouter<Daemon> {
@@ -56,51 +59,78 @@ pub(super) fn routes() -> OpenApiRouter<Daemon> {
 /// Sit down at a session's terminal: a WebSocket
 ///
 /// Binary frames are bytes of the terminal, to be written to the viewer's and typed by the viewer. Text frames are JSON: from here
-/// `{"type": "resize", "rows", "cols"}` and `{"type": "exit", "exit"}`, to here the first. The terminal has the size that all viewers have room for, of at least 4 lines and 20 columns. For persons only.
-#[utoipa::path(get, path = "/sessions/{id}/terminal", tag = "sessions", params(("id" = SessionId, Path), SizeQuery), responses(
+/// `{"type": "resize", "rows", "cols"}` and `{"type": "exit", "exit"}`, to here the first. The terminal has the size that all viewers have room for who do not only watch, of at least 4 lines and 20 columns. For persons only.
+#[utoipa::path(get, path = "/sessions/{id}/terminal", tag = "sessions", params(("id" = SessionId, Path), ViewerQuery), responses(
     (status = 101, description = "The connection is a WebSocket from here on"),
 ))]
 async fn terminal(
     State(daemon): State<Daemon>,
     Asking(caller): Asking,
     Ids(id): Ids<String>,
-    Params(SizeQuery { rows, cols }): Params<SizeQuery>,
+    Params(ViewerQuery { rows, cols, read_only }): Params<ViewerQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
     let usual = TerminalSize::default();
     let size = usable(TerminalSize { rows: rows.unwrap_or(usual.rows), cols: cols.unwrap_or(usual.cols) });
-    let attached = daemon.application.attach(&session_id(&id)?, size, &caller).await?;
+    let newcomer = Newcomer { size, is_watching: read_only == Some(true) };
+    let attached = daemon.application.attach(&session_id(&id)?, newcomer, &caller).await?;
     let (patience, stop) = (daemon.patience, daemon.stop);
     let upgrade = upgrade.max_message_size(MAX_FRAME_BYTES).max_frame_size(MAX_FRAME_BYTES);
-    Ok(upgrade.on_upgrade(move |socket| serve(socket, attached, patience, stop)))
+    Ok(upgrade.on_upgrade(move |socket| serve(socket, attached, newcomer, patience, stop)))
+}
+
+/// How a viewer's connection ends.
+enum End {
+    /// The viewer is gone, without a word.
+    Gone,
+    /// The viewer said that it leaves, and is to be answered.
+    Left,
+    /// The viewer is told to leave, and answers.
+    Told(CloseFrame),
+    /// The same to one who said what is no message, and whose answer cannot be found behind that.
+    Unreadable(CloseFrame),
 }
 
 /// Serves one viewer to its end.
-async fn serve(socket: WebSocket, attached: Attached, patience: Patience, stop: CancellationToken) {
+async fn serve(
+    socket: WebSocket,
+    attached: Attached,
+    Newcomer { is_watching, .. }: Newcomer,
+    patience: Patience,
+    stop: CancellationToken,
+) {
     let (mut to, mut from) = socket.split();
     let Attached { view, keys } = attached;
     let end = tokio::select! {
         end = show(&mut to, view, patience) => end,
-        end = listen(&mut from, keys) => end,
-        () = stop.cancelled() => Some(close(close_code::AWAY, "the daemon stops; the agent goes on")),
+        end = listen(&mut from, keys, is_watching) => end,
+        () = stop.cancelled() => End::Told(close(close_code::AWAY, "the daemon stops; the agent goes on")),
     };
-    let Some(end) = end else { return };
-    if end.code != close_code::NORMAL {
-        tracing::info!(code = end.code, reason = end.reason.as_str(), "a terminal's viewer is let go");
-    }
     let bound = if stop.is_cancelled() { patience.cut_off_at_stop } else { patience.cut_off };
+    let told = match end {
+        End::Gone => return,
+        End::Left => {
+            // The answer is made where the farewell was read, and has to be sent.
+            let _ = timeout(bound, to.close()).await;
+            return;
+        }
+        End::Told(ref told) | End::Unreadable(ref told) => told.clone(),
+    };
+    if told.code != close_code::NORMAL {
+        tracing::info!(code = told.code, reason = told.reason.as_str(), "a terminal's viewer is let go");
+    }
     // One that takes not even this is gone. And one that is hung up on before it answered may not find what it was sent.
-    let _ = timeout(bound, to.send(Message::Close(Some(end)))).await;
-    let _ = timeout(FAREWELL, async { while let Some(Ok(_)) = from.next().await {} }).await;
+    let _ = timeout(bound, to.send(Message::Close(Some(told)))).await;
+    if let End::Unreadable(_) = end {
+        tokio::time::sleep(FAREWELL).await;
+    } else {
+        let _ = timeout(FAREWELL, async { while let Some(Ok(_)) = from.next().await {} }).await;
+    }
 }
 
-/// Shows what there is to see, until there is no more. `None` when there is nobody left to tell why.
-async fn show(
-    to: &mut SplitSink<WebSocket, Message>,
-    view: Box<dyn TerminalView>,
-    patience: Patience,
-) -> Option<CloseFrame> {
+/// Shows what there is to see, until there is no more.
+async fn show(to: &mut SplitSink<WebSocket, Message>, view: Box<dyn TerminalView>, patience: Patience) -> End {
     // A stream keeps what is under way, while something else is to be done.
     let views = stream::unfold(view, async |mut view| Some((view.next().await, view)));
     let mut views = std::pin::pin!(views);
@@ -108,16 +138,19 @@ async fn show(
     alive.reset();
     loop {
         let (message, goes_on) = tokio::select! {
-            seen = views.next() => as_message(seen?),
+            seen = views.next() => match seen {
+                Some(seen) => as_message(seen),
+                None => return End::Gone,
+            },
             _ = alive.tick() => (Message::Ping(Vec::new().into()), ControlFlow::Continue(())),
         };
         match timeout(patience.slow, to.send(message)).await {
             Ok(Ok(())) => {}
-            Ok(Err(_gone)) => return None,
-            Err(_elapsed) => return Some(too_slow(patience.slow)),
+            Ok(Err(_gone)) => return End::Gone,
+            Err(_elapsed) => return End::Told(too_slow(patience.slow)),
         }
         if let ControlFlow::Break(end) = goes_on {
-            return Some(end);
+            return End::Told(end);
         }
         alive.reset();
     }
@@ -142,15 +175,23 @@ fn as_message(seen: Result<Seen, RuntimeError>) -> (Message, ControlFlow<CloseFr
 }
 
 /// Hears a viewer until it leaves, or says something that makes no sense.
-async fn listen(from: &mut SplitStream<WebSocket>, mut keys: Box<dyn TerminalKeys>) -> Option<CloseFrame> {
-    while let Some(Ok(message)) = from.next().await {
+async fn listen(from: &mut SplitStream<WebSocket>, mut keys: Box<dyn TerminalKeys>, is_watching: bool) -> End {
+    loop {
+        let message = match from.next().await {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return unreadable(error),
+            None => return End::Gone,
+        };
         let done = match message {
+            Message::Binary(_) if is_watching => {
+                return End::Told(close(close_code::POLICY, "read_only: this viewer only watches, and types nothing"));
+            }
             Message::Binary(bytes) => keys.type_bytes(&bytes).await,
             Message::Text(text) => match serde_json::from_str(&text) {
                 Ok(ViewerNews::Resize { rows, cols }) => keys.resize(usable(TerminalSize { rows, cols })).await,
-                Err(error) => return Some(close(close_code::UNSUPPORTED, &format!("not understood: {error}"))),
+                Err(error) => return End::Told(close(close_code::UNSUPPORTED, &format!("not understood: {error}"))),
             },
-            Message::Close(_) => return None,
+            Message::Close(_) => return End::Left,
             Message::Ping(_) | Message::Pong(_) => Ok(()),
         };
         if let Err(error) = done {
@@ -159,7 +200,22 @@ async fn listen(from: &mut SplitStream<WebSocket>, mut keys: Box<dyn TerminalKey
             std::future::pending::<()>().await;
         }
     }
-    None
+}
+
+/// What becomes of a viewer who sent what is no message.
+fn unreadable(error: axum::Error) -> End {
+    let Ok(error) = error.into_inner().downcast::<WebSocketError>() else { return End::Gone };
+    match *error {
+        WebSocketError::Capacity(_) => {
+            let reason = format!("too_large: a message has {MAX_FRAME_BYTES} bytes at most");
+            End::Unreadable(close(close_code::SIZE, &reason))
+        }
+        WebSocketError::Utf8(_) => End::Unreadable(close(close_code::INVALID, "not understood: no UTF-8")),
+        WebSocketError::Protocol(cause) => {
+            End::Unreadable(close(close_code::PROTOCOL, &format!("not understood: {cause}")))
+        }
+        _ => End::Gone,
+    }
 }
 
 /// A size that an agent can work with: its terminal keeps what its last viewer left it.

@@ -18,7 +18,9 @@
 //! | `farewell` | what the supervisor does after the agent's end |
 //! | `shown` | what a terminal shows, or showed last |
 //! | `view` | what one who is attached sees and types |
+//! | `audience` | whom a terminal is fitted to |
 
+mod audience;
 mod create;
 mod end;
 mod farewell;
@@ -36,6 +38,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
+use self::audience::Audiences;
 pub(super) use self::farewell::farewell;
 use self::server::{Multiplexer, Server, Unusable};
 pub(super) use self::shown::Shown;
@@ -44,8 +47,8 @@ use crate::domain::exit::Exit;
 use crate::domain::id::{RuntimeKind, SessionId};
 use crate::domain::session::ProcessIdentity;
 use crate::platform::file;
-use crate::ports::runtime::{Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSize, TerminalSpec};
-use crate::ports::terminal_view::Attached;
+use crate::ports::runtime::{Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+use crate::ports::terminal_view::{Attached, Newcomer};
 
 /// How many terminals are made at the same time; the others wait. A start costs up to 100 ms of processor time, and one
 /// that has to share the processor with dozens looks like one that hangs.
@@ -61,6 +64,7 @@ pub(super) struct Multiplexed<M> {
     multiplexer: M,
     starts: Semaphore,
     turns: Turns,
+    audiences: Audiences,
 }
 
 impl<M: Multiplexer> Multiplexed<M> {
@@ -68,7 +72,8 @@ impl<M: Multiplexer> Multiplexed<M> {
     pub(super) fn new(multiplexer: M) -> Self {
         #[expect(clippy::expect_used, reason = "a constant that the id's own rule accepts")]
         let kind = RuntimeKind::new(M::NAME).expect("the name of a multiplexer is a valid runtime name");
-        Self { kind, multiplexer, starts: Semaphore::new(STARTS_AT_ONCE), turns: Turns::default() }
+        let (turns, audiences) = (Turns::default(), Audiences::default());
+        Self { kind, multiplexer, starts: Semaphore::new(STARTS_AT_ONCE), turns, audiences }
     }
 
     /// Finds the program and checks that it can be used.
@@ -205,16 +210,18 @@ impl<M: Multiplexer> Runtime for Multiplexed<M> {
         typed.map_err(|cause| self.failed("type into the terminal", cause))
     }
 
-    async fn attach(&self, key: &TerminalKey, size: TerminalSize) -> Result<Attached, RuntimeError> {
+    async fn attach(&self, key: &TerminalKey, newcomer: Newcomer) -> Result<Attached, RuntimeError> {
         const ACTION: &str = "attach to the terminal";
         match launch::probe_terminal(key) {
             Liveness::Alive(_) => {}
             Liveness::Dead(_) => return Err(self.no_terminal(key)),
             Liveness::Unknown(cause) => return Err(self.failed(ACTION, cause)),
         }
-        let client = self.multiplexer.client(&self.multiplexer.server(key)).await;
-        let client = client.map_err(|cause| self.failed(ACTION, cause))?;
-        view::attach(client, size, &self.kind, &key.session_dir).map_err(|error| self.failed(ACTION, error))
+        let server = self.multiplexer.server(key);
+        let client = self.multiplexer.client(&server).await.map_err(|cause| self.failed(ACTION, cause))?;
+        let audience = self.audiences.of(server.directory());
+        view::attach(client, newcomer, &audience, &self.kind, &key.session_dir)
+            .map_err(|error| self.failed(ACTION, error))
     }
 
     async fn ended(&self, key: &TerminalKey) {

@@ -37,6 +37,7 @@ use crate::fault::{self, Point};
 use crate::platform::tree::Family;
 use crate::platform::{detached, file};
 use crate::ports::runtime::TerminalSize;
+use crate::ports::terminal_view::Newcomer;
 
 /// How long the agent gets to end in order when the holder is told to with `SIGTERM`.
 const TERMINATE_GRACE: Duration = Duration::from_secs(5);
@@ -209,8 +210,8 @@ impl<'a> Holder<'a> {
                 let replay = replay.unwrap_or_default();
                 drop(answer.send((replay, self.followers.subscribe())));
             }
-            Command::Attach { size, answer } => {
-                let viewer = self.viewers.add(bounded(size));
+            Command::Attach { newcomer: Newcomer { size, is_watching }, answer } => {
+                let viewer = self.viewers.add(Newcomer { size: bounded(size), is_watching });
                 self.fit_viewers();
                 drop(answer.send(viewer));
             }
@@ -231,7 +232,7 @@ impl<'a> Holder<'a> {
         }
     }
 
-    /// Gives the terminal the size that all viewers have room for. Without any it stays as it is, for an agent draws for who looks.
+    /// Gives the terminal the size that all viewers have room for who do not only watch. Without any it stays as it is, for an agent draws for who looks.
     fn fit_viewers(&mut self) {
         if let Some(size) = self.viewers.size().filter(|size| *size != self.screen.size())
             && let Err(error) = self.resize(size)

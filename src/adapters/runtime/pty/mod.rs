@@ -51,10 +51,8 @@ use crate::domain::session::ProcessIdentity;
 use crate::fault::{self, Point};
 use crate::platform::detached::Detached;
 use crate::platform::{file, socket};
-use crate::ports::runtime::{
-    LAUNCH_ID_VARIABLE, Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSize, TerminalSpec,
-};
-use crate::ports::terminal_view::Attached;
+use crate::ports::runtime::{LAUNCH_ID_VARIABLE, Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+use crate::ports::terminal_view::{Attached, Newcomer};
 
 /// How long a new terminal may take until its agent is seen running. Much, because a loaded machine is slow, not broken.
 const START_BOUND: Duration = Duration::from_secs(20);
@@ -382,9 +380,9 @@ impl Runtime for PtyRuntime {
         }
     }
 
-    async fn attach(&self, key: &TerminalKey, size: TerminalSize) -> Result<Attached, RuntimeError> {
+    async fn attach(&self, key: &TerminalKey, newcomer: Newcomer) -> Result<Attached, RuntimeError> {
         let (kind, session_dir) = (&self.kind, &key.session_dir);
-        let attach = async |socket: &Path| view::attach(socket, size, kind, session_dir).await;
+        let attach = async |socket: &Path| view::attach(socket, newcomer, kind, session_dir).await;
         self.ask_by(key, "attach to the terminal", attach).await?.ok_or_else(|| self.no_terminal(key))
     }
 

@@ -40,7 +40,15 @@ const MODES: [(TermMode, &str, &str); 10] = [
 #[derive(Debug)]
 pub(in crate::adapters::runtime) struct Painter {
     size: TerminalSize,
+    /// The first line and column that are shown of a larger model.
+    corner: Corner,
     shown: Option<Picture>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Corner {
+    row: usize,
+    column: usize,
 }
 
 /// What a terminal shows.
@@ -63,7 +71,7 @@ struct Cursor {
 impl Painter {
     /// For a terminal of that size, which shows nothing yet.
     pub(in crate::adapters::runtime) fn new(size: TerminalSize) -> Self {
-        Self { size, shown: None }
+        Self { size, corner: Corner::default(), shown: None }
     }
 
     /// The viewer's terminal has another size, and nobody knows what it shows.
@@ -76,9 +84,11 @@ impl Painter {
         self.size
     }
 
-    /// What makes the viewer's terminal show the model, as far as it has room; `None` when it does already.
+    /// What makes the viewer's terminal show the model, as far as it has room: of a larger one the part that holds the cursor. `None` when it
+    /// does already.
     pub(super) fn picture<T: EventListener>(&mut self, term: &Term<T>) -> Option<Vec<u8>> {
-        let now = Picture::of(term, self.size);
+        self.corner.follow(term, self.size);
+        let now = Picture::of(term, self.corner, self.size);
         if self.shown.as_ref() == Some(&now) {
             return None;
         }
@@ -106,23 +116,36 @@ impl Painter {
     }
 }
 
+impl Corner {
+    /// Moves no further than it takes to have the cursor in sight.
+    fn follow<T: EventListener>(&mut self, term: &Term<T>, size: TerminalSize) {
+        let moved = |first: usize, room: u16, at: usize, all: usize| {
+            let room = usize::from(room.max(1)).min(all);
+            first.min(at).max((at + 1).saturating_sub(room)).min(all - room)
+        };
+        let at = term.grid().cursor.point;
+        self.row = moved(self.row, size.rows, usize::try_from(at.line.0).unwrap_or(0), term.screen_lines());
+        self.column = moved(self.column, size.cols, at.column.0, term.columns());
+    }
+}
+
 impl Picture {
-    /// As much of the model as a terminal of that size has room for.
-    fn of<T: EventListener>(term: &Term<T>, size: TerminalSize) -> Self {
+    /// As much of the model as a terminal of that size has room for, from a corner on.
+    fn of<T: EventListener>(term: &Term<T>, corner: Corner, size: TerminalSize) -> Self {
         let grid = term.grid();
-        let cols = Column(term.columns().min(usize::from(size.cols.max(1))));
-        let rows = term.screen_lines().min(usize::from(size.rows.max(1)));
+        let end = |first: usize, room: u16, all: usize| all.min(first + usize::from(room.max(1)));
+        let columns = Column(corner.column)..Column(end(corner.column, size.cols, term.columns()));
+        let rows = corner.row..end(corner.row, size.rows, term.screen_lines());
         let line = |row: usize| Line(i32::try_from(row).unwrap_or(i32::MAX));
-        let rows = (0..rows).map(|row| grid[line(row)][..cols].to_vec()).collect();
+        let rows: Vec<_> = rows.map(|row| grid[line(row)][columns.clone()].to_vec()).collect();
         let mut modes = *term.mode();
         // A wheel is not for the history of a shell.
         modes.set(TermMode::ALTERNATE_SCROLL, modes.contains(TermMode::ALT_SCREEN | TermMode::ALTERNATE_SCROLL));
         let known = MODES.iter().fold(TermMode::NONE, |all, (mode, ..)| all | *mode);
-        let at = grid.cursor.point;
-        let is_inside = at.column < cols && at.line.0 >= 0 && at.line.0 < i32::from(size.rows);
-        let is_shown = modes.contains(TermMode::SHOW_CURSOR) && is_inside;
+        let is_shown = modes.contains(TermMode::SHOW_CURSOR);
         // Where one is that nobody sees is no news.
-        let at = if is_shown { at } else { Point::default() };
+        let at = if is_shown { grid.cursor.point } else { Point::new(line(corner.row), columns.start) };
+        let at = Point::new(at.line - corner.row, at.column - corner.column);
         let cursor = Cursor { at, style: term.cursor_style(), is_shown };
         Self { model: (term.screen_lines(), term.columns()), rows, cursor, modes: modes & known }
     }
@@ -160,7 +183,8 @@ fn paint_line(out: &mut String, cells: &[Cell]) {
     let mut pen = Pen::default();
     out.push_str("\x1b[0m");
     for (column, cell) in cells[..end].iter().enumerate() {
-        if cell.flags.contains(Flags::WIDE_CHAR_SPACER) {
+        let is_second_half = cell.flags.contains(Flags::WIDE_CHAR_SPACER);
+        if is_second_half && column > 0 {
             continue;
         }
         let next = Pen::of(cell);

@@ -87,7 +87,7 @@ fn a_larger_terminal_shows_it_in_its_corner_and_a_smaller_one_as_much_as_it_has_
     assert_eq!(large.terminal.text(), "first\n0123456789abcdef漢字\nthird\n\n\nlast");
     let mut small = Viewer::new(TerminalSize { rows: 3, cols: 17 });
     small.look(&screen);
-    assert_eq!(small.terminal.text(), "first\n0123456789abcdef\nthird");
+    assert_eq!(small.terminal.text(), "\n\nlast");
     // The model follows, and so does everybody.
     screen.resize(TerminalSize { rows: 3, cols: 17 });
     large.look(&screen);
@@ -97,4 +97,33 @@ fn a_larger_terminal_shows_it_in_its_corner_and_a_smaller_one_as_much_as_it_has_
     small.painter.resize(SIZE);
     small.terminal.resize(SIZE);
     small.sees(&screen);
+}
+
+#[test]
+fn a_smaller_terminal_follows_the_cursor_no_further_than_it_has_to() {
+    let mut screen = Screen::new(SIZE);
+    screen.feed("row 0\r\nrow 1 and more of it\r\nrow 2\r\nrow 3\r\n漢字row 4\r\nrow 5\x1b[1;1H".as_bytes());
+    let mut small = Viewer::new(TerminalSize { rows: 3, cols: 8 });
+    let mut sees = |screen: &Screen, text: &str, (row, column): (i32, usize)| {
+        small.look(screen);
+        assert_eq!(small.terminal.text(), text);
+        let mut mine = Painter::new(small.painter.size());
+        small.terminal.paint(&mut mine);
+        let cursor = mine.shown.unwrap().cursor;
+        assert_eq!((cursor.at.line.0, cursor.at.column.0, cursor.is_shown), (row, column, true));
+    };
+    sees(&screen, "row 0\nrow 1 an\nrow 2", (0, 0));
+    screen.feed(b"\x1b[3;8H");
+    sees(&screen, "row 0\nrow 1 an\nrow 2", (2, 7));
+    screen.feed(b"\x1b[4;9H");
+    sees(&screen, "ow 1 and\now 2\now 3", (2, 7));
+    screen.feed(b"\x1b[3;3H");
+    sees(&screen, "ow 1 and\now 2\now 3", (1, 1));
+    // Half a wide character is none.
+    screen.feed(b"\x1b[6;3H");
+    sees(&screen, "ow 3\n 字row 4\now 5", (2, 1));
+    screen.feed(b"\x1b[6;1H");
+    sees(&screen, "row 3\n漢字row\nrow 5", (2, 0));
+    screen.feed(b"\x1b[2;20H!");
+    sees(&screen, "re of i!", (0, 7));
 }

@@ -27,6 +27,7 @@
 //! | `stop {grace_ms}` | | `ended {exit}` | |
 //! | `follow` | | see below | |
 //! | `attach {rows, cols}` | | see below | |
+//! | `watch {rows, cols}` | | see below | |
 //!
 //! A size beyond 1 to 500 lines and 1 to 1000 columns is brought into that.
 //!
@@ -41,8 +42,11 @@
 //! terminal, now and whenever it changes; `data` frames, which make the viewer's terminal show what the agent's does, the first one from
 //! whatever was there; and at the end `ended`. The client sends `input` and `resize` (the viewer's size), neither of which is replied to. The
 //! agent's terminal is as high as the lowest viewer and as wide as the narrowest, and stays so when the last one leaves. A viewer is not sent
-//! the next `data` before it took the last one, so one that is slow holds nobody up and sees fewer pictures. At most 32 at a time. A holder
-//! that does not know `attach`, of an ao before it, answers `error` with code `bad_request` and hangs up.
+//! the next `data` before it took the last one, so one that is slow holds nobody up and sees fewer pictures. What a viewer sent before it hung up
+//! is typed, unless the agent does not read it within a second. At most 32 at a time.
+//!
+//! After `watch` the same, but the agent's terminal is not fitted to that viewer, which may see a part of it, and `input` is an error.
+//! A holder that does not know `attach` or `watch`, of an ao before it, answers `error` with code `bad_request` and hangs up.
 //!
 //! A request that cannot be fulfilled is answered with `error {code, message}`; `code` is `version`, `bad_request`, `ended` (the agent does not run any more) or
 //! `failed`.
@@ -95,6 +99,13 @@ pub enum Request {
     Follow,
     /// What the terminal shows, for a viewer who also types.
     Attach {
+        /// Lines of the viewer's terminal.
+        rows: u16,
+        /// Columns.
+        cols: u16,
+    },
+    /// The same for one who only looks.
+    Watch {
         /// Lines of the viewer's terminal.
         rows: u16,
         /// Columns.

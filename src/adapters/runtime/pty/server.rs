@@ -18,6 +18,7 @@ use super::viewers::{self, Sight, Viewer, ViewerId};
 use crate::adapters::runtime::cut_to_last_bytes;
 use crate::domain::exit::Exit;
 use crate::ports::runtime::TerminalSize;
+use crate::ports::terminal_view::Newcomer;
 
 /// More connections than this at a time are turned away.
 const MAX_CONNECTIONS: usize = 64;
@@ -34,9 +35,9 @@ pub(super) enum Command {
         answer: oneshot::Sender<io::Result<()>>,
     },
     Follow(oneshot::Sender<Following>),
-    /// Somebody comes, with a terminal of that size; `None` when there are too many.
+    /// Somebody comes; `None` when there are too many.
     Attach {
-        size: TerminalSize,
+        newcomer: Newcomer,
         answer: oneshot::Sender<Option<Viewer>>,
     },
     /// What a viewer does not see yet.
@@ -149,7 +150,12 @@ impl Connection {
             };
             match request {
                 Request::Follow => return self.follow().await,
-                Request::Attach { rows, cols } => return self.attach(TerminalSize { rows, cols }).await,
+                Request::Attach { rows, cols } => {
+                    return self.attach(Newcomer { size: TerminalSize { rows, cols }, is_watching: false }).await;
+                }
+                Request::Watch { rows, cols } => {
+                    return self.attach(Newcomer { size: TerminalSize { rows, cols }, is_watching: true }).await;
+                }
                 _ => {}
             }
             let (reply, body) = self.answer(request, body).await;
@@ -192,7 +198,7 @@ impl Connection {
                 self.ask(|answer| Command::Output { lines, answer }).await.map(|shown| text(&shown))
             }
             Request::Stop { grace_ms } => return (self.stop(Duration::from_millis(grace_ms)).await, Vec::new()),
-            Request::Hello { .. } | Request::Follow | Request::Attach { .. } => {
+            Request::Hello { .. } | Request::Follow | Request::Attach { .. } | Request::Watch { .. } => {
                 return (error(ErrorCode::BadRequest, "not at this point"), Vec::new());
             }
         };
@@ -258,8 +264,8 @@ impl Connection {
         send(&mut self.stream, &Reply::Ended { exit: exit.unwrap_or(Exit::Unknown) }, b"").await
     }
 
-    async fn attach(mut self, size: TerminalSize) -> io::Result<()> {
-        match self.ask(|answer| Command::Attach { size, answer }).await {
+    async fn attach(mut self, newcomer: Newcomer) -> io::Result<()> {
+        match self.ask(|answer| Command::Attach { newcomer, answer }).await {
             Some(Some(viewer)) => viewers::serve(self.stream, &self.hub, viewer).await,
             Some(None) => self.refuse(ErrorCode::Failed, "too many are attached already").await,
             None => self.refuse(ErrorCode::Ended, "the agent has ended").await,

@@ -11,7 +11,7 @@ use super::protocol::{ErrorCode, Reply, Request, receive, send};
 use crate::adapters::runtime::launch;
 use crate::domain::id::RuntimeKind;
 use crate::ports::runtime::{Liveness, RuntimeError, TerminalSize};
-use crate::ports::terminal_view::{Attached, Seen, TerminalKeys, TerminalView};
+use crate::ports::terminal_view::{Attached, Newcomer, Seen, TerminalKeys, TerminalView};
 
 /// How long after a holder is gone its agent's end may take to be on record.
 const END_BOUND: Duration = Duration::from_secs(2);
@@ -19,19 +19,20 @@ const END_BOUND: Duration = Duration::from_secs(2);
 /// Connects as a viewer. Not bounded in time.
 pub(super) async fn attach(
     socket: &Path,
-    size: TerminalSize,
+    Newcomer { size: TerminalSize { rows, cols }, is_watching }: Newcomer,
     kind: &RuntimeKind,
     session_dir: &Path,
 ) -> Result<Attached, AskError> {
     let mut stream = client::greet(socket).await?;
-    let TerminalSize { rows, cols } = size;
-    send(&mut stream, &Request::Attach { rows, cols }, b"").await?;
+    let request = if is_watching { Request::Watch { rows, cols } } else { Request::Attach { rows, cols } };
+    send(&mut stream, &request, b"").await?;
     let first = match receive(&mut stream).await? {
         Some((Reply::Resized { rows, cols }, _)) => TerminalSize { rows, cols },
         Some((Reply::Error { code: ErrorCode::Ended, .. }, _)) => return Err(AskError::Ended),
         Some((Reply::Error { code: ErrorCode::BadRequest, .. }, _)) => {
-            let cause = "its holder is of an older ao, which shows its terminal to nobody; see ao output";
-            return Err(AskError::Refused(cause.to_owned()));
+            let whom = if is_watching { "nobody who only watches" } else { "nobody" };
+            let cause = format!("its holder is of an older ao, which shows its terminal to {whom}; see ao output");
+            return Err(AskError::Refused(cause));
         }
         Some((Reply::Error { message, .. }, _)) => return Err(AskError::Refused(message)),
         Some((other, _)) => return Err(AskError::Refused(format!("its holder answered attach with {other:?}"))),
@@ -39,7 +40,7 @@ pub(super) async fn attach(
     };
     let (from, to) = stream.into_split();
     let view = View { from, first: Some(first), kind: kind.clone(), session_dir: session_dir.to_owned() };
-    Ok(Attached { view: Box::new(view), keys: Box::new(Keyboard { to, kind: kind.clone() }) })
+    Ok(Attached { view: Box::new(view), keys: Box::new(Keyboard { to, is_watching, kind: kind.clone() }) })
 }
 
 struct View {
@@ -85,6 +86,7 @@ pub(in crate::adapters::runtime) async fn after_the_end(
 
 struct Keyboard {
     to: OwnedWriteHalf,
+    is_watching: bool,
     kind: RuntimeKind,
 }
 
@@ -101,6 +103,9 @@ impl Keyboard {
 #[async_trait]
 impl TerminalKeys for Keyboard {
     async fn type_bytes(&mut self, bytes: &[u8]) -> Result<(), RuntimeError> {
+        if self.is_watching {
+            return Ok(());
+        }
         self.tell(&Request::Input, bytes).await
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::paint::Painter;
 use super::protocol::{Reply, Request, receive, send};
@@ -15,6 +16,7 @@ use super::screen::Screen;
 use super::server::{Command, Hub, Keys};
 use crate::domain::exit::Exit;
 use crate::ports::runtime::TerminalSize;
+use crate::ports::terminal_view::Newcomer;
 
 /// How many there may be.
 const MAX_VIEWERS: usize = 32;
@@ -22,6 +24,8 @@ const MAX_VIEWERS: usize = 32;
 const PICTURE_INTERVAL: Duration = Duration::from_millis(15);
 /// How many pieces of input are taken from a viewer while the agent reads none.
 const TYPED_AHEAD: usize = 64;
+/// How long the agent may take to read what a viewer typed before it left.
+const LAST_KEYS: Duration = Duration::from_secs(1);
 
 /// Tells viewers apart; never given twice.
 pub(super) type ViewerId = u64;
@@ -29,6 +33,7 @@ pub(super) type ViewerId = u64;
 /// What somebody who comes is given.
 pub(super) struct Viewer {
     id: ViewerId,
+    is_watching: bool,
     /// Told when there may be something to see.
     changed: watch::Receiver<()>,
     /// The last thing there is to see.
@@ -53,6 +58,7 @@ pub(super) struct Viewers {
 
 struct Eye {
     painter: Painter,
+    is_watching: bool,
     known_size: Option<TerminalSize>,
     last: oneshot::Sender<Sight>,
 }
@@ -67,14 +73,14 @@ impl Eye {
 
 impl Viewers {
     /// Takes one more; `None` when there are enough.
-    pub(super) fn add(&mut self, size: TerminalSize) -> Option<Viewer> {
+    pub(super) fn add(&mut self, Newcomer { size, is_watching }: Newcomer) -> Option<Viewer> {
         if self.all.len() >= MAX_VIEWERS {
             return None;
         }
         self.given += 1;
         let (last, gets_last) = oneshot::channel();
-        self.all.insert(self.given, Eye { painter: Painter::new(size), known_size: None, last });
-        Some(Viewer { id: self.given, changed: self.changed.subscribe(), last: gets_last })
+        self.all.insert(self.given, Eye { painter: Painter::new(size), is_watching, known_size: None, last });
+        Some(Viewer { id: self.given, is_watching, changed: self.changed.subscribe(), last: gets_last })
     }
 
     pub(super) fn remove(&mut self, viewer: ViewerId) {
@@ -89,9 +95,9 @@ impl Viewers {
         self.tell();
     }
 
-    /// What all have room for; `None` without any.
+    /// What all have room for who do not only watch; `None` without any.
     pub(super) fn size(&self) -> Option<TerminalSize> {
-        let sizes = || self.all.values().map(|eye| eye.painter.size());
+        let sizes = || self.all.values().filter(|eye| !eye.is_watching).map(|eye| eye.painter.size());
         let rows = sizes().map(|size| size.rows).min()?;
         Some(TerminalSize { rows, cols: sizes().map(|size| size.cols).min()? })
     }
@@ -118,17 +124,31 @@ impl Viewers {
 
 /// Serves one who came, until it leaves or the agent has ended.
 pub(super) async fn serve(stream: UnixStream, hub: &Hub, viewer: Viewer) -> io::Result<()> {
-    let id = viewer.id;
+    let Viewer { id, is_watching, .. } = viewer;
     let (from, to) = stream.into_split();
     let (typed, keys) = mpsc::channel(TYPED_AHEAD);
-    let served = tokio::select! {
-        shown = show(to, hub.clone(), viewer) => shown,
-        heard = listen(from, hub, id, typed) => heard,
-        // Only where the terminal's keyboard is gone: how it ended is told by the other one.
-        () = type_in(hub, keys) => std::future::pending().await,
+    let typing = AbortOnDropHandle::new(tokio::spawn(type_in(hub.clone(), keys)));
+    // Who only watches types nothing.
+    let listening = listen(from, hub, id, (!is_watching).then_some(typed));
+    tokio::pin!(listening);
+    let (served, is_heard_out) = tokio::select! {
+        shown = show(to, hub.clone(), viewer) => (shown, false),
+        heard = &mut listening => (heard, true),
     };
     // When it cannot be told, nobody looks any more.
     let _ = hub.commands.send(Command::Leave(id)).await;
+    if served.is_ok() && !is_heard_out {
+        // It was told that the agent has ended.
+        return served;
+    }
+    let last_keys = async {
+        if !is_heard_out {
+            let _ = listening.await;
+        }
+        let _ = typing.await;
+    };
+    // Dropped after that, typing calls off what the terminal has not taken.
+    let _ = tokio::time::timeout(LAST_KEYS, last_keys).await;
     served
 }
 
@@ -173,16 +193,16 @@ async fn listen(
     mut from: impl AsyncRead + Unpin,
     hub: &Hub,
     viewer: ViewerId,
-    typed: mpsc::Sender<Vec<u8>>,
+    typed: Option<mpsc::Sender<Vec<u8>>>,
 ) -> io::Result<()> {
     while let Some((request, body)) = receive(&mut from).await? {
-        let is_heard = match request {
-            Request::Input => typed.send(body).await.is_ok(),
-            Request::Resize { rows, cols } => {
+        let is_heard = match (request, &typed) {
+            (Request::Input, Some(typed)) => typed.send(body).await.is_ok(),
+            (Request::Resize { rows, cols }, _) => {
                 let size = TerminalSize { rows, cols };
                 hub.commands.send(Command::ViewerSize { viewer, size }).await.is_ok()
             }
-            other => return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{other:?} of a viewer"))),
+            (other, _) => return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{other:?} of a viewer"))),
         };
         if !is_heard {
             // The agent has ended, which the viewer is still to be told.
@@ -193,7 +213,7 @@ async fn listen(
 }
 
 /// Types what a viewer typed, in its order. Dropped, it calls off what the terminal has not taken yet.
-async fn type_in(hub: &Hub, mut keys: mpsc::Receiver<Vec<u8>>) {
+async fn type_in(hub: Hub, mut keys: mpsc::Receiver<Vec<u8>>) {
     while let Some(bytes) = keys.recv().await {
         let (taken, was_taken) = oneshot::channel();
         if hub.keys.send(Keys { bytes, taken: Some(taken) }).await.is_err() {

@@ -100,7 +100,8 @@ impl Tmux {
         let socket = place.socket();
         // Whatever the locale: letters and colours come out as they are.
         let args = ["-u", "-T", "RGB", "-S"].map(OsString::from).into_iter();
-        let args = args.chain([socket.into_os_string(), "attach-session".into()]).collect();
+        let args = args.chain([socket.into_os_string(), "attach-session".into()]);
+        let args = args.chain(config::VIEWER_FLAGS.map(OsString::from)).collect();
         Client { program: self.0.clone(), args, env: own(env) }
     }
 

@@ -6,7 +6,8 @@ use crate::adapters::runtime::launch;
 
 /// What differs from tmux's defaults, and what a terminal's life depends on.
 ///
-/// No key but Ctrl-\ (detach) is taken from the agent: there is no prefix, and no key table holds anything. The agent has the
+/// No key but Ctrl-\ (detach) is taken from the agent: there is no prefix, and no key table holds anything. And that one only of who calls
+/// tmux in person: a viewer of ao's leaves in another way, so its client ([`VIEWER_FLAGS`]) hands on all there is. The agent has the
 /// whole terminal, without a status line.
 ///
 /// The size is the asked one at the start and then what everybody who looks has room for (`smallest`), and stays when they leave,
@@ -34,8 +35,11 @@ unbind-key -a -T prefix
 unbind-key -a -T root
 unbind-key -a -T copy-mode
 unbind-key -a -T copy-mode-vi
-bind-key -T root C-\\ detach-client
+bind-key -T root C-\\ if-shell -F "#{m:*active-pane*,#{client_flags}}" { send-keys C-\\ } { detach-client }
 "##;
+
+/// What a viewer's client is told by. It does nothing else where there is one pane.
+pub(super) const VIEWER_FLAGS: [&str; 2] = ["-f", "active-pane"];
 
 /// What follows the start of the session.
 pub(super) const AFTER_START: [&str; 4] = ["set-option", "-wg", "window-size", "smallest"];

@@ -7,7 +7,8 @@ use std::path::Path;
 /// ignores `--show-release-notes false` and puts a plugin over the agent's pane.
 ///
 /// No plugin is loaded, which brings a server from about 67 MB down to 22 MB. The user's key bindings are cleared, because
-/// they take keys that agents use, and the default ones end the session with Ctrl-q; detaching is Ctrl-\. The scrollback, which
+/// they take keys that agents use, and the default ones end the session with Ctrl-q; detaching is Ctrl-\ (on
+/// terminals that tell keys by kitty's protocol; viewers of ao's have none of those). The scrollback, which
 /// zellij keeps in memory, has as many lines as that of `pty`.
 pub(super) const CONFIG: &str = r#"session_serialization false
 disable_session_metadata true
