@@ -28,6 +28,8 @@ mod agents_that_fail;
 mod approvals;
 #[path = "e2e/attach.rs"]
 mod attach;
+#[path = "e2e/attach_keys.rs"]
+mod attach_keys;
 #[path = "e2e/browser.rs"]
 mod browser;
 #[path = "e2e/claude.rs"]
@@ -48,6 +50,8 @@ mod descriptors;
 mod ends;
 #[path = "e2e/events.rs"]
 mod events;
+#[path = "e2e/glass.rs"]
+mod glass;
 #[path = "e2e/groups.rs"]
 mod groups;
 #[path = "e2e/help.rs"]
@@ -106,5 +110,7 @@ mod spawn;
 mod typing;
 #[path = "e2e/upgrade.rs"]
 mod upgrade;
+#[path = "e2e/viewers.rs"]
+mod viewers;
 #[path = "e2e/wait.rs"]
 mod wait;

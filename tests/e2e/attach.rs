@@ -18,7 +18,7 @@ async fn spawn(sandbox: &Sandbox, runtime: &str) {
 }
 
 fn attach(pane: &Pane<'_>) {
-    pane.enter(&format!("{} attach app-1; echo left-$?", env!("CARGO_BIN_EXE_ao")));
+    pane.enter(&format!("{} attach app-1 --reconnect 0; echo left-$?", env!("CARGO_BIN_EXE_ao")));
 }
 
 async fn sits_down(pane: &Pane<'_>) {
@@ -70,7 +70,7 @@ async fn people_share_a_terminal(runtime: &str) {
     // Killed outright, a viewer is gone for the agent too.
     sits_down(&second).await;
     first.until("it comes again", |screen| screen.matches("13x50").count() == 2).await;
-    signal(*sandbox.running("ao attach app-1").iter().max().unwrap(), Signal::KILL);
+    signal(*sandbox.running("ao attach app-1 --reconnect 0").iter().max().unwrap(), Signal::KILL);
     first.until("it went", |screen| screen.matches("13x60").count() == 2).await;
     first.enter("still here");
     first.until("the agent goes on", |screen| screen.contains("got still here")).await;
@@ -117,7 +117,7 @@ async fn the_terminal_is_given_back_however_it_ends() {
     let pane = pane_with_something(&sandbox, "pane.sock", (70, 12)).await;
     for end in [Signal::TERM, Signal::HUP, Signal::QUIT] {
         sits_down(&pane).await;
-        signal(sandbox.running("ao attach app-1")[0], end);
+        signal(sandbox.running("ao attach app-1 --reconnect 0")[0], end);
         pane.given_back("agent 1 ready", "left-0").await;
     }
     sits_down(&pane).await;

@@ -16,7 +16,7 @@ mod attach;
 mod events;
 mod internal;
 mod project;
-pub use attach::AttachArgs;
+pub use attach::{AttachArgs, DetachKey};
 pub use events::{EventsArgs, Since};
 pub use internal::{HolderArgs, HookArgs, SetupShellArgs, SuperviseArgs};
 pub use project::{ProjectAddArgs, ProjectArgs, ProjectCommand, ProjectTrustArgs};

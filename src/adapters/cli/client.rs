@@ -170,12 +170,18 @@ impl Client {
         self.in_time(opening).await
     }
 
-    /// Comes to a session's terminal with one of that size.
+    /// Comes to a session's terminal with one of that size, or only to watch.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub(super) async fn terminal(&self, session: &SessionId, size: Size) -> Result<TerminalStream, ClientError> {
-        let path = format!("/sessions/{session}/terminal?rows={}&cols={}", size.rows, size.cols);
+    pub(super) async fn terminal(
+        &self,
+        session: &SessionId,
+        Size { rows, cols }: Size,
+        is_watching: bool,
+    ) -> Result<TerminalStream, ClientError> {
+        let watching = if is_watching { "&read_only=true" } else { "" };
+        let path = format!("/sessions/{session}/terminal?rows={rows}&cols={cols}{watching}");
         let headers = terminal_stream::HEADERS.map(|(name, value)| (name, value.to_owned()));
         let opening = async {
             let (response, _connection) = self.send(Method::GET, &path, &headers, Bytes::new()).await?;

@@ -54,7 +54,7 @@ impl TerminalStream {
 }
 
 impl TerminalPictures {
-    /// What is to see next.
+    /// What is to see next. The daemon's farewell is answered when the next thing is asked for.
     pub(super) async fn next(&mut self) -> Seen {
         loop {
             match self.0.next().await {
@@ -76,6 +76,12 @@ impl TerminalPictures {
 }
 
 impl TerminalKeyboard {
+    /// Says that this viewer leaves, after all that was typed. It has left when nothing more is to see.
+    pub(super) async fn leave(&mut self) {
+        // A daemon that is gone needs no telling.
+        let _ = self.0.close().await;
+    }
+
     /// Types bytes; false when the daemon is gone.
     pub(super) async fn type_bytes(&mut self, bytes: Vec<u8>) -> bool {
         self.0.send(Message::Binary(bytes.into())).await.is_ok()
