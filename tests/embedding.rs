@@ -275,3 +275,78 @@ async fn a_killed_session_is_restored() {
     })
     .await;
 }
+
+/// Runs `ao` as a person beside that program does.
+fn ao(place: &Place, args: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ao"));
+    command.arg("--data-dir").arg(place.path("data")).args(args).env_clear().envs(place.env());
+    let output = command.current_dir(place.repository()).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+/// The text of a file, once it has a line.
+async fn line_of(file: &Path) -> String {
+    let written = async {
+        loop {
+            match std::fs::read_to_string(file) {
+                Ok(text) if text.ends_with('\n') => return text,
+                _ => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    };
+    tokio::time::timeout(BOUND, written).await.unwrap_or_else(|_| panic!("nothing in {}", file.display()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_ao_where_a_program_embeds_it_is_told_of_that_program_and_nothing_is_started() {
+    with_places(async |[place]: [&'static Place; 1]| {
+        let running = place.open().await;
+        running.spawn(place, "read line").await;
+        let begun = std::time::Instant::now();
+        for args in [
+            &["ls"][..],
+            &["start"],
+            &["stop"],
+            &["send", "app-1", "hello"],
+            &["spawn", "--agent", "command", "--", "true"],
+            &["daemon"],
+        ] {
+            let (exit, said) = ao(place, args);
+            let expected = format!("process {}", std::process::id());
+            assert!(said.contains(&expected) && said.contains("embedding-") && said.contains("embeds ao"), "{said}");
+            assert!(!said.contains("end it"), "{args:?}: nobody is to end a person's program: {said}");
+            assert_eq!(exit, Some(if args == ["daemon"] { 5 } else { 3 }), "{args:?}: {said}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(25), "it was waited for what cannot come");
+        let (_, said) = ao(place, &["doctor"]);
+        let line = said.lines().find(|line| line.contains(" daemon ")).unwrap_or_default();
+        assert!(line.starts_with("no ") && line.contains("embeds ao"), "{said}");
+        assert!(!place.path("data/daemon.log").exists(), "a daemon was started");
+        running.end_all().await;
+        running.close().await;
+        assert_eq!(ao(place, &["stop"]), (Some(0), "no daemon runs\n".to_owned()));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_outlives_its_program_starts_no_daemon_in_its_place() {
+    with_places(async |[place]: [&'static Place; 1]| {
+        let first = place.open().await;
+        let script = r#"ask() { "$AO_PROGRAM" send "$AO_SESSION_ID" hello > "$1.part" 2>&1; echo "exit $?" >> "$1.part"; mv "$1.part" "$1"; }
+            ask ../during; until [ -e ../away ]; do sleep 0.05; done; ask ../after; read line"#;
+        first.spawn(place, script).await;
+        let worktrees = place.path("data/worktrees/app");
+        let said = line_of(&worktrees.join("during")).await;
+        assert!(said.contains("embeds ao") && said.ends_with("exit 3\n"), "{said}");
+        first.close().await;
+        std::fs::write(worktrees.join("away"), "").unwrap();
+        let said = line_of(&worktrees.join("after")).await;
+        assert!(said.contains("no daemon answers") && said.ends_with("exit 3\n"), "{said}");
+        assert!(!place.path("data/daemon.log").exists(), "a daemon was started");
+        let second = place.open().await;
+        second.end_all().await;
+        second.close().await;
+    })
+    .await;
+}

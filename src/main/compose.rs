@@ -40,7 +40,7 @@ pub(crate) fn builder(edge: &Edge) -> Result<Builder, CliError> {
     let (agent, runtime, permission_mode) = (config.agent.clone(), config.runtime.clone(), config.permission_mode);
     let (max_live_agents, fetch_timeout) = (edge.max_live_agents(), Duration::from_secs(config.fetch_timeout_s));
     let builder = Builder::within(edge.surroundings()).agents(agents).spool(Arc::new(spool(edge))).clock(clock());
-    Ok(builder.settings(move |settings| {
+    Ok(builder.as_daemon().settings(move |settings| {
         settings.orchestrator_guide = cli::guide::commands();
         settings.default_agent = agent;
         settings.default_runtime = runtime;

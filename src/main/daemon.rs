@@ -176,6 +176,8 @@ fn write_run_file(edge: &Edge, info: &DaemonInfo) -> Result<(), CliError> {
 #[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
 fn refused(error: BuildError) -> CliError {
     match error {
+        BuildError::InUse { program: Some(_), .. } => CliError::new(ExitCode::Refused, error.to_string())
+            .hint("that program runs the agents there; use another data directory with --data-dir or AO_DATA_DIR"),
         BuildError::InUse { .. } => CliError::new(ExitCode::Refused, error.to_string())
             .hint("another daemon serves it already; see: ao status; where that finds none, ao stop says what to do"),
         BuildError::File { .. } | BuildError::Store(_) => CliError::failed(format!("the daemon {error}")),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ao::adapters::cli::client::{Client, ClientError};
+use ao::adapters::cli::embedder;
 use ao::adapters::cli::error::CliError;
 use ao::adapters::http::wire::DaemonInfo;
 use ao::app::doctor::{self, Check, Verdict};
@@ -73,6 +74,10 @@ fn bytes_of(path: &Path) -> u64 {
 }
 
 fn daemon(edge: &Edge, running: Result<DaemonInfo, ClientError>) -> Check {
+    if let Some(error) = embedder::without_socket(&edge.data_dir, &edge.socket()) {
+        let (name, verdict) = ("daemon".to_owned(), Verdict::Absent);
+        return Check { name, verdict, found: error.message, advice: error.hint };
+    }
     match running {
         Ok(info) => {
             let mut check = Check::ok("daemon", format!("ao {} runs, pid {}", info.version, info.pid));

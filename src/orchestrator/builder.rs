@@ -20,7 +20,7 @@ use crate::adapters::store::SqliteStore;
 use crate::app::{Application, Ports, Settings};
 use crate::domain::layout::DataDir;
 use crate::platform::lock::{Lock, LockError};
-use crate::platform::{file, machine, socket};
+use crate::platform::{file, machine, process, socket};
 use crate::ports::agent::Agent;
 use crate::ports::answer_store::AnswerStore;
 use crate::ports::clock::Clock;
@@ -39,16 +39,21 @@ use crate::ports::workspace::Workspace;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
+/// Keeps an `ao` that an agent calls from starting a daemon.
+const NO_START_VARIABLE: &str = "AO_NO_START";
+
 /// Why there is no orchestrator.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// Another orchestrator, or an `ao daemon`, has the data directory.
-    #[error("cannot use {}: {source}", data_dir.display())]
+    #[error("cannot use {}: it is locked{}", data_dir.display(), by(*pid, program.as_deref()))]
     InUse {
         /// The data directory.
         data_dir: PathBuf,
-        /// Who has it.
-        source: LockError,
+        /// The process that has it, as far as that is known.
+        pid: Option<u32>,
+        /// The name of its program, when that embeds ao; `None` for an `ao daemon`.
+        program: Option<String>,
     },
     /// Something could not be made in the file system.
     #[error("cannot {action} {}: {source}", path.display())]
@@ -69,6 +74,12 @@ impl BuildError {
     fn file(action: &'static str, path: PathBuf) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::File { action, path, source }
     }
+}
+
+/// Who has a data directory, in words.
+fn by(pid: Option<u32>, program: Option<&str>) -> String {
+    let program = program.map(|name| format!(", {name}, which embeds ao")).unwrap_or_default();
+    pid.map(|pid| format!(" by process {pid}{program}")).unwrap_or_default()
 }
 
 /// The five views of one store.
@@ -112,6 +123,7 @@ pub struct Builder {
     session_dirs: Option<Arc<dyn SessionDirs>>,
     spool: Option<Arc<dyn ReportSpool>>,
     clock: Option<Arc<dyn Clock>>,
+    is_daemon: bool,
     lock: Option<Lock>,
 }
 
@@ -152,6 +164,7 @@ impl Builder {
             session_dirs: None,
             spool: None,
             clock: None,
+            is_daemon: false,
             lock: None,
         }
     }
@@ -165,7 +178,8 @@ impl Builder {
     }
 
     /// Changes settings: what a spawn that names nothing gets, how many agents there may be, how much is kept. The defaults are those of
-    /// [`Settings::new`], with as many agents as this machine bears, and the environment that was given.
+    /// [`Settings::new`], with as many agents as this machine bears, and the environment that was given, in which `AO_NO_START` keeps the agents'
+    /// own `ao` from starting a daemon on this data directory: once the program is away, that would take its place.
     pub fn settings(mut self, change: impl FnOnce(&mut Settings) + Send + 'static) -> Self {
         self.change_settings.push(Box::new(change));
         self
@@ -217,6 +231,13 @@ impl Builder {
         clock: Clock,
     }
 
+    /// Builds what `ao daemon` runs: agents may start one where none runs, and who finds the data directory taken is told of a daemon that can
+    /// be stopped, not of a program that embeds ao.
+    pub fn as_daemon(mut self) -> Self {
+        self.is_daemon = true;
+        self
+    }
+
     /// Takes the data directory already now, so that who finds it taken has begun nothing else. [`build`](Self::build) does it otherwise.
     ///
     /// # Errors
@@ -225,7 +246,7 @@ impl Builder {
         let data_dir = &self.surroundings.data_dir;
         let root = data_dir.root();
         file::create_private_dir(root).map_err(BuildError::file("make", root.to_owned()))?;
-        self.lock = Some(lock(data_dir).await?);
+        self.lock = Some(lock(data_dir, self.is_daemon).await?);
         Ok(self)
     }
 
@@ -260,7 +281,7 @@ impl Builder {
     fn compose(self) -> Application {
         let surroundings = self.surroundings;
         let data_dir = surroundings.data_dir.clone();
-        let settings = settings(&surroundings, self.change_settings);
+        let settings = settings(&surroundings, self.is_daemon, self.change_settings);
         #[expect(clippy::expect_used, reason = "who builds opens the store before")]
         let store = self.store.expect("the store is opened before anything is composed");
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
@@ -289,9 +310,12 @@ impl Builder {
     }
 }
 
-fn settings(surroundings: &Surroundings, changes: Vec<SettingsChange>) -> Settings {
+fn settings(surroundings: &Surroundings, is_daemon: bool, changes: Vec<SettingsChange>) -> Settings {
     let mut settings = Settings::new(surroundings.data_dir.clone());
     settings.agent_env = surroundings.agent_env();
+    if !is_daemon {
+        settings.agent_env.insert(NO_START_VARIABLE.to_owned(), "1".to_owned());
+    }
     settings.max_live_agents = machine::bearable_agents(machine::memory_bytes().ok(), machine::cores());
     for change in changes {
         change(&mut settings);
@@ -301,17 +325,20 @@ fn settings(surroundings: &Surroundings, changes: Vec<SettingsChange>) -> Settin
 
 /// The lock on the data directory. A holder that was killed while it started a child leaves the lock with that child until the child runs its
 /// program: then nobody alive is named as its holder, and it is waited for.
-async fn lock(data_dir: &DataDir) -> Result<Lock, BuildError> {
+async fn lock(data_dir: &DataDir, is_daemon: bool) -> Result<Lock, BuildError> {
+    let program = (!is_daemon).then(process::own_name);
     let deadline = tokio::time::Instant::now() + LOCK_TIMEOUT;
     loop {
-        match Lock::acquire(&data_dir.lock()) {
-            Err(LockError::Held { pid: None }) if tokio::time::Instant::now() < deadline => {
+        match Lock::acquire(&data_dir.lock(), program.as_deref()) {
+            Err(LockError::Held { holder: None }) if tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(LOCK_INTERVAL).await;
             }
             Err(LockError::File(source)) => return Err(BuildError::file("lock", data_dir.root().to_owned())(source)),
-            acquired => {
-                return acquired.map_err(|source| BuildError::InUse { data_dir: data_dir.root().to_owned(), source });
+            Err(LockError::Held { holder }) => {
+                let (pid, program) = holder.map_or((None, None), |holder| (Some(holder.pid), holder.program));
+                return Err(BuildError::InUse { data_dir: data_dir.root().to_owned(), pid, program });
             }
+            Ok(lock) => return Ok(lock),
         }
     }
 }

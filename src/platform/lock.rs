@@ -15,14 +15,23 @@ pub struct Lock {
     file: File,
 }
 
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: u32,
+    /// Its name, when it is a program of somebody's that embeds ao; `None` for an `ao` of its own.
+    pub program: Option<String>,
+}
+
 /// Why a lock was not got.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Somebody else holds it.
-    #[error("it is locked{}", pid.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
+    #[error("it is locked")]
     Held {
         /// Who, as far as the file tells.
-        pid: Option<u32>,
+        holder: Option<Holder>,
     },
     /// The file system refused.
     #[error(transparent)]
@@ -30,31 +39,34 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock at once or not at all, and writes this process's id into the file, for messages only.
+    /// Takes the lock at once or not at all, and writes into the file who holds it: this process's id, and `program`, the name of a program
+    /// that embeds ao. For messages only.
     ///
     /// # Errors
     /// [`LockError::Held`] while somebody else has it.
-    pub fn acquire(path: &Path) -> Result<Self, LockError> {
+    pub fn acquire(path: &Path, program: Option<&str>) -> Result<Self, LockError> {
         // Never truncated on opening: the file tells who holds the lock.
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         while !try_flock(&file, FlockOperation::NonBlockingLockExclusive)? {
             // A shared lock can be had while only `is_locked` is in the way, which lets go at once.
             if !try_flock(&file, FlockOperation::NonBlockingLockShared)? {
-                return Err(LockError::Held { pid: holder(&mut file) });
+                return Err(LockError::Held { holder: named_in(&mut file) });
             }
             flock(&file, FlockOperation::Unlock).map_err(io::Error::from)?;
             std::thread::yield_now();
         }
         let lock = Self { file };
-        lock.write_pid()?;
+        lock.write(program)?;
         Ok(lock)
     }
 
-    fn write_pid(&self) -> io::Result<()> {
+    fn write(&self, program: Option<&str>) -> io::Result<()> {
         let mut file = &self.file;
         file.set_len(0)?;
         file.rewind()?;
-        writeln!(file, "{}", std::process::id())
+        let program = program.map(|name| format!("{name}\n")).unwrap_or_default();
+        // One write: who reads it meanwhile finds all or nothing.
+        file.write_all(format!("{}\n{program}", std::process::id()).as_bytes())
     }
 }
 
@@ -80,6 +92,15 @@ pub fn is_locked(path: &Path) -> bool {
     }
 }
 
+/// Who holds the lock right now; `None` when nobody does, or the file does not tell.
+#[must_use]
+pub fn holder(path: &Path) -> Option<Holder> {
+    if !is_locked(path) {
+        return None;
+    }
+    named_in(&mut File::open(path).ok()?)
+}
+
 /// Whether the lock was got.
 fn try_flock(file: &File, operation: FlockOperation) -> io::Result<bool> {
     match flock(file, operation) {
@@ -89,13 +110,14 @@ fn try_flock(file: &File, operation: FlockOperation) -> io::Result<bool> {
     }
 }
 
-/// The id in the file. The holder may not have written its own yet, and that of the one before, which was killed, would
-/// mislead: so it is told only while a process of that id runs.
-fn holder(file: &mut File) -> Option<u32> {
+/// Who is named in the file. The holder may not have written itself yet, and the one before, which was killed, would mislead: so it is told
+/// only while a process of that id runs.
+fn named_in(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
-    let pid = text.trim().parse().ok()?;
-    process::identity(pid).ok().flatten().map(|identity| identity.pid)
+    let (pid, program) = text.split_once('\n')?;
+    let pid = process::identity(pid.parse().ok()?).ok()??.pid;
+    Some(Holder { pid, program: Some(program.trim_end().to_owned()).filter(|name| !name.is_empty()) })
 }
 
 #[cfg(test)]
@@ -111,20 +133,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         assert!(!is_locked(&path));
-        let lock = Lock::acquire(&path).unwrap();
+        let lock = Lock::acquire(&path, None).unwrap();
         assert!(is_locked(&path));
-        let Err(LockError::Held { pid }) = Lock::acquire(&path) else { panic!("taken twice") };
-        assert_eq!(pid, Some(std::process::id()));
+        let Err(LockError::Held { holder }) = Lock::acquire(&path, None) else { panic!("taken twice") };
+        assert_eq!(holder, Some(Holder { pid: std::process::id(), program: None }));
+        assert_eq!(super::holder(&path), holder);
         drop(lock);
         assert!(!is_locked(&path));
-        Lock::acquire(&path).unwrap();
+        assert_eq!(super::holder(&path), None, "the file names who had it");
+        let lock = Lock::acquire(&path, Some("an editor")).unwrap();
+        let expected = Holder { pid: std::process::id(), program: Some("an editor".to_owned()) };
+        assert_eq!(super::holder(&path), Some(expected));
+        drop(lock);
+        let _lock = Lock::acquire(&path, None).unwrap();
+        let nobody_of_before = super::holder(&path).unwrap();
+        assert_eq!(nobody_of_before.program, None);
     }
 
     #[test]
     fn who_only_asks_never_keeps_a_daemon_from_starting() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        drop(Lock::acquire(&path).unwrap());
+        drop(Lock::acquire(&path, None).unwrap());
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..3 {
@@ -134,7 +164,7 @@ mod tests {
                     }
                 });
             }
-            let taken = (0..2000).all(|_| Lock::acquire(&path).is_ok());
+            let taken = (0..2000).all(|_| Lock::acquire(&path, None).is_ok());
             is_over.store(true, Ordering::Relaxed);
             assert!(taken, "refused, with nobody holding it");
         });
@@ -144,10 +174,10 @@ mod tests {
     fn the_holder_is_not_named_when_the_file_does_not_tell() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        let _lock = Lock::acquire(&path).unwrap();
+        let _lock = Lock::acquire(&path, None).unwrap();
         for text in ["", "nonsense", "4294967295"] {
             std::fs::write(&path, text).unwrap();
-            assert!(matches!(Lock::acquire(&path), Err(LockError::Held { pid: None })), "{text:?}");
+            assert!(matches!(Lock::acquire(&path, None), Err(LockError::Held { holder: None })), "{text:?}");
         }
     }
 
@@ -155,9 +185,9 @@ mod tests {
     const LOCK_FILE: &str = "AO_TEST_LOCK_FILE";
 
     /// A child that holds the lock until its standard input closes; killed when dropped.
-    struct Holder(Child, BufReader<ChildStdout>);
+    struct Other(Child, BufReader<ChildStdout>);
 
-    impl Holder {
+    impl Other {
         #[expect(clippy::disallowed_methods, reason = "the child is this test, and stays alive to hold a lock")]
         fn start(path: &Path) -> Self {
             let mut child = Command::new(std::env::current_exe().unwrap())
@@ -177,7 +207,7 @@ mod tests {
         }
     }
 
-    impl Drop for Holder {
+    impl Drop for Other {
         fn drop(&mut self) {
             let _ = self.0.kill();
             let _ = self.0.wait();
@@ -189,7 +219,7 @@ mod tests {
     #[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a helper talks to the test that started it")]
     fn in_another_process() {
         let Some(path) = std::env::var_os(LOCK_FILE) else { return };
-        let _lock = Lock::acquire(Path::new(&path)).unwrap();
+        let _lock = Lock::acquire(Path::new(&path), None).unwrap();
         println!("locked");
         let _ = io::stdin().read_to_end(&mut Vec::new());
     }
@@ -198,29 +228,29 @@ mod tests {
     fn i11_two_processes_never_hold_the_lock_of_one_data_directory() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("daemon.lock");
-        let mut holder = Holder::start(&path);
+        let mut holder = Other::start(&path);
         assert!(is_locked(&path));
-        let Err(LockError::Held { pid }) = Lock::acquire(&path) else { panic!("taken twice") };
-        assert_eq!(pid, Some(holder.0.id()));
+        let Err(LockError::Held { holder: named }) = Lock::acquire(&path, None) else { panic!("taken twice") };
+        assert_eq!(named.map(|named| named.pid), Some(holder.0.id()));
         // A daemon that is killed leaves no lock behind.
         holder.0.kill().unwrap();
         holder.0.wait().unwrap();
         assert!(!is_locked(&path));
-        let lock = Lock::acquire(&path).unwrap();
+        let lock = Lock::acquire(&path, None).unwrap();
         // The lock does not pass to a program that was started meanwhile.
-        let _other = Holder::start(&dir.path().join("other.lock"));
+        let _other = Other::start(&dir.path().join("other.lock"));
         drop(lock);
-        Lock::acquire(&path).unwrap();
+        Lock::acquire(&path, None).unwrap();
     }
 
     #[test]
     fn a_daemon_that_ends_lets_go() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("daemon.lock");
-        let mut holder = Holder::start(&path);
+        let mut holder = Other::start(&path);
         assert!(is_locked(&path));
         drop(holder.0.stdin.take());
         assert!(holder.0.wait().unwrap().success());
-        Lock::acquire(&path).unwrap();
+        Lock::acquire(&path, None).unwrap();
     }
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::domain::session::ProcessIdentity;
+use crate::domain::text::printable;
 
 /// What `/proc/<pid>/stat` tells about a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +104,16 @@ pub fn leads_session(pid: u32) -> bool {
 /// When `/proc` cannot be read.
 pub fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// What a person calls this process: the file name of its program.
+#[must_use]
+pub fn own_name() -> String {
+    let program = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+    let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // The kernel says so of one that was replaced since it began.
+    let name = printable(name.strip_suffix(" (deleted)").unwrap_or(&name)).replace('\n', " ");
+    if name.is_empty() { "a program".to_owned() } else { name }
 }
 
 /// The running processes of this one's user with all of these among their arguments, each in full. Those whose arguments cannot

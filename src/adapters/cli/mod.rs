@@ -10,6 +10,7 @@ pub mod colours;
 mod commands;
 pub mod config;
 pub mod context;
+pub mod embedder;
 pub mod error;
 mod event_stream;
 pub mod guide;
@@ -35,6 +36,10 @@ use error::CliError;
 /// # Errors
 /// [`CliError`] with its exit code; [`error::report`] shows it.
 pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    run_command(command, context).await.map_err(|error| embedder::explain(error, context))
+}
+
+async fn run_command(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::Spawn(args) => commands::spawn::run(args, context).await,
         Command::Ls(args) => commands::ls::run(&args, context).await,

@@ -62,12 +62,12 @@ pub(in crate::adapters) async fn post(
             Ok(true) => {
                 // Where none can be started, trying longer does not help.
                 start::start_and_say(context).await?;
-                client.post(&path, &request).await
+                client.post(&path, &request).await.map_err(CliError::from)
             }
-            Ok(false) => client.post(&path, &request).await,
+            Ok(false) => client.post(&path, &request).await.map_err(CliError::from),
             Err(error) => Err(error),
         };
-        match answer.map_err(CliError::from) {
+        match answer {
             Err(error) if error.exit == ExitCode::Unreachable && context.may_start && begun.elapsed() < PATIENCE => {
                 tokio::time::sleep(PAUSE).await;
             }

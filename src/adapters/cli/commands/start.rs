@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::super::client::{Client, ClientError};
 use super::super::context::Context;
+use super::super::embedder;
 use super::super::error::{CliError, ExitCode};
 use super::super::ui;
 use crate::adapters::http::wire::DaemonInfo;
@@ -47,11 +48,11 @@ pub(in crate::adapters) async fn ensure_running(context: &Context) -> Result<(),
 }
 
 /// Whether none runs, and one may be started.
-pub(super) async fn is_to_be_started(context: &Context) -> Result<bool, ClientError> {
+pub(super) async fn is_to_be_started(context: &Context) -> Result<bool, CliError> {
     match Client::new(&context.socket).get::<DaemonInfo>("/daemon").await {
         Ok(_) => Ok(false),
         Err(ClientError::NotRunning { .. }) if context.may_start => Ok(true),
-        Err(error) => Err(error),
+        Err(error) => Err(embedder::explain(error.into(), context)),
     }
 }
 
@@ -62,6 +63,11 @@ pub(super) async fn start_and_say(context: &Context) -> Result<(), CliError> {
 }
 
 async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
+    // None can be started beside it.
+    let embedder = || embedder::without_socket(&context.data_dir, &context.socket);
+    if let Some(error) = embedder() {
+        return Err(error);
+    }
     let root = context.data_dir.root();
     let failed = |cause: String| CliError::new(ExitCode::Unreachable, format!("cannot start the daemon: {cause}"));
     file::create_private_dir(root).map_err(|error| failed(format!("cannot make {}: {error}", root.display())))?;
@@ -85,9 +91,9 @@ async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
             // Of two that start at once one is refused; the other one serves.
             if let Some(status) = detached::ended(&mut child)
                 && client.get::<DaemonInfo>("/daemon").await.is_err()
-                && !lock::is_locked(&context.data_dir.lock())
+                && (embedder().is_some() || !lock::is_locked(&context.data_dir.lock()))
             {
-                if !was_ended(status) {
+                if embedder().is_some() || !was_ended(status) {
                     return Err(failed(format!("it ended at once ({status})")));
                 }
                 tokio::time::sleep(START_PAUSE).await;
@@ -102,7 +108,9 @@ async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
         let ended = last.map(|status| format!("; the one before it ended ({status})")).unwrap_or_default();
         Err(failed(format!("it did not serve within {} s{ended}", START_TIMEOUT.as_secs())))
     });
-    outcome.map_err(|error| error.detail(log_tail(context)).hint(format!("its log is {}", log.display())))
+    outcome.map_err(|error| {
+        embedder().unwrap_or_else(|| error.detail(log_tail(context)).hint(format!("its log is {}", log.display())))
+    })
 }
 
 /// Whether a daemon that is gone was ended by others: killed, or refused for the sake of one that was. Another one may well stay.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::client::{Client, ClientError};
 use super::super::context::Context;
+use super::super::embedder;
 use super::super::error::{CliError, ExitCode};
 use super::super::ui;
 use crate::adapters::http::wire::DaemonInfo;
@@ -43,6 +44,9 @@ pub(in super::super) async fn run(context: &Context) -> Result<(), CliError> {
 
 /// Nobody serves the socket: either no daemon runs, or one does and its socket is gone or not there yet.
 fn nobody_answers(context: &Context) -> Result<(), CliError> {
+    if let Some(error) = embedder::without_socket(&context.data_dir, &context.socket) {
+        return Err(error);
+    }
     let lock = context.data_dir.lock();
     if !crate::platform::lock::is_locked(&lock) {
         ui::talk("no daemon runs");
