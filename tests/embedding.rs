@@ -194,7 +194,7 @@ async fn two_in_one_process_know_nothing_of_each_other() {
 async fn i11_a_data_directory_has_one_orchestrator_at_a_time() {
     with_places(async |[place]: [&'static Place; 1]| {
         let running = place.open().await;
-        let refused = place.builder().build().await.err().expect("two share a data directory");
+        let refused = place.builder().build().await.expect_err("two share a data directory");
         assert!(matches!(refused, BuildError::InUse { .. }), "{refused}");
         let handle = running.orchestrator.clone();
         running.close().await;

@@ -13,6 +13,7 @@ use crate::ports::store::ChangeFilter;
 
 /// A reader of the change log.
 pub struct Events {
+#[derive(Debug)]
     application: Application,
     session: Option<SessionId>,
     position: u64,

@@ -69,6 +69,7 @@ pub mod writer;
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -179,6 +180,20 @@ struct Shared {
     stop: CancellationToken,
     /// Let go of last.
     _held: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Application").field("data_dir", &self.shared.settings.data_dir).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let agents: Vec<&AgentKind> = self.agents.iter().map(|agent| agent.kind()).collect();
+        let runtimes: Vec<&RuntimeKind> = self.runtimes.iter().map(|runtime| runtime.kind()).collect();
+        f.debug_struct("Ports").field("agents", &agents).field("runtimes", &runtimes).finish_non_exhaustive()
+    }
 }
 
 impl Application {

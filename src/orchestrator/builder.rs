@@ -1,6 +1,7 @@
 //! The builder: composes adapters, each given or its default, into an orchestrator that has its data directory for itself.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -142,6 +143,14 @@ macro_rules! one_of_each {
 
 impl Builder {
     pub(super) fn new(data_dir: &Path, ao_program: &Path) -> Self {
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the surroundings as a whole: an environment may hold secrets.
+        let data_dir = &self.surroundings.data_dir;
+        f.debug_struct("Builder").field("data_dir", data_dir).field("lock", &self.lock).finish_non_exhaustive()
+    }
+}
+
         // A relative or missing one is told of by `claim`, which has an error to give.
         let root = file::real_path(data_dir).unwrap_or_else(|_| data_dir.to_owned());
         Self::within(Surroundings::new(DataDir::new(root), ao_program.to_owned(), BTreeMap::new()))

@@ -1,5 +1,6 @@
 //! The driver: what must go on as long as sessions are to be kept true.
 
+use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
 use std::time::Duration;
@@ -31,6 +32,12 @@ pub struct Driver {
     settled: CancellationToken,
     interval: Duration,
     at_the_end: Option<Work>,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("interval", &self.interval).finish_non_exhaustive()
+    }
 }
 
 impl Driver {

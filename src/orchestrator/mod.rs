@@ -43,7 +43,7 @@ use events::EventStream;
 /// A handle on the sessions of one data directory. Cheap to clone; clones share everything. Its methods need a tokio runtime.
 ///
 /// Each gives what the use case of its name gives; [`application`](Self::application) has those that are not here.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Orchestrator {
     application: Application,
     settled: CancellationToken,

@@ -21,7 +21,7 @@ use super::wire::{DaemonInfo, MAX_BODY_BYTES};
 use crate::app::Application;
 
 /// What the router serves.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Daemon {
     /// The use cases.
     pub application: Application,
