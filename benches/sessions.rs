@@ -101,6 +101,7 @@ async fn serve(scratch: &tempfile::TempDir, sessions: u32, stop: &CancellationTo
     let info = DaemonInfo {
         pid: std::process::id(),
         version: String::new(),
+        program: None,
         data_dir: scratch.path().to_owned(),
         socket: PathBuf::new(),
         http: Some(address),

@@ -49,6 +49,9 @@ pub(crate) async fn run(ao: &Path, env: BTreeMap<String, String>, say: fn(&str))
 
     let (orchestrator, driver) = builder(&scratch.path().join("data"), ao, env)?.build().await?;
     let driver = tokio::spawn(driver.into_future());
+    // So that `ao`, when it is called with this data directory, and the agents' own find it, and hooks can wait for a permission.
+    #[cfg(feature = "http")]
+    let server = tokio::spawn(orchestrator.serve()?.into_future());
     let outcome = work(&orchestrator, &repository, say).await;
 
     // Agents outlive the program that spawned them. This one ends its own.
@@ -57,6 +60,8 @@ pub(crate) async fn run(ao: &Path, env: BTreeMap<String, String>, say: fn(&str))
     }
     orchestrator.shut_down().await;
     driver.await?;
+    #[cfg(feature = "http")]
+    server.await??;
     outcome
 }
 

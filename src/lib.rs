@@ -45,3 +45,5 @@ pub use orchestrator::events::EventStream;
 #[cfg(test)]
 #[path = "../tests/support/executable.rs"]
 mod executable;
+#[cfg(feature = "http")]
+pub use orchestrator::server::{ServeError, ServeOptions, Server};

@@ -254,6 +254,18 @@ impl Application {
         self.shared.tasks.wait().await;
     }
 
+    /// What it was composed with.
+    #[cfg(feature = "http")]
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// What time it is.
+    #[cfg(feature = "http")]
+    pub(crate) fn now(&self) -> crate::domain::Timestamp {
+        self.shared.clock.now()
+    }
+
     /// Cancelled when it is shut down.
     pub(crate) fn stopping(&self) -> &CancellationToken {
         &self.shared.stop

@@ -6,18 +6,13 @@ use std::time::Duration;
 use ao::adapters::cli::args::DaemonArgs;
 use ao::adapters::cli::config::HttpPort;
 use ao::adapters::cli::error::{CliError, ExitCode};
-use ao::adapters::clock::SystemClock;
-use ao::adapters::http::access::Access;
-use ao::adapters::http::listener::{self, OwnerOnly};
 use ao::adapters::http::tcp;
-use ao::adapters::http::wire::{AgentBounds, DaemonInfo};
-use ao::adapters::http::{Daemon, Patience};
+use ao::adapters::http::wire::AgentBounds;
 use ao::adapters::store::SqliteStore;
 use ao::platform::cgroup::place;
+use ao::platform::detached;
 use ao::platform::log_file::LogFile;
-use ao::platform::{detached, file};
-use ao::ports::clock::Clock;
-use ao::{BuildError, Driver, Orchestrator};
+use ao::{BuildError, Driver, Orchestrator, ServeError, ServeOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -67,53 +62,29 @@ async fn serve(
     driver: Driver,
     bounds: AgentBounds,
 ) -> Result<(), CliError> {
-    let access = Access::of(edge.data_dir.token());
     let port = match args.http.unwrap_or(edge.config.http) {
         HttpPort::Off => None,
-        HttpPort::At(address) => {
-            access.prepare().map_err(|error| {
-                failed("use the token of its TCP port", error)
-                    .hint("make a new one with: ao token --renew; then start again")
-            })?;
-            let listening = tcp::bind(address).await.and_then(|port| Ok((port.local_addr()?, port)));
-            Some(listening.map_err(|error| {
-                failed(&format!("listen on {address}"), error)
-                    .hint("choose another address with http in config.toml, AO_HTTP or --http; off is none")
-            })?)
-        }
+        HttpPort::At(address) => Some(tcp::bind(address).await.map_err(|error| {
+            failed(&format!("listen on {address}"), error)
+                .hint("choose another address with http in config.toml, AO_HTTP or --http; off is none")
+        })?),
     };
-    let listener = OwnerOnly::bind(&edge.socket()).map_err(|error| failed("listen", error))?;
-    let info = DaemonInfo {
-        pid: std::process::id(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        data_dir: edge.data_dir.root().to_owned(),
-        socket: edge.socket(),
-        http: port.as_ref().map(|(address, _)| *address),
-        ready: false,
-        started_at: SystemClock.now(),
-        bounds: Some(bounds),
-    };
-    write_run_file(edge, &info)?;
     let (stop, at_once) = (CancellationToken::new(), CancellationToken::new());
+    let mut options = ServeOptions::default();
+    (options.port, options.bounds, options.stop) = (port, Some(bounds), Some(stop.clone()));
+    let server = orchestrator.serve_with(options).map_err(unserved)?;
     let signals = tokio::spawn(stop_on_signals(signals()?, stop.clone(), at_once.clone()));
     // Served from the first moment: agents' hooks and people must not wait for what an earlier daemon left half done.
     let driver = tokio::spawn(driver.every(reconcile_interval(edge)).into_future());
+    let info = server.info();
     tracing::info!(pid = info.pid, socket = %info.socket.display(), http = ?info.http, version = info.version, "serving");
-    let patience = Patience::default();
-    let access = Arc::new(access);
-    let (application, ready) = (orchestrator.application().clone(), orchestrator.settled());
-    let daemon = Daemon { application, info, stop: stop.clone(), ready, patience, access };
-    let tcp_server = port.map(|(_, port)| tokio::spawn(tcp::serve(port, daemon.clone(), stop.clone())));
-    let server = tokio::spawn(listener::serve(listener, daemon, stop.clone()));
+    let mut server = tokio::spawn(server.into_future());
     stop.cancelled().await;
     tracing::info!("stopping; agents go on");
     let wind_down = async {
         orchestrator.shut_down().await;
         let _ = driver.await;
-        let _ = server.await;
-        if let Some(server) = tcp_server {
-            let _ = server.await;
-        }
+        let _ = (&mut server).await;
     };
     tokio::select! {
         () = wind_down => {}
@@ -121,8 +92,10 @@ async fn serve(
         () = tokio::time::sleep(STOP_TIMEOUT) => tracing::warn!("some work did not end in time; the next start settles it"),
     }
     signals.abort();
-    for path in [edge.socket(), edge.data_dir.run_file()] {
-        let _ = file::remove_if_there(&path);
+    // The socket goes with it, also where it did not end in time.
+    server.abort();
+    if !server.is_finished() {
+        let _ = server.await;
     }
     Ok(())
 }
@@ -165,12 +138,13 @@ fn start_log(edge: &Edge, background: bool) -> Arc<LogFile> {
     file
 }
 
-fn write_run_file(edge: &Edge, info: &DaemonInfo) -> Result<(), CliError> {
-    let path = edge.data_dir.run_file();
-    let content = serde_json::to_vec_pretty(info).map_err(|error| failed("write the run file", error))?;
-    // Nobody else writes it: what an earlier daemon left there was killed with it.
-    let written = file::remove_staged_of(&path).and_then(|()| file::write_atomically(&path, &content, 0o600));
-    written.map_err(|error| failed("write the run file", error))
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
+fn unserved(error: ServeError) -> CliError {
+    let failure = CliError::failed(format!("the daemon {error}"));
+    match error {
+        ServeError::Token { .. } => failure.hint("make a new one with: ao token --renew; then start again"),
+        _ => failure,
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
@@ -180,7 +154,7 @@ fn refused(error: BuildError) -> CliError {
             .hint("that program runs the agents there; use another data directory with --data-dir or AO_DATA_DIR"),
         BuildError::InUse { .. } => CliError::new(ExitCode::Refused, error.to_string())
             .hint("another daemon serves it already; see: ao status; where that finds none, ao stop says what to do"),
-        BuildError::File { .. } | BuildError::Store(_) => CliError::failed(format!("the daemon {error}")),
+        _ => CliError::failed(format!("the daemon {error}")),
     }
 }
 

@@ -80,6 +80,12 @@ fn daemon(edge: &Edge, running: Result<DaemonInfo, ClientError>) -> Check {
     }
     match running {
         Ok(info) => {
+            if let Some(program) = info.program {
+                return Check::ok(
+                    "daemon",
+                    format!("{program} (process {}) embeds ao {} here", info.pid, info.version),
+                );
+            }
             let mut check = Check::ok("daemon", format!("ao {} runs, pid {}", info.version, info.pid));
             if info.version != env!("CARGO_PKG_VERSION") {
                 check.advice =

@@ -13,7 +13,7 @@ use ao::adapters::cli::context::{Attention, Context, Time};
 use ao::adapters::cli::error::CliError;
 use ao::domain::layout::DataDir;
 use ao::orchestrator::surroundings::Surroundings;
-use ao::platform::{file, machine};
+use ao::platform::{file, machine, socket};
 use ao::ports::runtime::LAUNCH_ID_VARIABLE;
 use ao::ports::setup::SETUP_VARIABLE;
 use etcetera::base_strategy::{BaseStrategy, Xdg};
@@ -82,7 +82,7 @@ impl Edge {
 
     /// The daemon's socket.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.socket_dir().join("daemon.sock")
+        socket::of_daemon(self.data_dir.root())
     }
 
     /// How many agents may be live at once: what was set, else what the machine can bear.

@@ -5,6 +5,7 @@
 //! | [`driver`] | what must go on as long as there are sessions |
 //! | [`events`] | what happened, as a stream |
 //! | `builder` | the adapters, yours or their defaults (feature `adapters`) |
+//! | `server` | the API on the data directory's socket (feature `http`) |
 //! | `surroundings` | what default adapters are made of (feature `adapters`) |
 //!
 //! # Theory of operation
@@ -17,6 +18,8 @@ pub mod builder;
 pub mod driver;
 pub mod events;
 #[cfg(feature = "adapters")]
+#[cfg(feature = "http")]
+pub mod server;
 pub mod surroundings;
 
 use std::path::Path;
@@ -120,7 +123,7 @@ impl Orchestrator {
     }
 
     /// Decides, as a person, about `request` of a session's agent, else about what it asked first. The agent's hook is told where it waits: on
-    /// the data directory's socket, which the API's router has to be served on.
+    /// the data directory's socket, which has to be served (`serve`, with the feature `http`).
     ///
     /// # Errors
     /// `unknown_session`; `nothing_asked` and `request_not_open`; `nobody_waits` where no hook asks; `invalid_reason`.

@@ -1,7 +1,7 @@
 //! What default adapters are made of: all that the outside decides, for the library reads no environment.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::adapters::agent::claude_code::{self, ClaudeCode, ClaudeCodeSettings, NESTED_SESSION_VARIABLES};
@@ -72,8 +72,7 @@ impl Surroundings {
     /// The private directory for sockets, whether or not it exists.
     #[must_use]
     pub fn socket_dir(&self) -> PathBuf {
-        // Not XDG_RUNTIME_DIR: a shell over ssh, a cron job and a desktop differ in it, and must find the same daemon.
-        socket::directory_for(self.data_dir.root(), Path::new("/tmp"))
+        socket::directory_of(self.data_dir.root())
     }
 
     /// The private directory for zellij's configuration, whether or not it exists.

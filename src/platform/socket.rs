@@ -27,6 +27,19 @@ pub fn directory_for(data_dir: &Path, parent: &Path) -> PathBuf {
     parent.join(format!("ao-{}-{hash:08x}", rustix::process::geteuid().as_raw()))
 }
 
+/// That of a data directory, on this machine.
+#[must_use]
+pub fn directory_of(data_dir: &Path) -> PathBuf {
+    // Not XDG_RUNTIME_DIR: a shell over ssh, a cron job and a desktop differ in it, and must find the same daemon.
+    directory_for(data_dir, Path::new("/tmp"))
+}
+
+/// Where the API of a data directory is served.
+#[must_use]
+pub fn of_daemon(data_dir: &Path) -> PathBuf {
+    directory_of(data_dir).join("daemon.sock")
+}
+
 /// Makes a directory that only its owner can enter, or checks that one that is there is such: a real directory, ours, 0700.
 ///
 /// # Errors

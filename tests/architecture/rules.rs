@@ -20,6 +20,8 @@ pub(crate) enum Layer {
     Front,
     /// What composes the default adapters for it.
     Composition,
+    /// What serves it.
+    Serving,
     Outbound(String),
     Http,
     Cli,
@@ -106,6 +108,7 @@ impl Layer {
             ["fault.rs"] => Self::Fault,
             ["fuzzing.rs"] => Self::Fuzzing,
             ["orchestrator", file] if COMPOSITION.contains(file) => Self::Composition,
+            ["orchestrator", "server.rs"] => Self::Serving,
             ["orchestrator", ..] => Self::Front,
             ["domain", ..] => Self::Domain,
             ["ports", ..] => Self::Ports,
@@ -131,6 +134,10 @@ impl Layer {
             Self::Composition => {
                 ["orchestrator", "app", "ports", "domain", "platform"].contains(&layer)
                     || layer == "adapters" && folder.is_some_and(|folder| OUTBOUND.contains(&folder))
+            }
+            Self::Serving => {
+                ["orchestrator", "app", "ports", "domain", "platform"].contains(&layer)
+                    || layer == "adapters" && folder == Some("http")
             }
             Self::Platform => ["platform", "domain"].contains(&layer),
             Self::Testing => ["testing", "ports", "domain", "platform"].contains(&layer),

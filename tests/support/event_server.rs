@@ -55,6 +55,7 @@ impl Server {
         let info = DaemonInfo {
             pid: std::process::id(),
             version: String::new(),
+            program: None,
             data_dir: scratch.path().to_owned(),
             socket: socket.clone(),
             http: None,

@@ -54,6 +54,7 @@ pub const CODES: &[Code] = &[
     code(409, "agent_not_dead", "the last agent is not known to be dead"),
     code(409, "branch_exists", "the branch is there already"),
     code(409, "branch_in_use", "the branch is checked out elsewhere"),
+    code(409, "embedded", "a program of somebody's serves this, and can be stopped by its own means only"),
     code(409, "exists", "that is on record already"),
     code(409, "idempotency_key_reused", "`Idempotency-Key` was used for another request"),
     code(409, "illegal_transition", "the session is in no state that allows it"),

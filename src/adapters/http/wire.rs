@@ -232,6 +232,9 @@ pub struct DaemonInfo {
     pub pid: u32,
     /// Its version.
     pub version: String,
+    /// The name of the program that embeds ao and serves this; `None` for a daemon of ao's own.
+    #[serde(default)]
+    pub program: Option<String>,
     /// Its data directory.
     #[schema(value_type = String)]
     pub data_dir: PathBuf,

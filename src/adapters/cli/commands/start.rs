@@ -31,7 +31,12 @@ const LOG_TAIL_BYTES: u64 = 16 * 1024;
 
 pub(in super::super) async fn run(context: &Context) -> Result<(), CliError> {
     if let Ok(info) = Client::new(&context.socket).get::<DaemonInfo>("/daemon").await {
-        ui::talk(&format!("the daemon runs already, pid {}", info.pid));
+        ui::talk(&match &info.program {
+            Some(program) => {
+                format!("{program} (process {}) embeds ao here and serves it: no daemon is needed", info.pid)
+            }
+            None => format!("the daemon runs already, pid {}", info.pid),
+        });
         return Ok(());
     }
     let info = start(context).await?;

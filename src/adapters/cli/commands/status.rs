@@ -17,9 +17,12 @@ pub(in super::super) async fn run(args: &JsonArgs, context: &Context) -> Result<
     }
     let live: Vec<SessionView> = client.list("/sessions").await?;
     let http = info.http.map(|address| format!("http     http://{address} with the token of: ao token\n"));
+    let who = match &info.program {
+        Some(program) => format!("program  {program} serves, with ao {} in it", info.version),
+        None => format!("daemon   ao {} runs", info.version),
+    };
     ui::data(&format!(
-        "daemon   ao {} runs, pid {}, since {}\ndata     {}\n{}sessions {} live\n",
-        info.version,
+        "{who}, pid {}, since {}\ndata     {}\n{}sessions {} live\n",
         info.pid,
         ago::at(info.started_at, context.now()),
         info.data_dir.display(),

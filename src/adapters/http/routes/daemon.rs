@@ -26,10 +26,16 @@ async fn show_daemon(State(daemon): State<Daemon>) -> Json<DaemonInfo> {
 }
 
 /// Stop the daemon; agents go on
+///
+/// A program that embeds ao is not stopped: code `embedded`.
 #[utoipa::path(post, path = "/daemon/stop", tag = "daemon", responses((status = 200, body = Stopping)))]
-async fn stop_daemon(State(daemon): State<Daemon>) -> Json<Stopping> {
+async fn stop_daemon(State(daemon): State<Daemon>) -> Answer<Stopping> {
+    if let Some(program) = &daemon.info.program {
+        let message = format!("{program} (process {}) embeds ao and serves this", daemon.info.pid);
+        return Err(ApiError::of("embedded", &message).hint("it ends by means of its own; its agents go on then"));
+    }
     daemon.stop.cancel();
-    Json(Stopping { stopping: true })
+    Ok(Json(Stopping { stopping: true }))
 }
 
 /// Look at git, the runtimes and the agents, as the daemon finds them
