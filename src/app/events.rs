@@ -4,6 +4,7 @@
 //! holds nobody up, and one that comes back with the last number it saw misses nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Application;
 use super::error::{AppError, ErrorKind};
@@ -12,11 +13,13 @@ use crate::domain::id::SessionId;
 use crate::ports::store::ChangeFilter;
 
 /// A reader of the change log.
-pub struct Events {
 #[derive(Debug)]
+pub struct Events {
     application: Application,
     session: Option<SessionId>,
     position: u64,
+    /// The same, for those who look on while this waits.
+    passed: Arc<AtomicU64>,
 }
 
 impl Application {
@@ -32,7 +35,7 @@ impl Application {
             return Err(ahead(position, newest));
         }
         self.shared.changes.changes(&ChangeFilter { since: position, session: None, limit: 1 }).await?;
-        Ok(Events { application: self.clone(), session, position })
+        Ok(Events { application: self.clone(), session, position, passed: Arc::new(AtomicU64::new(position)) })
     }
 }
 
@@ -41,6 +44,11 @@ impl Events {
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// The number up to which nothing is missed, also while [`next`](Self::next) waits. What it gives is put there by who has handed it on.
+    pub(crate) fn passed(&self) -> Arc<AtomicU64> {
+        self.passed.clone()
     }
 
     /// What comes next, by number: at least one, which is waited for. `None` once the application is shut down. Nothing is lost when
@@ -61,6 +69,7 @@ impl Events {
             if !page.changes.is_empty() {
                 return Ok(Some(page.changes));
             }
+            self.passed.store(self.position, Ordering::Relaxed);
             if went_on {
                 continue;
             }
