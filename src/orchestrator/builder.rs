@@ -20,6 +20,8 @@ use crate::adapters::spool::FileSpool;
 use crate::adapters::store::SqliteStore;
 use crate::app::{Application, Ports, Settings};
 use crate::domain::layout::DataDir;
+use crate::domain::text::{cut, printable};
+use crate::platform::child::Program;
 use crate::platform::lock::{Lock, LockError};
 use crate::platform::{file, machine, process, socket};
 use crate::ports::agent::Agent;
@@ -39,12 +41,17 @@ use crate::ports::workspace::Workspace;
 /// How long a lock without a holder is waited for, and how often it is tried.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long `ao` may take to tell its version.
+const PROGRAM_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much is shown of what another program says instead.
+const MAX_SHOWN_CHARS: usize = 80;
 
 /// Keeps an `ao` that an agent calls from starting a daemon.
 const NO_START_VARIABLE: &str = "AO_NO_START";
 
 /// Why there is no orchestrator.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// Another orchestrator, or an `ao daemon`, has the data directory.
     #[error("cannot use {}: it is locked{}", data_dir.display(), by(*pid, program.as_deref()))]
@@ -55,6 +62,14 @@ pub enum BuildError {
         pid: Option<u32>,
         /// The name of its program, when that embeds ao; `None` for an `ao daemon`.
         program: Option<String>,
+    },
+    /// The `ao` that was given cannot be used.
+    #[error("cannot use {} as ao: {cause}", program.display())]
+    Program {
+        /// Its path, as given.
+        program: PathBuf,
+        /// What is wrong with it.
+        cause: String,
     },
     /// Something could not be made in the file system.
     #[error("cannot {action} {}: {source}", path.display())]
@@ -128,6 +143,14 @@ pub struct Builder {
     lock: Option<Lock>,
 }
 
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the surroundings as a whole: an environment may hold secrets.
+        let data_dir = &self.surroundings.data_dir;
+        f.debug_struct("Builder").field("data_dir", data_dir).field("lock", &self.lock).finish_non_exhaustive()
+    }
+}
+
 /// Declares setters for adapters of which there is one.
 macro_rules! one_of_each {
     ($($(#[$doc:meta])+ $name:ident: $port:ident,)+) => {
@@ -143,14 +166,6 @@ macro_rules! one_of_each {
 
 impl Builder {
     pub(super) fn new(data_dir: &Path, ao_program: &Path) -> Self {
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the surroundings as a whole: an environment may hold secrets.
-        let data_dir = &self.surroundings.data_dir;
-        f.debug_struct("Builder").field("data_dir", data_dir).field("lock", &self.lock).finish_non_exhaustive()
-    }
-}
-
         // A relative or missing one is told of by `claim`, which has an error to give.
         let root = file::real_path(data_dir).unwrap_or_else(|_| data_dir.to_owned());
         Self::within(Surroundings::new(DataDir::new(root), ao_program.to_owned(), BTreeMap::new()))
@@ -271,6 +286,7 @@ impl fmt::Debug for Builder {
         for directory in [self.surroundings.socket_dir(), self.surroundings.zellij_dir()] {
             socket::make_private(&directory).map_err(BuildError::file("use", directory))?;
         }
+        self.find_program().await?;
         link_program(&self.surroundings).map_err(BuildError::file("link", self.surroundings.data_dir.program()))?;
         let mut default_store = None;
         if self.store.is_none() {
@@ -284,6 +300,25 @@ impl fmt::Debug for Builder {
             None => driver,
         };
         Ok((orchestrator, driver))
+    }
+
+    /// Makes the path of `ao` its real one, so that all who call it call the same, and sees to it that it is one of this version.
+    async fn find_program(&mut self) -> Result<(), BuildError> {
+        let program = &mut self.surroundings.ao_program;
+        let wrong = |program: &Path, cause: String| BuildError::Program { program: program.to_owned(), cause };
+        let real = program.canonicalize().map_err(|error| wrong(program, error.to_string()))?;
+        // The daemon is that program itself.
+        if !self.is_daemon {
+            let call = Program::new(&real, BTreeMap::new(), PROGRAM_TIMEOUT).args(["version"]);
+            let answer = call.run().await.map_err(|error| wrong(program, error.to_string()))?;
+            let expected = concat!("ao ", env!("CARGO_PKG_VERSION"));
+            if answer.text() != expected {
+                let said = cut(&printable(answer.text().lines().next().unwrap_or_default()), MAX_SHOWN_CHARS);
+                return Err(wrong(program, format!("it must be {expected}, and says {said:?} of itself")));
+            }
+        }
+        *program = real;
+        Ok(())
     }
 
     /// Composes what was given, and the defaults of the rest. The store is there by now.
@@ -356,11 +391,10 @@ async fn lock(data_dir: &DataDir, is_daemon: bool) -> Result<Lock, BuildError> {
 fn link_program(surroundings: &Surroundings) -> io::Result<()> {
     let link = surroundings.data_dir.program();
     file::remove_staged_of(&link)?;
-    // Not by the link itself, where the system tells a program's path as it was called.
-    let program = surroundings.ao_program.canonicalize()?;
-    if std::fs::read_link(&link).is_ok_and(|target| target == program) {
+    let program = &surroundings.ao_program;
+    if std::fs::read_link(&link).is_ok_and(|target| target == *program) {
         return Ok(());
     }
     link.parent().map_or(Ok(()), file::create_private_dir)?;
-    file::link_atomically(&program, &link)
+    file::link_atomically(program, &link)
 }
