@@ -145,6 +145,49 @@ fn only_files_declared_for_tests_count_as_tests() {
     assert_eq!(test_files("src/app/mod.rs", "#[cfg(test)] mod a;"), ["src/app/a.rs", "src/app/a/mod.rs"]);
 }
 
+/// What a process has once and changes. Several orchestrators live in one, and none may see of another what is in there.
+const ONCE_A_PROCESS: [(&str, &str); 7] = [
+    // The terminal of the command line.
+    ("src/adapters/cli/taken.rs", "BEFORE"),
+    // Since when a dead agent's end waits to be recorded: by process, so none is another's.
+    ("src/adapters/runtime/launch/overdue.rs", "UNRECORDED"),
+    // Names that are not used twice.
+    ("src/adapters/spool/mod.rs", "NEXT"),
+    ("src/adapters/workspace/snapshot.rs", "NEXT"),
+    ("src/platform/file.rs", "NEXT"),
+    // Tests make this thread, or this process, fail.
+    ("src/adapters/workspace/remove.rs", "FAILS_AT"),
+    ("src/fault.rs", "HOOK"),
+];
+
+/// The names of statics that can be changed.
+fn changeable_statics(source: &str) -> Vec<&str> {
+    let is_changeable = |of: &str| ["Atomic", "Cell", "Lock", "Mutex"].iter().any(|word| of.contains(word));
+    let declarations = source.lines().filter_map(|line| line.trim_start_matches("pub").split_once("static "));
+    let statics = declarations.filter(|(before, _)| before.trim().is_empty() || before.trim_end().ends_with(')'));
+    statics
+        .filter_map(|(_, rest)| rest.split_once(": "))
+        .filter(|(_, of)| is_changeable(of))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+#[test]
+fn what_a_process_has_once_is_known() {
+    let source = "static A: AtomicU64 = x;\npub(super) static B: LazyLock<W> = y;\nfn f(a: &'static str) {}\n    static C: HeaderName = z;";
+    assert_eq!(changeable_statics(source), ["A", "B"]);
+    let mut found = Vec::new();
+    for file in rust_files(&root().join("src")) {
+        let path = file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        let source = fs::read_to_string(&file).unwrap();
+        found.extend(changeable_statics(&source).into_iter().map(|name| (path.clone(), name.to_owned())));
+    }
+    found.sort();
+    let mut known = ONCE_A_PROCESS.map(|(path, name)| (path.to_owned(), name.to_owned()));
+    known.sort();
+    assert_eq!(found, known, "two orchestrators in one process would share it");
+}
+
 #[test]
 fn the_map_names_every_part_of_the_code() {
     let map = fs::read_to_string(root().join("docs/architecture.md")).unwrap();

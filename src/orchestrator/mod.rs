@@ -9,8 +9,9 @@
 //! | `surroundings` | what default adapters are made of (feature `adapters`) |
 //!
 //! # Theory of operation
-//! There is nothing global: each orchestrator has a data directory of its own, and any number of them live in one process. Handles are
-//! clones of one another. What was spawned lives in processes of its own, so it outlives the program; the next orchestrator
+//! Orchestrators know nothing of each other: each has a data directory of its own, and any number of them live in one process. What a process
+//! has once (a test of the architecture knows all of it) are counters that keep names apart, and since when a dead agent's end waits to be
+//! recorded, by the agent's process. Handles are clones of one another. What was spawned lives in processes of its own, so it outlives the program; the next orchestrator
 //! on the same data directory, or an `ao daemon` there, adopts it.
 
 #[cfg(feature = "adapters")]
