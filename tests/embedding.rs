@@ -10,13 +10,18 @@ use std::time::Duration;
 use ao::app::RuntimeChoice;
 use ao::app::spawn::SpawnRequest;
 use ao::app::wait::{WaitFor, WaitOutcome};
+use ao::domain::approval::Verdict;
 use ao::domain::change::{Change, ChangeKind};
 use ao::domain::id::{AgentKind, RuntimeKind, SessionId};
 use ao::domain::status::Status;
+use ao::orchestrator::surroundings::Surroundings;
 use ao::ports::store::SessionFilter;
 use ao::ports::workspace::OnWork;
 use ao::{BuildError, Builder, Driver, EventStream, Orchestrator};
 use futures_util::StreamExt;
+
+#[path = "support/executable.rs"]
+mod executable;
 
 /// The longest anything here may take. Only what is broken takes so long.
 const BOUND: Duration = Duration::from_secs(60);
@@ -347,6 +352,131 @@ async fn an_agent_that_outlives_its_program_starts_no_daemon_in_its_place() {
         let second = place.open().await;
         second.end_all().await;
         second.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ao_that_cannot_be_one_is_refused_by_its_name() {
+    with_places(async |[place]: [&'static Place; 1]| {
+        for (program, why) in
+            [("/nowhere/ao", "No such file"), ("/bin/echo", "it must be ao "), ("/etc/passwd", "cannot run")]
+        {
+            let refused = Orchestrator::builder(place.path("data"), program).build().await.unwrap_err();
+            assert!(matches!(refused, BuildError::Program { .. }), "{refused:?}");
+            let said = refused.to_string();
+            assert!(said.starts_with(&format!("cannot use {program} as ao: ")) && said.contains(why), "{said}");
+        }
+        let link = place.path("link");
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_ao"), &link).unwrap();
+        let built = Orchestrator::builder(place.path("data"), &link).env(place.env()).build().await.unwrap();
+        let real = Path::new(env!("CARGO_BIN_EXE_ao")).canonicalize().unwrap();
+        assert_eq!(std::fs::read_link(place.path("data/bin/ao")).unwrap(), real);
+        Running::of(built).close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_comes_back_where_it_was_also_when_its_session_was_quiet() {
+    with_places(async |[place]: [&'static Place; 1]| {
+        let running = place.open().await;
+        let orchestrator = &running.orchestrator;
+        let (quiet, other) = (running.spawn(place, "read line").await, running.spawn(place, "read line").await);
+        let mut stream = orchestrator.events(None, Some(quiet.clone())).await.unwrap();
+        let begun = stream.position();
+        orchestrator.kill(&other, OnWork::Keep).await.unwrap();
+        let went_on = async {
+            while stream.position() < begun + 2 {
+                let none = tokio::time::timeout(Duration::from_millis(10), stream.next()).await;
+                assert!(none.is_err(), "nothing happens to it: {none:?}");
+            }
+        };
+        tokio::time::timeout(BOUND, went_on).await.expect("its position stays behind");
+
+        orchestrator.kill(&quiet, OnWork::Keep).await.unwrap();
+        let first = stream.next().await.unwrap().unwrap();
+        assert!(stream.position() >= first.seq);
+        // One that was given and not yet taken is not passed over.
+        let mut anew = orchestrator.events(Some(stream.position()), Some(quiet)).await.unwrap();
+        let (here, there) = (stream.next().await.unwrap().unwrap(), anew.next().await.unwrap().unwrap());
+        assert_eq!((here.seq, &here.kind), (there.seq, &there.kind));
+        assert!(here.seq > first.seq);
+        running.close().await;
+    })
+    .await;
+}
+
+/// An agent in the place of Claude Code: it sends a message, asks for a permission, and writes down what it is answered.
+const ASKING: &str = r#"#!/bin/sh
+[ "$1" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }
+hook() {
+  printf '{"hook_event_name":"%s","tool_name":"Bash","tool_input":{"command":"make deploy"}}' "$1" |
+    "$AO_PROGRAM" hook claude-code "$1"
+}
+hook SessionStart
+hook UserPromptSubmit
+"$AO_PROGRAM" send app-1 'from its terminal' > "$HOME/sent.part" 2>&1; mv "$HOME/sent.part" "$HOME/sent"
+hook PermissionRequest > "$HOME/answer.part" 2>&1; echo >> "$HOME/answer.part"; mv "$HOME/answer.part" "$HOME/answer"
+read line
+"#;
+
+#[cfg(feature = "http")]
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_program_serves_its_agents_send_and_ask_and_ao_works() {
+    with_places(async |[place]: [&'static Place; 1]| {
+        let claude = place.path("claude");
+        executable::write(&claude, ASKING);
+        let data_dir =
+            ao::domain::layout::DataDir::new(place.path("data").canonicalize().unwrap_or_else(|_| place.path("data")));
+        let surroundings = Surroundings::new(data_dir, env!("CARGO_BIN_EXE_ao").into(), place.env());
+        let kind = AgentKind::new("claude-code").unwrap();
+        let agent = surroundings.claude_code(kind.clone(), Some(claude), Vec::new());
+        let builder = Builder::within(surroundings).agent(std::sync::Arc::new(agent)).settings(|settings| {
+            settings.default_runtime = RuntimeChoice::Named(RuntimeKind::new("pty").unwrap());
+            settings.stop_grace = Duration::ZERO;
+        });
+        let running = Running::of(builder.build().await.unwrap());
+        let orchestrator = &running.orchestrator;
+        let server = tokio::spawn(orchestrator.serve().unwrap().into_future());
+
+        let project = orchestrator.add_project(&place.repository()).await.unwrap().project;
+        let session = orchestrator.spawn(SpawnRequest::new(project.id)).await.unwrap().id;
+        let (outcome, view) = orchestrator.wait(&session, WaitFor::Blocked, BOUND).await.unwrap();
+        assert_eq!(outcome, WaitOutcome::Reached, "{view:?}");
+        let sent = line_of(&place.path("sent")).await;
+        let id = sent.trim().parse().unwrap_or_else(|_| panic!("it was not sent: {sent}"));
+        let message = orchestrator.wait_for_message(&id, Duration::ZERO).await.unwrap().message;
+        assert_eq!(message.body, "from its terminal");
+
+        // Its hook may be on its way to where it waits.
+        let decided = async {
+            loop {
+                match orchestrator.decide(&session, None, Verdict::Allow, None).await {
+                    Ok(decided) => return decided,
+                    Err(error) if error.code == "nobody_waits" => tokio::time::sleep(Duration::from_millis(20)).await,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        tokio::time::timeout(BOUND, decided).await.expect("its hook asks");
+        let answer = line_of(&place.path("answer")).await;
+        assert!(answer.contains("\"behavior\":\"allow\""), "{answer}");
+
+        let (exit, said) = ao(place, &["ls"]);
+        assert!(exit == Some(0) && said.contains("app-1"), "{said}");
+        let (exit, said) = ao(place, &["status"]);
+        assert!(exit == Some(0) && said.contains("embedding-") && said.contains("serves"), "{said}");
+        let (exit, said) = ao(place, &["stop"]);
+        assert!(exit == Some(5) && said.contains("embedding-") && said.contains("embeds ao"), "{said}");
+        assert_eq!(ao(place, &["kill", "app-1", "--force"]).0, Some(0));
+        assert!(running.live().await.is_empty());
+
+        let socket = place.path("data/run/daemon.sock");
+        assert!(socket.exists() && place.path("data/run.json").exists());
+        running.close().await;
+        tokio::time::timeout(BOUND, server).await.expect("the server ends").unwrap().unwrap();
+        assert!(!socket.exists() && !place.path("data/run.json").exists(), "something of it is left");
     })
     .await;
 }
