@@ -1,7 +1,25 @@
 //! `ao` runs many coding agents side by side on one person's machine, each in its own git worktree and its own terminal,
 //! and keeps every one of them observable, reachable and recoverable.
 //!
-//! [`Orchestrator`] is the front for programs that embed it; `examples/` has two. The crate is a hexagon; see `docs/architecture.md` for the map.
+//! [`Orchestrator`] is the front for programs that embed it; `examples/` has two whole ones.
+//!
+#![cfg_attr(feature = "adapters", doc = "```no_run")]
+#![cfg_attr(not(feature = "adapters"), doc = "```ignore")]
+//! # use std::{collections::BTreeMap, error::Error, path::PathBuf};
+//! # async fn of_mine(env: BTreeMap<String, String>, repository: PathBuf) -> Result<(), Box<dyn Error>> {
+//! let builder = ao::Orchestrator::builder("/var/lib/mine/ao", "/usr/local/bin/ao");
+//! let (orchestrator, driver) = builder.env(env).build().await?;
+//! tokio::spawn(driver.into_future());                       // notices ends, takes in reports; ends after shut_down()
+//!
+//! let project = orchestrator.add_project(&repository).await?.project;
+//! let session = orchestrator.spawn(ao::app::spawn::SpawnRequest::new(project.id)).await?;
+//! let mut events = orchestrator.events(None, None).await?;  // a Stream, without gaps
+//! orchestrator.send(&session.id, "also update the changelog").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The crate is a hexagon; see `docs/architecture.md` for the map.
 //!
 //! | Layer | Module | May use |
 //! | --- | --- | --- |
@@ -10,11 +28,11 @@
 //! | use cases | [`app`] | `ports`, `domain` |
 //! | the outside | [`adapters`] | outbound: `ports`, `domain`, `platform`; inbound also `app` |
 //! | the operating system | `platform` | `domain` |
-//! | the front | [`orchestrator`] | `app`, `ports`, `domain`; what composes also outbound adapters and `platform` |
+//! | the front | [`orchestrator`] | `app`, `ports`, `domain`; what composes also outbound adapters and `platform`, what serves `platform` and `http` |
 //!
 //! # Features
 //! None is the rules, the ports, the use cases and [`Orchestrator::over`]. `adapters` adds the outbound adapters, `platform` and
-//! `Orchestrator::builder`; `http` the API; `cli`, the default, the program `ao`; `testing` the contract suites for adapters of your own.
+//! `Orchestrator::builder`; `http` the API, and `Orchestrator::serve`; `cli`, the default, the program `ao`; `testing` the contract suites for adapters of your own.
 //!
 //! # What is promised
 //! From version 1 on, names and signatures of [`Orchestrator`] and what it leads to, [`app`], [`ports`], [`domain`] and the suites change with the major
@@ -41,9 +59,9 @@ pub use orchestrator::Orchestrator;
 pub use orchestrator::builder::{BuildError, Builder};
 pub use orchestrator::driver::Driver;
 pub use orchestrator::events::EventStream;
+#[cfg(feature = "http")]
+pub use orchestrator::server::{ServeError, ServeOptions, Server};
 
 #[cfg(test)]
 #[path = "../tests/support/executable.rs"]
 mod executable;
-#[cfg(feature = "http")]
-pub use orchestrator::server::{ServeError, ServeOptions, Server};

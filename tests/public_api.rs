@@ -91,3 +91,48 @@ fn what_others_can_name_is_seen_and_the_rest_is_not() {
         ]
     );
 }
+
+/// The program between these lines of a text, without what only the compiler is to see.
+fn program_in(text: &str, begins_after: &str, margin: &str) -> Vec<String> {
+    let lines = text.lines().skip_while(|line| *line != begins_after).skip(1);
+    let lines = lines.map(|line| line.strip_prefix(margin).unwrap_or(line)).take_while(|line| *line != "```");
+    lines.filter(|line| !line.starts_with("# ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_program_that_people_read_of_is_the_one_that_is_compiled() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
+    let readme = read("README.md");
+    let (_, section) = readme.split_once("## As a library").unwrap();
+    let compiled = read("src/lib.rs").replace("//!\n", "//! \n");
+    let compiled = program_in(&compiled, "#![cfg_attr(not(feature = \"adapters\"), doc = \"```ignore\")]", "//! ");
+    assert!(compiled.len() > 5, "{compiled:#?}");
+    assert_eq!(program_in(section, "```rust", ""), compiled);
+}
+
+/// What the compiler gives by itself, and so takes away by itself.
+#[test]
+fn the_front_can_be_held_shown_and_handed_to_other_threads() {
+    use std::fmt::Debug;
+    fn shared<T: Clone + Debug + Send + Sync + 'static>() {}
+    fn sent<T: Debug + Send + 'static>() {}
+    fn polled<T: Debug + Send + Unpin + 'static>() {}
+    fn error<T: std::error::Error + Send + Sync + 'static>() {}
+    shared::<ao::Orchestrator>();
+    shared::<ao::app::Application>();
+    shared::<ao::app::Settings>();
+    shared::<ao::app::AppError>();
+    shared::<ao::app::view::SessionView>();
+    shared::<ao::domain::change::Change>();
+    shared::<ao::orchestrator::surroundings::Surroundings>();
+    sent::<ao::app::Ports>();
+    sent::<ao::app::events::Events>();
+    sent::<ao::Builder>();
+    sent::<ao::Driver>();
+    sent::<ao::Server>();
+    polled::<ao::EventStream>();
+    error::<ao::app::AppError>();
+    error::<ao::BuildError>();
+    error::<ao::ServeError>();
+}
