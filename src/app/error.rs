@@ -44,7 +44,8 @@ pub struct AppError {
     pub code: &'static str,
     /// What was attempted and why it failed.
     pub message: String,
-    /// What to do next.
+    /// What to do next, for people: in the words of the command line (`ao ls`, `--queue`, `config.toml`), which programs that embed ao
+    /// may have to say in words of their own. They go by `code`.
     pub hint: Option<String>,
 }
 

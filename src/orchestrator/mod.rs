@@ -18,9 +18,9 @@
 pub mod builder;
 pub mod driver;
 pub mod events;
-#[cfg(feature = "adapters")]
 #[cfg(feature = "http")]
 pub mod server;
+#[cfg(feature = "adapters")]
 pub mod surroundings;
 
 use std::path::Path;
@@ -179,7 +179,8 @@ impl Orchestrator {
         self.application.output(session, lines).await
     }
 
-    /// Waits until a session reaches a state, ends, or `timeout` is over; gives which, and the session as it is then.
+    /// Waits until a session reaches a state, ends, or `timeout` is over; gives which, and the session as it is then. A
+    /// [`shut_down`](Self::shut_down) meanwhile is `TimedOut`, however early.
     ///
     /// # Errors
     /// `unknown_session`; `no_reports` when this agent can never be seen in that state; or the store's failure.
