@@ -7,14 +7,37 @@ use std::path::{Path, PathBuf};
 use quote::ToTokens;
 use syn::{Attribute, Fields, ImplItem, Item, ItemImpl, ItemMod, TraitItem, Type, Visibility};
 
-/// Every public item below these modules of the crate in `src`, sorted.
+/// Every public item below these modules of the crate in `src`, sorted, and what its root says of them.
 pub(crate) fn public_items(src: &Path, modules: &[&str]) -> Vec<String> {
     let mut found = BTreeSet::new();
     for module in modules {
         let file = module_file(src, module);
         walk(parse(&file), &format!("ao::{module}"), Some(&src.join(module)), &mut found);
     }
+    let root = parse(&src.join("lib.rs"));
+    let is_looked_into =
+        |item: &Item| !matches!(item, Item::Mod(module) if !modules.iter().any(|name| module.ident == name));
+    for item in root.into_iter().filter(is_looked_into) {
+        match item {
+            Item::Mod(module) => found.extend(declaration(&module, "ao")),
+            item => walk(vec![item], "ao", None, &mut found),
+        }
+    }
     found.into_iter().collect()
+}
+
+/// What others can name of these types of one module, given as its path below `src`.
+pub(crate) fn public_items_of_types(src: &Path, module: &str, types: &[&str]) -> Vec<String> {
+    let path = format!("ao::{}", module.replace('/', "::"));
+    let mut found = BTreeSet::new();
+    walk(parse(&module_file(src, module)), &path, None, &mut found);
+    let is_of = |item: &String, name: &str| {
+        item.strip_prefix(&format!("{path}::{name}")).is_some_and(|rest| rest.starts_with(':'))
+    };
+    for name in types {
+        assert!(found.iter().any(|item| is_of(item, name)), "there is no {path}::{name}");
+    }
+    found.into_iter().filter(|item| types.iter().any(|name| is_of(item, name))).collect()
 }
 
 /// Those of one source text.
@@ -47,6 +70,19 @@ fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| text(attribute).replace(' ', "") == "#[cfg(test)]")
 }
 
+/// Under which features it is there, and whether it may get more: what stands at the end of its line.
+fn marks(attributes: &[Attribute]) -> String {
+    let marks = attributes
+        .iter()
+        .filter(|attribute| ["cfg", "non_exhaustive"].iter().any(|name| attribute.path().is_ident(name)));
+    marks.fold(String::new(), |all, mark| all + ", " + &text(mark).replace("# [", "#["))
+}
+
+/// The line of a public module.
+fn declaration(module: &ItemMod, path: &str) -> Option<String> {
+    is_public(&module.vis).then(|| format!("{path}::{}: mod{}", module.ident, marks(&module.attrs)))
+}
+
 fn derives(attributes: &[Attribute]) -> String {
     let derives = attributes.iter().filter(|attribute| attribute.path().is_ident("derive"));
     derives.fold(String::new(), |all, derive| all + &text(derive).replace("# [", "#[") + " ")
@@ -59,22 +95,33 @@ fn walk(items: Vec<Item>, path: &str, directory: Option<&Path>, found: &mut BTre
         match item {
             Item::Mod(module) => walk_module(module, path, directory, found),
             Item::Use(import) if is_public(&import.vis) => {
-                found.insert(format!("{path}: pub use {}", text(import.tree)));
+                found.insert(format!("{path}: pub use {}{}", text(import.tree), marks(&import.attrs)));
             }
             Item::Const(item) if is_public(&item.vis) => {
-                found.insert(format!("{path}::{}: const {}", item.ident, text(item.ty)));
+                let value = text(&item.expr);
+                found.insert(format!(
+                    "{path}::{}: const {} = {value}{}",
+                    item.ident,
+                    text(item.ty),
+                    marks(&item.attrs)
+                ));
             }
             Item::Type(item) if is_public(&item.vis) => {
                 found.insert(format!("{path}::{}: type {}", item.ident, text(item.ty)));
             }
             Item::Fn(item) if is_public(&item.vis) => {
-                found.insert(format!("{path}::{}: {}", item.sig.ident, text(&item.sig)));
+                found.insert(format!("{path}::{}: {}{}", item.sig.ident, text(&item.sig), marks(&item.attrs)));
             }
             Item::Struct(item) if is_public(&item.vis) => {
                 let has_private = item.fields.iter().any(|field| !is_public(&field.vis));
                 let rest = if has_private { ", with private fields" } else { "" };
                 let path = format!("{path}::{}", item.ident);
-                found.insert(format!("{path}: {}struct{}{rest}", derives(&item.attrs), generics(&item.generics)));
+                let marks = marks(&item.attrs);
+                found.insert(format!(
+                    "{path}: {}struct{}{rest}{marks}",
+                    derives(&item.attrs),
+                    generics(&item.generics)
+                ));
                 for (index, field) in item.fields.iter().enumerate().filter(|(_, field)| is_public(&field.vis)) {
                     let name = field.ident.as_ref().map_or_else(|| index.to_string(), ToString::to_string);
                     found.insert(format!("{path}::{name}: {}", text(&field.ty)));
@@ -82,10 +129,11 @@ fn walk(items: Vec<Item>, path: &str, directory: Option<&Path>, found: &mut BTre
             }
             Item::Enum(item) if is_public(&item.vis) => {
                 let path = format!("{path}::{}", item.ident);
-                found.insert(format!("{path}: {}enum{}", derives(&item.attrs), generics(&item.generics)));
+                let more = marks(&item.attrs);
+                found.insert(format!("{path}: {}enum{}{more}", derives(&item.attrs), generics(&item.generics)));
                 for variant in &item.variants {
                     let fields = bare(&variant.fields);
-                    found.insert(format!("{path}::{}{fields}", variant.ident));
+                    found.insert(format!("{path}::{}{fields}{}", variant.ident, marks(&variant.attrs)));
                 }
             }
             Item::Trait(item) if is_public(&item.vis) => walk_trait(&item, path, found),
@@ -107,6 +155,7 @@ fn walk_module(module: ItemMod, path: &str, directory: Option<&Path>, found: &mu
     if is_test_only(&module.attrs) {
         return;
     }
+    found.extend(declaration(&module, path));
     let path = format!("{path}::{}", module.ident);
     let inner = directory.map(|directory| directory.join(module.ident.to_string()));
     match (module.content, directory) {
@@ -125,7 +174,7 @@ fn walk_trait(item: &syn::ItemTrait, path: &str, found: &mut BTreeSet<String>) {
         let line = match part {
             TraitItem::Fn(function) => {
                 let has_default = if function.default.is_some() { ", with a default" } else { "" };
-                format!("{}: {}{has_default}", function.sig.ident, text(&function.sig))
+                format!("{}: {}{has_default}{}", function.sig.ident, text(&function.sig), marks(&function.attrs))
             }
             TraitItem::Const(part) => format!("{}: const {}", part.ident, text(&part.ty)),
             TraitItem::Type(part) => format!("{}: type", part.ident),
@@ -164,10 +213,13 @@ fn walk_impl(item: &ItemImpl, path: &str, declared: &Declared, found: &mut BTree
         let line = match part {
             ImplItem::Fn(function) if is_public(&function.vis) => {
                 // How it takes itself apart is its own affair.
-                format!("::{}: {}", function.sig.ident, text(&function.sig).replacen("(mut self", "(self", 1))
+                let signature = text(&function.sig).replacen("(mut self", "(self", 1);
+                format!("::{}: {signature}{}", function.sig.ident, marks(&function.attrs))
             }
             ImplItem::Macro(part) => format!(": {}", undocumented(part.mac.tokens.clone(), &part.mac.path)),
-            ImplItem::Const(part) if is_public(&part.vis) => format!("::{}: const {}", part.ident, text(&part.ty)),
+            ImplItem::Const(part) if is_public(&part.vis) => {
+                format!("::{}: const {} = {}", part.ident, text(&part.ty), text(&part.expr))
+            }
             _ => continue,
         };
         found.insert(format!("{path}::{name}{line}"));
