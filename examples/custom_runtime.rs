@@ -22,12 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ao::Orchestrator;
-use ao::adapters::runtime::pty::PtyRuntime;
 use ao::app::spawn::SpawnRequest;
 use ao::app::wait::WaitFor;
 use ao::domain::exit::Exit;
 use ao::domain::id::{AgentKind, RuntimeKind, SessionId};
 use ao::domain::session::ProcessIdentity;
+use ao::orchestrator::surroundings::PtyRuntime;
 use ao::ports::runtime::{Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSpec};
 use ao::ports::terminal_view::{Attached, Newcomer};
 use async_trait::async_trait;

@@ -17,15 +17,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ao::adapters::agent::command::CommandLine;
-use ao::adapters::agent::terminal::Prompt;
 use ao::app::spawn::SpawnRequest;
 use ao::app::wait::WaitFor;
 use ao::app::{RuntimeChoice, Settings};
 use ao::domain::change::ChangeKind;
 use ao::domain::id::{AgentKind, RuntimeKind};
 use ao::domain::layout::DataDir;
-use ao::orchestrator::surroundings::Surroundings;
+use ao::orchestrator::surroundings::{CommandLine, Prompt, Surroundings};
 use ao::ports::store::SessionFilter;
 use ao::ports::terminal_input::PromptSettings;
 use ao::ports::workspace::OnWork;

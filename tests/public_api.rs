@@ -4,7 +4,8 @@
 //! After a change that is meant: `INSTA_UPDATE=always cargo test --all-features --test public_api`, and read what changed: what went or
 //! looks otherwise needs another major version, once there is a first.
 //!
-//! Read from the sources, so it needs no compiler of a certain version. It sees what is written there: no blanket or auto traits.
+//! Read from the sources, so it needs no compiler of a certain version. It sees what is written there: no blanket or auto traits
+//! (those of the front are asked of the compiler).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod api {
@@ -14,18 +15,36 @@ mod api {
 use std::fs;
 use std::path::Path;
 
-use api::items::{public_items, public_items_of};
+use api::items::{public_items, public_items_of, public_items_of_types};
 
-/// What is promised. Adapters, the operating system and the fault points are not.
+/// What is promised. Other adapters than those below, the operating system and the fault points are not.
 const PROMISED: [&str; 5] = ["app", "domain", "orchestrator", "ports", "testing"];
+
+/// The adapters that the front gives and takes, and exports therefore.
+const EXPORTED: [(&str, &[&str]); 6] = [
+    ("adapters/agent/claude_code", &["ClaudeCode"]),
+    ("adapters/agent/command", &["CommandAgent", "CommandLine", "InvalidCommandLine"]),
+    ("adapters/agent/terminal", &["Prompt"]),
+    ("adapters/http/wire", &["AgentBounds", "AgentGroups", "DaemonInfo"]),
+    ("adapters/runtime/pty", &["PtyRuntime"]),
+    ("adapters/workspace", &["GitWorkspace"]),
+];
 
 #[test]
 fn the_public_surface_is_the_one_on_record() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut items = public_items(&root.join("src"), &PROMISED);
+    for (module, types) in EXPORTED {
+        items.extend(public_items_of_types(&root.join("src"), module, types));
+    }
+    items.sort();
     items.push(String::new());
     let found = items.join("\n");
-    assert!(found.contains("ao::orchestrator::Orchestrator::spawn"), "the front was not found");
+    for item in
+        ["ao::orchestrator::Orchestrator::spawn", "ao: pub use orchestrator :: Orchestrator", "CommandLine::from_line"]
+    {
+        assert!(found.contains(item), "{item} was not found");
+    }
     let record = root.join("tests/snapshots/public_api.txt");
     // The tests of a person write it only when asked to, as other snapshots.
     #[expect(clippy::disallowed_methods, reason = "a test is its own edge")]
@@ -52,8 +71,9 @@ fn what_others_can_name_is_seen_and_the_rest_is_not() {
         pub struct Wrapper(pub u8, String);
         struct Private;
         #[derive(Debug, Clone)]
+        #[non_exhaustive]
         pub enum Kind { One, Two { field: u8 }, #[non_exhaustive] Three(u8) }
-        impl Open { setters! { name: Port, } pub fn into(mut self) {} pub fn get(&self, n: u32) -> Option<&u8> { None } fn hidden() {} pub(crate) fn crate_only() {} }
+        impl Open { setters! { name: Port, } pub fn into(mut self) {} #[cfg(unix)] pub fn get(&self, n: u32) -> Option<&u8> { None } fn hidden() {} pub(crate) fn crate_only() {} }
         impl Private { pub fn unreachable() {} }
         impl std::fmt::Display for Open { fn fmt(&self) {} }
         pub trait Port: Send { const N: u8; type T; async fn ask(&self) -> u8; fn with_default(&self) {} }
@@ -67,16 +87,16 @@ fn what_others_can_name_is_seen_and_the_rest_is_not() {
         public_items_of(source, "ao::m"),
         [
             "ao::m: pub use inner :: Thing as Other",
-            "ao::m::Kind: #[derive (Debug , Clone)] enum",
+            "ao::m::Kind: #[derive (Debug , Clone)] enum, #[non_exhaustive]",
             "ao::m::Kind::One",
-            "ao::m::Kind::Three (u8)",
+            "ao::m::Kind::Three (u8), #[non_exhaustive]",
             "ao::m::Kind::Two { field : u8 }",
-            "ao::m::LIMIT: const usize",
+            "ao::m::LIMIT: const usize = 3",
             "ao::m::Open: impl std :: fmt :: Display",
             "ao::m::Open: setters! name : Port ,",
             "ao::m::Open: struct, with private fields",
             "ao::m::Open::a: u8",
-            "ao::m::Open::get: fn get (& self , n : u32) -> Option < & u8 >",
+            "ao::m::Open::get: fn get (& self , n : u32) -> Option < & u8 >, #[cfg (unix)]",
             "ao::m::Open::into: fn into (self)",
             "ao::m::Port: trait Port : Send",
             "ao::m::Port::N: const u8",
@@ -85,6 +105,7 @@ fn what_others_can_name_is_seen_and_the_rest_is_not() {
             "ao::m::Port::with_default: fn with_default (& self), with a default",
             "ao::m::Wrapper: struct, with private fields",
             "ao::m::Wrapper::0: u8",
+            "ao::m::deep: mod",
             "ao::m::deep::f: fn f < T : Copy > (t : T) where T : Send",
             "ao::m::shut::g: fn g ()",
             "ao::shown!",

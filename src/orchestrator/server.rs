@@ -14,9 +14,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Orchestrator;
 use crate::adapters::http::access::Access;
 use crate::adapters::http::listener::{self, OwnerOnly};
-use crate::adapters::http::wire::{AgentBounds, DaemonInfo};
 use crate::adapters::http::{Daemon, Patience, tcp};
 use crate::platform::{file, lock, process, socket};
+
+pub use crate::adapters::http::wire::{AgentBounds, AgentGroups, DaemonInfo};
 
 /// Why an orchestrator cannot be served.
 #[derive(Debug, thiserror::Error)]
