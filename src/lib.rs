@@ -35,8 +35,18 @@
 //! `Orchestrator::builder`; `http` the API, and `Orchestrator::serve`; `cli`, the default, the program `ao`; `testing` the contract suites for adapters of your own.
 //!
 //! # What is promised
-//! From version 1 on, names and signatures of [`Orchestrator`] and what it leads to, [`app`], [`ports`], [`domain`] and the suites change with the major
-//! version only: `tests/public_api.rs` tells of every change. Of [`adapters`], `platform` and [`fault`] nothing is promised.
+//! From version 1 on, names and signatures of [`Orchestrator`] and what it leads to, the use cases in [`app`], [`ports`], [`domain`] and the suites change
+//! with the major version only: `tests/public_api.rs` tells of every change. Of [`adapters`] that holds for the types that [`orchestrator`] exports, by the names
+//! they have there. Minor versions add:
+//!
+//! - variants and fields, where a type is `#[non_exhaustive]`: such a structure is had from its `new`, or read only;
+//! - fields of inputs with a `Default`, which are built with `..Default::default()`;
+//! - methods of ports, with a default;
+//! - fields of what ports are given (requests, specifications) and of records that stores keep (`Session`, `Message`, `Change`, …): whoever only reads those
+//!   compiles on; a store that takes them apart, and a test that builds them, is told by the compiler what is new.
+//!
+//! Nothing is promised of `platform`, [`fault`], the rest of [`adapters`], and what in [`app`] only the daemon and the hooks' processes call: [`app::deliver`],
+//! [`app::observe`], [`app::once`], [`app::reap`], [`app::reconcile`], [`app::retention`], [`app::teardown`].
 //!
 //! [`fault`] is for tests, and may be used everywhere.
 

@@ -38,6 +38,7 @@ pub struct CleanupRequest {
 
 /// What became, or would become, of one workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CleanupItem {
     /// Whose it is.
     pub session: SessionId,
@@ -54,6 +55,7 @@ pub struct CleanupItem {
 /// What happens to a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum CleanupAction {
     /// It goes.
     Remove,
@@ -65,6 +67,7 @@ pub enum CleanupAction {
 
 /// Everything that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Cleanup {
     /// Whether nothing was done.
     pub dry_run: bool,

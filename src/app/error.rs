@@ -16,6 +16,7 @@ pub(super) const WORKSPACE_BUSY: &str = "workspace_busy";
 
 /// What kind of failure it is; picks the HTTP status and the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// What was asked for makes no sense.
     Invalid,
@@ -37,6 +38,7 @@ pub enum ErrorKind {
 /// Why a use case was refused or failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
+#[non_exhaustive]
 pub struct AppError {
     /// The kind of failure.
     pub kind: ErrorKind,

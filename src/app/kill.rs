@@ -21,6 +21,7 @@ const REQUEST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a kill did.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Killed {
     /// The session, now over.
     pub session: Session,
@@ -31,6 +32,7 @@ pub struct Killed {
 /// What became of a killed session's workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum WorkspaceFate {
     /// What the remover said.
     Settled(Removal),

@@ -29,7 +29,7 @@
 //! | [`project_file`] | what a repository's `ao.toml` says, and whether a person accepted it |
 //! | `setup` | a project's own commands: setup and teardown |
 //! | [`doctor`] | what on this machine works and what does not |
-//! | [`writer`] | the one place that changes a session's record |
+//! | `writer` | the one place that changes a session's record |
 
 mod admission;
 mod announce;
@@ -65,7 +65,7 @@ mod typing;
 pub mod view;
 pub mod wait;
 mod watch;
-pub mod writer;
+mod writer;
 
 use std::any::Any;
 use std::collections::BTreeMap;

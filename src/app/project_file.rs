@@ -15,6 +15,7 @@ use crate::ports::repo::Repository;
 /// Whether a file takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Acceptance {
     /// It does: nothing in it can do harm.
     NotNeeded,
@@ -26,6 +27,7 @@ pub enum Acceptance {
 
 /// A project's file, as far as it matters for a spawn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProjectFileStatus {
     /// Where it is.
     pub path: PathBuf,
@@ -37,6 +39,7 @@ pub struct ProjectFileStatus {
 
 /// A project's file with its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProjectFileView {
     /// Which file, and whether it takes effect.
     #[serde(flatten)]
@@ -49,6 +52,7 @@ pub struct ProjectFileView {
 
 /// A project with what is known of its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProjectView {
     /// The project.
     #[serde(flatten)]

@@ -16,6 +16,7 @@ const MAX_SAME_NAMES: u32 = 100;
 
 /// What registering a repository came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Registered {
     /// The project.
     pub project: Project,

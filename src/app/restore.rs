@@ -21,6 +21,7 @@ const FROM_OUTSIDE: [i32; 4] = [1, 2, 9, 15];
 
 /// One session of several that were to be restored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RestoreAttempt {
     /// The session.
     pub session: SessionId,
@@ -30,6 +31,7 @@ pub struct RestoreAttempt {
 
 /// Why a restore was not begun.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RestoreRefusal {
     /// A stable code, for programs.
     pub code: String,

@@ -14,6 +14,7 @@ use crate::ports::runtime::Confinement;
 
 /// Which runtime to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RuntimeChoice {
     /// The first usable one.
     Auto,
@@ -40,6 +41,7 @@ impl FromStr for RuntimeChoice {
 
 /// Settings of an application. Everything the outside decides is here: the library reads no environment.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Settings {
     /// Where things live.
     pub data_dir: DataDir,

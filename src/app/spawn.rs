@@ -23,6 +23,7 @@ const DEFAULT_BRANCH_PREFIX: &str = "ao/";
 /// What to spawn. Only the project is needed; the rest has defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SpawnRequest {
     /// The project.
     pub project: ProjectId,

@@ -15,6 +15,7 @@ use crate::domain::status::Status;
 
 /// A session as it is shown. The fields are part of the public contract.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SessionView {
     /// The id.
     pub id: SessionId,
@@ -84,6 +85,7 @@ pub struct SessionView {
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ExitView {
     /// `killed`, `exited`, `spawn_failed` or `lost`.
     pub reason: String,

@@ -14,6 +14,7 @@ use crate::domain::session::{Activity, Session};
 /// What to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum WaitFor {
     /// Its agent takes work: it said so, or, without hooks, it was seen running.
     Ready,
@@ -56,6 +57,7 @@ impl WaitFor {
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum WaitOutcome {
     /// The state was reached.
     Reached,

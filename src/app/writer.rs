@@ -20,7 +20,7 @@ use crate::ports::store::{SessionStore, StoreError};
 const ATTEMPTS: usize = 20;
 
 /// Applies changes to sessions' records: reads, applies, writes if nobody wrote between, else again.
-pub struct LifecycleWriter {
+pub(crate) struct LifecycleWriter {
     sessions: Arc<dyn SessionStore>,
     clock: Arc<dyn Clock>,
     ended: Notify,
@@ -28,13 +28,13 @@ pub struct LifecycleWriter {
 
 /// What is known of an agent's end.
 #[derive(Debug, Clone)]
-pub struct Ending {
+pub(super) struct Ending {
     /// Why the session ends.
-    pub reason: EndReason,
+    pub(super) reason: EndReason,
     /// How the process ended, when known.
-    pub exit: Option<Exit>,
+    pub(super) exit: Option<Exit>,
     /// The end of what it printed, when it was kept.
-    pub output_tail: Option<String>,
+    pub(super) output_tail: Option<String>,
 }
 
 impl From<IllegalTransition> for AppError {
@@ -52,7 +52,7 @@ impl LifecycleWriter {
     ///
     /// # Errors
     /// `not_found`, what `change` refuses, or the store's failure.
-    pub async fn change<F>(&self, id: &SessionId, mut change: F) -> Result<Session, AppError>
+    pub(super) async fn change<F>(&self, id: &SessionId, mut change: F) -> Result<Session, AppError>
     where
         F: FnMut(&mut Session, Timestamp) -> Result<Vec<NewChange>, AppError> + Send,
     {
@@ -284,7 +284,7 @@ fn terminated(session: &Session) -> NewChange {
 
 /// The error for a session that is not on record.
 #[must_use]
-pub fn unknown_session(id: &SessionId) -> AppError {
+pub(super) fn unknown_session(id: &SessionId) -> AppError {
     AppError::new(ErrorKind::NotFound, "unknown_session", format!("there is no session {id}"))
         .hint("list the sessions there are with: ao ls -a")
 }

@@ -33,6 +33,7 @@ pub struct Subject {
 /// How what a person decides by is to be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum SubjectKind {
     /// A command for a shell.
     Shell,
@@ -47,6 +48,7 @@ pub enum SubjectKind {
 
 /// A permission decision that an agent waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PendingRequest {
     /// Tells it from every other request. One that an older ao recorded has an id that nobody answers to.
     #[serde(default = "RequestId::unknown")]
@@ -96,6 +98,7 @@ pub enum Verdict {
 /// Who decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Decider {
     /// A person, or a program of theirs.
     Person,
@@ -125,6 +128,7 @@ impl fmt::Display for Decider {
 
 /// A decision about a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Decision {
     /// Yes or no.
     pub verdict: Verdict,
@@ -164,6 +168,7 @@ impl Decision {
 
 /// A request that was decided, and whose agent was not told yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DecidedRequest {
     /// What was asked.
     pub request: PendingRequest,
@@ -175,6 +180,7 @@ pub struct DecidedRequest {
 
 /// A request that is open no more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AnsweredRequest {
     /// The request's id.
     pub id: RequestId,
@@ -225,6 +231,7 @@ fn told(id: &RequestId, tool: &str, about: Option<&str>) -> Value {
 /// What there is to be known about a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum RequestState {
     /// It is open, or the report of it has not come yet.
     Open,

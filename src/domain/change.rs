@@ -9,6 +9,7 @@ use super::session::Activity;
 
 /// What happened, by name. The names are part of the public contract of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum ChangeKind {
     /// A repository was registered.
     #[serde(rename = "project.added")]

@@ -41,6 +41,7 @@ impl Message {
 /// The way by which an agent is handed text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Route {
     /// In the middle of a turn, with a tool's result.
     BetweenTools,
@@ -77,6 +78,7 @@ impl fmt::Display for Route {
 /// What became of a message so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum MessageState {
     /// It waits for its agent.
     Queued,

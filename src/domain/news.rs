@@ -11,6 +11,7 @@ const MAX_INPUT: usize = 200;
 
 /// Something a worker's coordinator should hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum News {
     /// Its turn is over.
     Idle {

@@ -11,6 +11,7 @@ use super::session::{Activity, Session, ToolUse};
 
 /// What one report of an agent means. An `Agent` adapter translates its agent's hooks into these.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Signal {
     /// The agent started (or resumed) and takes work.
     Ready {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// How much an agent may do without asking, in the words users of coding agents know.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum PermissionMode {
     /// The agent's own default: it asks before anything with effects.
     #[default]

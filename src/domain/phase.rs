@@ -14,6 +14,7 @@ use super::exit::Exit;
 /// A step of provisioning. The recorded step is the one being taken: its side effect may or may not have happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Step {
     /// The session is on record; nothing else exists.
     Recorded,
@@ -62,6 +63,7 @@ impl fmt::Display for Step {
 /// Why a session ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum EndReason {
     /// A person or another session ended it.
     Killed,
@@ -104,6 +106,7 @@ impl fmt::Display for EndReason {
 /// Where a session is in its life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "phase")]
+#[non_exhaustive]
 pub enum Phase {
     /// It is being built.
     Provisioning {

@@ -17,6 +17,7 @@ const OPENING: &str = "[from ";
 /// Who sent a message. As JSON: null for a person, `"ao"`, or a session's id, which always ends in a number.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Option<String>", try_from = "Option<String>")]
+#[non_exhaustive]
 pub enum Sender {
     /// A person, or a program of theirs.
     #[default]

@@ -18,6 +18,7 @@ use super::setup::ProjectSetup;
 /// What a session is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum SessionKind {
     /// It does a task.
     #[default]
@@ -46,6 +47,7 @@ impl fmt::Display for SessionKind {
 /// What the agent is doing, as it last reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Activity {
     /// It has not begun its first turn.
     Starting,

@@ -16,6 +16,7 @@ pub const NO_SIGNAL_AFTER_S: i64 = 90;
 /// What a person is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Status {
     /// It waits in line for a place.
     Queued,

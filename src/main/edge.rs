@@ -68,11 +68,10 @@ impl Edge {
 
     /// What default adapters are made of.
     pub(crate) fn surroundings(&self) -> Surroundings {
-        Surroundings {
-            home: self.home.clone(),
-            scrollback_bytes: self.config.kept.scrollback_mb * MEGABYTE,
-            ..Surroundings::new(self.data_dir.clone(), self.ao_program.clone(), self.env.clone())
-        }
+        let mut surroundings = Surroundings::new(self.data_dir.clone(), self.ao_program.clone(), self.env.clone());
+        surroundings.home.clone_from(&self.home);
+        surroundings.scrollback_bytes = self.config.kept.scrollback_mb * MEGABYTE;
+        surroundings
     }
 
     /// The private directory for sockets, whether or not it exists.

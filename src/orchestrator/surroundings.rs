@@ -36,6 +36,7 @@ const OWN_VARIABLES: [&str; 5] = ["AO_SESSION_ID", "AO_PROJECT_ID", "AO_ISSUE_ID
 
 /// Where an orchestrator is: its places, its environment, and its `ao`.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Surroundings {
     /// Where its records, workspaces and sockets live: a real path, for names of sockets are derived from it.
     pub data_dir: DataDir,

@@ -16,6 +16,7 @@ use crate::domain::session::SessionKind;
 
 /// Why an agent cannot be started. Each says what was tried; [`AgentError::hint`] says what to do about it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AgentError {
     /// Its program is not installed where it was looked for.
     #[error("{agent} was not found: looked for {program:?} in {}", join(searched))]

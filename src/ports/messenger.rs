@@ -10,6 +10,7 @@ use crate::domain::message::{Message, Progress};
 
 /// Why a message could not be handed over.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MessengerError {
     /// The text is empty.
     #[error("the message is empty")]

@@ -9,6 +9,7 @@ use crate::domain::project_file::ProjectSettings;
 
 /// Why a repository's file cannot be used. The text names the file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProjectFileError {
     /// It is there and cannot be read.
     #[error("cannot read {}: {cause}", path.display())]

@@ -8,6 +8,7 @@ use crate::domain::id::ProjectId;
 
 /// Why a project gives no usable repository.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RepoError {
     /// No such project is registered.
     #[error("there is no project {0}")]

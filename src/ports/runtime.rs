@@ -15,6 +15,7 @@ use crate::domain::session::ProcessIdentity;
 
 /// Why a runtime could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RuntimeError {
     /// It cannot be used on this machine as it is.
     #[error("the {runtime} runtime cannot be used: {cause}")]

@@ -13,6 +13,7 @@ pub const SETUP_VARIABLE: &str = "AO_SETUP_DIR";
 
 /// Why a command did not do what it is for.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SetupError {
     /// It ended, and not with success.
     #[error("{stage} command `{command}` {ended}")]

@@ -11,6 +11,7 @@ use crate::domain::session::Session;
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// A record of that id is there already.
     #[error("{what} {id} is on record already")]

@@ -12,6 +12,7 @@ use crate::domain::preserved::PreservedWork;
 
 /// Why a workspace could not be made or removed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WorkspaceError {
     /// The program it works with is missing, too old or broken.
     #[error("{0}")]
@@ -132,6 +133,7 @@ pub struct WorkspaceRef {
 /// What to do with work that a removal would destroy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OnWork {
     /// Keep the workspace.
     #[default]

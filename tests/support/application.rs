@@ -17,7 +17,7 @@ use ao::adapters::setup::ShellSetup;
 use ao::adapters::spool::FileSpool;
 use ao::adapters::store::SqliteStore;
 use ao::adapters::workspace::{GitSettings, GitWorkspace};
-use ao::app::{Application, Ports, RuntimeChoice, Settings};
+use ao::app::{Application, Ports, Settings};
 use ao::domain::id::{AgentKind, RuntimeKind};
 use ao::domain::layout::DataDir;
 use ao::domain::permission::PermissionMode;
@@ -85,22 +85,15 @@ pub async fn application(
         spool: Arc::new(FileSpool::new(data_dir.spool())),
         clock,
     };
-    let settings = Settings {
-        data_dir,
-        ao_program: ao,
-        orchestrator_guide: String::new(),
-        agent_env: BTreeMap::new(),
-        default_agent: AgentKind::new("command").unwrap(),
-        default_runtime: RuntimeChoice::Auto,
-        default_permission_mode: PermissionMode::Default,
-        max_live_agents: NonZeroUsize::new(9).unwrap(),
-        confinement: None,
-        keep_changes: 1_000_000,
-        keep_ended: None,
-        fetch_timeout: Duration::ZERO,
-        start_watch: Duration::ZERO,
-        settle: Duration::ZERO,
-        stop_grace: Duration::ZERO,
-    };
+    let mut settings = Settings::new(data_dir);
+    settings.ao_program = ao;
+    settings.default_agent = AgentKind::new("command").unwrap();
+    settings.max_live_agents = NonZeroUsize::new(9).unwrap();
+    settings.keep_changes = 1_000_000;
+    settings.keep_ended = None;
+    for wait in [&mut settings.fetch_timeout, &mut settings.start_watch, &mut settings.settle, &mut settings.stop_grace]
+    {
+        *wait = Duration::ZERO;
+    }
     (Application::new(ports, settings), store)
 }
