@@ -186,6 +186,11 @@ impl Bench {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
+        self.in_time(what, wait).await
+    }
+
+    /// Waits for something to happen; panics when it does not.
+    pub async fn in_time<T>(&self, what: &str, wait: impl Future<Output = T>) -> T {
         tokio::time::timeout(BOUND, wait)
             .await
             .unwrap_or_else(|_| panic!("within {BOUND:?} it did not happen that {what}"))

@@ -57,6 +57,7 @@ macro_rules! runtime_contract_tests {
             what_runs_is_neither_set_aside_nor_replaced
             what_is_typed_reaches_the_agent
             nothing_is_typed_for_nobody
+            who_attaches_sees_and_types_and_is_told_of_the_end
             an_unknown_session_has_no_terminal
         }
     };

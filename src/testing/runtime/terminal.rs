@@ -2,7 +2,8 @@
 
 use super::bench::Bench;
 use crate::domain::exit::Exit;
-use crate::ports::runtime::{RuntimeError, TerminalKey};
+use crate::ports::runtime::{RuntimeError, TerminalKey, TerminalSize};
+use crate::ports::terminal_view::{Seen, TerminalView};
 
 /// The screen shows what is on it now, the output also what scrolled away; neither shows escape sequences.
 pub async fn screen_and_output_show_what_was_printed(bench: Bench) {
@@ -52,10 +53,57 @@ pub async fn nothing_is_typed_for_nobody(bench: Bench) {
     assert_eq!(bench.until_written("runs").await, b"\n", "the agent ran again");
 }
 
+/// What a viewer is shown until a text is in it. Pictures hold what changed, so the text is to be one word that was nowhere before.
+async fn until_seen(bench: &Bench, view: &mut dyn TerminalView, word: &str) {
+    let mut shown = String::new();
+    while !shown.contains(word) {
+        match bench.in_time(&format!("a viewer sees {word:?}"), view.next()).await.unwrap() {
+            Seen::Picture(picture) => shown += &String::from_utf8_lossy(&picture),
+            Seen::Size(_) => {}
+            Seen::Ended(exit) => panic!("it ended ({exit}) before {word:?} was seen in {shown:?}"),
+        }
+    }
+}
+
+/// Viewers see what the terminal shows from the first picture on, each whatever the other does, type as from a keyboard, and are told of the end. A
+/// runtime that cannot show its terminals says so, always.
+pub async fn who_attaches_sees_and_types_and_is_told_of_the_end(bench: Bench) {
+    let script =
+        "echo begun; read line; printf %s \"$line\" > typed.part; mv typed.part typed; echo heard; read line; exit 5";
+    let (key, _) = bench.run(script).await;
+    bench.until_shown(&key, "begun").await;
+    let size = |rows, cols| TerminalSize { rows, cols };
+    let mut one = match bench.runtime().attach(&key, size(30, 90)).await {
+        Err(RuntimeError::Failed { .. }) => return,
+        attached => attached.unwrap(),
+    };
+    let mut other = bench.runtime().attach(&key, size(20, 70)).await.unwrap();
+    for viewer in [&mut one, &mut other] {
+        until_seen(&bench, &mut *viewer.view, "begun").await;
+    }
+    one.keys.type_bytes("a word \u{e4}\r".as_bytes()).await.unwrap();
+    assert_eq!(bench.until_written("typed").await, "a word \u{e4}".as_bytes());
+    for viewer in [&mut one, &mut other] {
+        until_seen(&bench, &mut *viewer.view, "heard").await;
+    }
+    drop(one);
+    other.keys.type_bytes(b"\r").await.unwrap();
+    let told = loop {
+        if let Seen::Ended(exit) = bench.in_time("a viewer is told of the end", other.view.next()).await.unwrap() {
+            break exit;
+        }
+    };
+    assert_eq!(told, Exit::Code(5));
+    bench.until_dead(&key).await;
+    assert!(is_no_terminal(&bench.runtime().attach(&key, size(20, 70)).await));
+}
+
 /// What never was has no screen.
 pub async fn an_unknown_session_has_no_terminal(bench: Bench) {
     let key: TerminalKey = bench.key();
     assert!(is_no_terminal(&bench.runtime().screen(&key).await));
     assert!(is_no_terminal(&bench.runtime().output(&key, 5).await));
     assert!(is_no_terminal(&bench.runtime().input(&key, b"x").await));
+    let attached = bench.runtime().attach(&key, TerminalSize { rows: 24, cols: 80 }).await;
+    assert!(matches!(attached, Err(RuntimeError::NoTerminal { .. } | RuntimeError::Failed { .. })), "{attached:?}");
 }
