@@ -19,6 +19,7 @@ use ao::ports::store::SessionFilter;
 use ao::ports::workspace::OnWork;
 use ao::{BuildError, Builder, Driver, EventStream, Orchestrator};
 use futures_util::StreamExt;
+use tokio_util::task::AbortOnDropHandle;
 
 #[path = "support/executable.rs"]
 mod executable;
@@ -88,12 +89,13 @@ impl Place {
 /// An orchestrator with its driver at work.
 struct Running {
     orchestrator: Orchestrator,
-    driver: tokio::task::JoinHandle<()>,
+    /// Ends with the test, also one that fails.
+    driver: AbortOnDropHandle<()>,
 }
 
 impl Running {
     fn of((orchestrator, driver): (Orchestrator, Driver)) -> Self {
-        Self { orchestrator, driver: tokio::spawn(driver.into_future()) }
+        Self { orchestrator, driver: AbortOnDropHandle::new(tokio::spawn(driver.into_future())) }
     }
 
     /// Ends what goes on, and gives the data directory up. Agents go on.
@@ -141,7 +143,7 @@ where
                         running.end_all().await;
                         return running.close().await;
                     }
-                    Err(BuildError::InUse { .. }) => {}
+                    Err(BuildError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -281,11 +283,12 @@ async fn a_killed_session_is_restored() {
     .await;
 }
 
-/// Runs `ao` as a person beside that program does.
-fn ao(place: &Place, args: &[&str]) -> (Option<i32>, String) {
+/// Runs `ao` as a person beside that program does, who does not hold up the threads that answer it.
+async fn ao(place: &Place, args: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ao"));
     command.arg("--data-dir").arg(place.path("data")).args(args).env_clear().envs(place.env());
-    let output = command.current_dir(place.repository()).output().unwrap();
+    command.current_dir(place.repository());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 
@@ -316,20 +319,20 @@ async fn who_asks_ao_where_a_program_embeds_it_is_told_of_that_program_and_nothi
             &["spawn", "--agent", "command", "--", "true"],
             &["daemon"],
         ] {
-            let (exit, said) = ao(place, args);
+            let (exit, said) = ao(place, args).await;
             let expected = format!("process {}", std::process::id());
             assert!(said.contains(&expected) && said.contains("embedding-") && said.contains("embeds ao"), "{said}");
             assert!(!said.contains("end it"), "{args:?}: nobody is to end a person's program: {said}");
             assert_eq!(exit, Some(if args == ["daemon"] { 5 } else { 3 }), "{args:?}: {said}");
         }
         assert!(begun.elapsed() < Duration::from_secs(25), "it was waited for what cannot come");
-        let (_, said) = ao(place, &["doctor"]);
+        let (_, said) = ao(place, &["doctor"]).await;
         let line = said.lines().find(|line| line.contains(" daemon ")).unwrap_or_default();
         assert!(line.starts_with("no ") && line.contains("embeds ao"), "{said}");
         assert!(!place.path("data/daemon.log").exists(), "a daemon was started");
         running.end_all().await;
         running.close().await;
-        assert_eq!(ao(place, &["stop"]), (Some(0), "no daemon runs\n".to_owned()));
+        assert_eq!(ao(place, &["stop"]).await, (Some(0), "no daemon runs\n".to_owned()));
     })
     .await;
 }
@@ -438,7 +441,7 @@ async fn where_a_program_serves_its_agents_send_and_ask_and_ao_works() {
         });
         let running = Running::of(builder.build().await.unwrap());
         let orchestrator = &running.orchestrator;
-        let server = tokio::spawn(orchestrator.serve().unwrap().into_future());
+        let server = AbortOnDropHandle::new(tokio::spawn(orchestrator.serve().unwrap().into_future()));
 
         let project = orchestrator.add_project(&place.repository()).await.unwrap().project;
         let session = orchestrator.spawn(SpawnRequest::new(project.id)).await.unwrap().id;
@@ -463,13 +466,13 @@ async fn where_a_program_serves_its_agents_send_and_ask_and_ao_works() {
         let answer = line_of(&place.path("answer")).await;
         assert!(answer.contains("\"behavior\":\"allow\""), "{answer}");
 
-        let (exit, said) = ao(place, &["ls"]);
+        let (exit, said) = ao(place, &["ls"]).await;
         assert!(exit == Some(0) && said.contains("app-1"), "{said}");
-        let (exit, said) = ao(place, &["status"]);
+        let (exit, said) = ao(place, &["status"]).await;
         assert!(exit == Some(0) && said.contains("embedding-") && said.contains("serves"), "{said}");
-        let (exit, said) = ao(place, &["stop"]);
+        let (exit, said) = ao(place, &["stop"]).await;
         assert!(exit == Some(5) && said.contains("embedding-") && said.contains("embeds ao"), "{said}");
-        assert_eq!(ao(place, &["kill", "app-1", "--force"]).0, Some(0));
+        assert_eq!(ao(place, &["kill", "app-1", "--force"]).await.0, Some(0));
         assert!(running.live().await.is_empty());
 
         let socket = place.path("data/run/daemon.sock");
