@@ -3,7 +3,7 @@
 use super::bench::Bench;
 use crate::domain::exit::Exit;
 use crate::ports::runtime::{RuntimeError, TerminalKey, TerminalSize};
-use crate::ports::terminal_view::{Seen, TerminalView};
+use crate::ports::terminal_view::{Newcomer, Seen, TerminalView};
 
 /// The screen shows what is on it now, the output also what scrolled away; neither shows escape sequences.
 pub async fn screen_and_output_show_what_was_printed(bench: Bench) {
@@ -72,12 +72,12 @@ pub async fn who_attaches_sees_and_types_and_is_told_of_the_end(bench: Bench) {
         "echo begun; read line; printf %s \"$line\" > typed.part; mv typed.part typed; echo heard; read line; exit 5";
     let (key, _) = bench.run(script).await;
     bench.until_shown(&key, "begun").await;
-    let size = |rows, cols| TerminalSize { rows, cols };
-    let mut one = match bench.runtime().attach(&key, size(30, 90)).await {
+    let sized = |rows, cols| Newcomer { size: TerminalSize { rows, cols }, is_watching: false };
+    let mut one = match bench.runtime().attach(&key, sized(30, 90)).await {
         Err(RuntimeError::Failed { .. }) => return,
         attached => attached.unwrap(),
     };
-    let mut other = bench.runtime().attach(&key, size(20, 70)).await.unwrap();
+    let mut other = bench.runtime().attach(&key, sized(20, 70)).await.unwrap();
     for viewer in [&mut one, &mut other] {
         until_seen(&bench, &mut *viewer.view, "begun").await;
     }
@@ -95,7 +95,7 @@ pub async fn who_attaches_sees_and_types_and_is_told_of_the_end(bench: Bench) {
     };
     assert_eq!(told, Exit::Code(5));
     bench.until_dead(&key).await;
-    assert!(is_no_terminal(&bench.runtime().attach(&key, size(20, 70)).await));
+    assert!(is_no_terminal(&bench.runtime().attach(&key, sized(20, 70)).await));
 }
 
 /// What never was has no screen.
@@ -104,6 +104,7 @@ pub async fn an_unknown_session_has_no_terminal(bench: Bench) {
     assert!(is_no_terminal(&bench.runtime().screen(&key).await));
     assert!(is_no_terminal(&bench.runtime().output(&key, 5).await));
     assert!(is_no_terminal(&bench.runtime().input(&key, b"x").await));
-    let attached = bench.runtime().attach(&key, TerminalSize { rows: 24, cols: 80 }).await;
+    let newcomer = Newcomer { size: TerminalSize { rows: 24, cols: 80 }, is_watching: false };
+    let attached = bench.runtime().attach(&key, newcomer).await;
     assert!(matches!(attached, Err(RuntimeError::NoTerminal { .. } | RuntimeError::Failed { .. })), "{attached:?}");
 }
