@@ -187,7 +187,9 @@ impl Sampler {
         for ended in &ended {
             self.ok("show", &[ended]).await;
         }
-        self.spawn("none", "exec sleep 600").await;
+        let begun = self.spawn("none", "exec sleep 600").await;
+        // How far it is at a time is not known; then it is.
+        self.sandbox.wait_for(&begun, "status", "working").await;
         self.sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "false"]).await.fails(1, &[]);
         self.ok("ls", &["--all"]).await;
         std::fs::write(self.sandbox.worktree(&ended[0]).join("work"), "").unwrap();
