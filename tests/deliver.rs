@@ -207,6 +207,27 @@ async fn what_was_taken_out_of_the_agents_line_is_handed_over_again_once_it_is_i
 }
 
 #[tokio::test]
+async fn what_stands_in_line_at_a_start_without_a_turn_is_left_there_until_the_agent_had_time_for_it() {
+    let lab = Lab::new().await;
+    let conversation = lab.conversation("a");
+    lab.note_turn(false);
+    lab.age_turn(Duration::from_secs(600));
+    let id = lab.send("held").await;
+    lab.waiter("Stop", &conversation).unwrap();
+    let line = format!("{}\n", json!({ "type": "queue-operation", "content": format!("{id}") }));
+    let path = conversation["transcript_path"].as_str().unwrap();
+    std::fs::write(path, format!("{{\"type\":\"user\"}}\n{line}")).unwrap();
+    lab.pass(Duration::from_secs(60));
+    // As at the end of a compaction, which no turn is noted of.
+    let lab = Lab { begun: lab.clock.now(), ..lab };
+    assert!(lab.waiter("SessionStart", &conversation).is_err(), "it would come twice");
+    lab.pass(Duration::from_secs(9));
+    assert!(lab.waiter("SessionStart", &conversation).is_err());
+    lab.pass(Duration::from_secs(1));
+    assert!(lab.waiter("SessionStart", &conversation).is_ok_and(|text| text.contains(id.as_str())));
+}
+
+#[tokio::test]
 async fn an_agent_that_ends_in_the_middle_of_a_turn_is_handed_nothing_and_the_next_one_is_in_no_turn() {
     let lab = Lab::new().await;
     let conversation = lab.conversation("a");

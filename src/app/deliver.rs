@@ -147,7 +147,11 @@ pub fn look_for_idle<'mailbox>(
     };
     let (is_recorded, is_rested) = match turn {
         Turn::Running { silent } => (silent >= OTHERS_HOOKS, false),
-        Turn::Over { since } => (busy.is_none(), since.is_none_or(|since| since >= RECORD_BOUND)),
+        Turn::Over { since: over } => {
+            // What a start is part of, as the end of a compaction, tells of no turn, and lets in what stands in line only when it is done.
+            let is_rested = !is_start || since(begun, now) >= RECORD_BOUND;
+            (busy.is_none(), busy.is_none() && is_rested && over.is_none_or(|over| over >= RECORD_BOUND))
+        }
     };
     let look = Look { follows: false, is_recorded, is_rested };
     if settle(&mut *open, hooks, call, now, look)? {

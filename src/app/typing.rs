@@ -109,7 +109,7 @@ enum Next {
 struct Typed {
     id: MessageId,
     at: Instant,
-    /// How often it had been typed before, and nothing of it was to be seen.
+    /// How often it was typed, this time included once that is known, and nothing of it was ever to be seen.
     unseen: u32,
     /// What the screen showed when it was looked at last, and whether that was ever something else since it was typed.
     screen: String,
@@ -149,13 +149,19 @@ impl Memory {
     }
 
     fn types(&mut self, id: &MessageId, screen: String) {
-        let unseen =
-            self.typed.take().filter(|typed| typed.id == *id).map_or(0, |typed| typed.unseen.saturating_add(1));
+        let unseen = self.typed.take().filter(|typed| typed.id == *id).map_or(0, |typed| typed.unseen);
         self.typed = Some(Typed { id: id.clone(), at: Instant::now(), unseen, screen, has_moved: false });
     }
 
     fn has_typed(&self, id: &MessageId) -> bool {
         self.typed.as_ref().is_some_and(|typed| typed.id == *id)
+    }
+
+    /// Takes in that nothing of it was ever to be seen.
+    fn was_never_seen(&mut self) {
+        if let Some(typed) = &mut self.typed {
+            typed.unseen = typed.unseen.saturating_add(1);
+        }
     }
 
     /// What is to become of the message that was typed last, of which this screen shows nothing.
@@ -406,6 +412,7 @@ impl Typist<'_> {
         let screen = self.screen().await?;
         memory.left = Some(match memory.sees_nothing(&screen, Instant::now()) {
             Unseen::TypeAgain if self.idle().await?.is_ok() => {
+                memory.was_never_seen();
                 memory.left = Some("it was typed and was never to be seen, so it is typed again");
                 return self.give_back(id, memory).await;
             }
@@ -614,11 +621,16 @@ mod tests {
         assert_eq!(sees_nothing(&mut memory, &frozen, Duration::ZERO), Unseen::Wait);
         // As when a person cleared the line before it showed: nothing has changed then either.
         assert_eq!(sees_nothing(&mut memory, &frozen, UNSEEN_BOUND), Unseen::TypeAgain);
+        // Typed again because of a draft beside it: it was seen.
+        memory.types(&id, frozen.clone());
+        assert_eq!(sees_nothing(&mut memory, &frozen, UNSEEN_BOUND), Unseen::TypeAgain);
+        memory.was_never_seen();
         memory.types(&id, frozen.clone());
         assert_eq!(sees_nothing(&mut memory, &frozen, UNSEEN_BOUND), Unseen::Wait, "twice as long");
         assert_eq!(sees_nothing(&mut memory, &frozen, UNSEEN_BOUND * 100), Unseen::Hangs);
         assert_eq!(sees_nothing(&mut memory, "hello\nagain\n> ", UNSEEN_BOUND * 100), Unseen::TypeAgain);
         assert_eq!(sees_nothing(&mut memory, &frozen, UNSEEN_BOUND * 100), Unseen::TypeAgain, "it did change");
+        memory.was_never_seen();
         memory.types(&id, frozen.clone());
         assert_eq!(sees_nothing(&mut memory, &frozen, UNSEEN_BOUND * 100), Unseen::Hangs);
         // Another message is another matter.

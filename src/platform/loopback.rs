@@ -99,13 +99,22 @@ fn with_open(what: &str) -> io::Result<Vec<u32>> {
     for entry in std::fs::read_dir("/proc")? {
         let process = entry?;
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // One that cannot be looked into is another user's, or has ended.
-        let Ok(open) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let open = match std::fs::read_dir(process.path().join("fd")) {
+            Ok(open) => open,
+            Err(error) if is_closed_to_us(&error) => continue,
+            Err(error) => return Err(error),
+        };
         if open.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|leads_to| leads_to == what)) {
             found.push(pid);
         }
     }
     Ok(found)
+}
+
+/// Whether a process cannot be looked into because it is another user's, or has ended.
+fn is_closed_to_us(error: &io::Error) -> bool {
+    let ended = error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error());
+    ended || matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
 }
 
 #[cfg(test)]

@@ -102,8 +102,10 @@ async fn every_mode_that_an_agent_sets_is_given_back() {
         assert_eq!(glass.ended().await, code, "{end}");
         glass.is_given_back(said).await;
         let written = glass.written();
-        let at = |sequence: &[u8]| written.windows(sequence.len()).rposition(|part| part == sequence);
-        let (aside, set, back) = (at(b"\x1b[?1007s"), at(b"\x1b[?1007h"), at(b"\x1b[?1007r"));
+        let at = |within: &[u8], sequence: &[u8]| within.windows(sequence.len()).rposition(|part| part == sequence);
+        let (aside, back) = (at(&written, b"\x1b[?1007s"), at(&written, b"\x1b[?1007h\x1b[?1007r"));
+        // By the agent, before it was given back.
+        let set = at(&written[..back.unwrap_or(0)], b"\x1b[?1007h");
         assert!(aside.is_some() && aside < set && set < back, "{end}: {aside:?} {set:?} {back:?}");
         sandbox.ao(&["start"]).await.ok();
     }

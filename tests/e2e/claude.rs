@@ -189,7 +189,7 @@ async fn an_agent_that_nobody_logged_in_is_idle_with_the_reason() {
     let Some(program) = claude() else { return };
     let server = ModelServer::start().await;
     let mut sandbox = claude_sandbox(&server, &program);
-    let key = sandbox.env.remove("ANTHROPIC_API_KEY").unwrap();
+    sandbox.env.remove("ANTHROPIC_API_KEY");
     let spawn = sandbox.ao(&["spawn", "--runtime", "pty", "--wait", "idle", "do it"]).await;
     spawn.fails(1, &["app-1 is idle, for its turn failed: authentication_failed: Not logged in", "ao output app-1"]);
     let session = sandbox.show("app-1").await;
@@ -202,14 +202,4 @@ async fn an_agent_that_nobody_logged_in_is_idle_with_the_reason() {
     let waited = sandbox.ao(&["wait", "app-1", "--for", "idle"]).await;
     waited.ok();
     assert!(waited.stderr.contains("app-1 is idle: its turn failed"), "{waited:?}");
-    // The next turn is another matter.
-    drop(sandbox.ao(&["kill", "app-1"]).await);
-    sandbox.env.insert("ANTHROPIC_API_KEY".into(), key);
-    sandbox.ao(&["stop"]).await.ok();
-    server.script("job", vec![Turn::text("Done.")]);
-    sandbox.ao(&["restore", "app-1"]).await.ok();
-    let run = sandbox.ao(&["send", "app-1", "--wait", "--timeout", "60s", &crate::model_server::marker("job")]).await;
-    run.ok();
-    sandbox.wait_for("app-1", "status", "idle").await;
-    assert_eq!(sandbox.show("app-1").await["turn_failure"], Value::Null);
 }

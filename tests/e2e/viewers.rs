@@ -115,8 +115,8 @@ async fn everybody_is_told_the_terminals_own_size(runtime: &str) {
     drop(large);
     let alone = Viewer::come(&sandbox, "rows=8&cols=40&read_only=true").await;
     all_are_told(&sandbox, &[&watching, &alone], "30x100", "when only those are left").await;
-    let back = Viewer::come(&sandbox, "rows=16&cols=70").await;
-    all_are_told(&sandbox, &[&watching, &alone, &back], "16x70", "when somebody sits down again").await;
+    let back = Viewer::come(&sandbox, "rows=40&cols=120").await;
+    all_are_told(&sandbox, &[&watching, &alone, &back], "40x120", "when somebody sits down again").await;
 
     // And types nothing.
     watching.say(&b"no\r"[..]).await;

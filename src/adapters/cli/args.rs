@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::config::HttpPort;
@@ -127,8 +127,7 @@ Exit codes: 0 it runs, 3 it does not.")]
     /// Print the token for the daemon's TCP port, or make a new one
     #[command(after_help = "Examples:
   ao status            the port's address, among others
-  printf 'Authorization: Bearer %s' \"$(ao token)\" |
-    curl -H @- http://ADDRESS/api/v1/sessions
+  printf 'Authorization: Bearer %s' \"$(ao token)\" | curl -H @- URL
   ao token --renew     what has the old one is cut off
 
 It is in the file token of the data directory, which only you can read.")]
@@ -215,7 +214,7 @@ pub struct SpawnArgs {
     #[arg(long, value_name = "MODE", value_parser = permission_mode(), hide_possible_values = true)]
     pub permission_mode: Option<PermissionMode>,
     /// zellij, tmux, pty, or auto for the best one there is
-    #[arg(long, value_parser = ["zellij", "tmux", "pty", "auto"], hide_possible_values = true)]
+    #[arg(long, value_parser = Offered(&["zellij", "tmux", "pty", "auto"]), hide_possible_values = true)]
     pub runtime: Option<String>,
     /// The issue it works on
     #[arg(long, value_name = "ID")]
@@ -244,6 +243,27 @@ pub struct SpawnArgs {
     /// More arguments for the agent's command line
     #[arg(last = true, value_name = "AGENT-ARGS")]
     pub agent_args: Vec<String>,
+}
+
+/// Words that shells offer, of an argument that takes others too: a program that embeds ao may have more.
+#[derive(Debug, Clone)]
+struct Offered(&'static [&'static str]);
+
+impl TypedValueParser for Offered {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(|&word| PossibleValue::new(word))))
+    }
 }
 
 /// Offers the modes where a shell completes them.

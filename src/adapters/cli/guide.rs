@@ -4,8 +4,9 @@ use clap::{Command, CommandFactory};
 
 use super::args::Cli;
 
-/// Commands that an agent has no use for: they are about the machine, or for a person at a terminal.
-const LEFT_OUT: [&str; 9] = ["daemon", "start", "stop", "status", "doctor", "completion", "man", "version", "mcp"];
+/// Commands that an agent has no use for: they are about the machine, or for persons, at a terminal or by what they accept.
+const LEFT_OUT: [&str; 12] =
+    ["daemon", "start", "stop", "status", "doctor", "completion", "man", "version", "mcp", "attach", "token", "trust"];
 
 /// The commands, each with what it does and how it is called, and examples of those that have some.
 #[must_use]
@@ -14,19 +15,21 @@ pub fn commands() -> String {
     cli.build();
     let mut text = String::new();
     for command in cli.get_subcommands() {
-        if command.is_hide_set() || LEFT_OUT.contains(&command.get_name()) || command.get_name() == "help" {
-            continue;
-        }
         add(&mut text, command);
     }
     text
 }
 
+fn is_taught(command: &Command) -> bool {
+    !command.is_hide_set() && !LEFT_OUT.contains(&command.get_name()) && command.get_name() != "help"
+}
+
 fn add(text: &mut String, command: &Command) {
-    let subcommands: Vec<&Command> =
-        command.get_subcommands().filter(|inner| !inner.is_hide_set() && inner.get_name() != "help").collect();
-    if !subcommands.is_empty() {
-        for inner in subcommands {
+    if !is_taught(command) {
+        return;
+    }
+    if command.has_subcommands() {
+        for inner in command.get_subcommands() {
             add(text, inner);
         }
         return;
@@ -49,10 +52,12 @@ mod tests {
     #[test]
     fn it_teaches_what_there_is_and_nothing_of_the_machine() {
         let text = commands();
-        for taught in ["- ao spawn", "--prompt-file: ", "- ao send", "- ao wait", "- ao project trust", "--queue: "] {
+        for taught in ["- ao spawn", "--prompt-file: ", "- ao send", "- ao wait", "- ao project ls", "--queue: "] {
             assert!(text.contains(taught), "{taught} is not in {text}");
         }
-        for left_out in ["ao hook", "ao doctor", "ao daemon", "ao mcp", "\u{1b}"] {
+        for left_out in
+            ["ao hook", "ao doctor", "ao daemon", "ao mcp", "ao attach", "ao token", "project trust", "\u{1b}"]
+        {
             assert!(!text.contains(left_out), "{left_out} is in {text}");
         }
     }

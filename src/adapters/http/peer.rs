@@ -72,8 +72,13 @@ impl Peer {
                 let data_dir = data_dir.to_owned();
                 let look = tokio::task::spawn_blocking(move || match loopback::holders(theirs, ours) {
                     Ok(Holders::Processes(processes)) => seen(processes, &data_dir),
+                    Ok(Holders::Hidden) => Caller { bears_token: true, ..Caller::default() },
                     Ok(Holders::Gone) => Caller::default(),
-                    Ok(Holders::Hidden) | Err(_) => Caller { bears_token: true, ..Caller::default() },
+                    // It may be anybody.
+                    Err(error) => {
+                        tracing::warn!(%error, "who asks over TCP cannot be found out");
+                        Caller::default()
+                    }
                 });
                 look.await.unwrap_or_default()
             }

@@ -98,6 +98,7 @@ pub async fn serve(listener: TcpListener, daemon: Daemon, stop: CancellationToke
 }
 
 async fn connection(stream: Impatient<Revocable>, peer: Peer, router: Router, proof: Proof, stop: CancellationToken) {
+    let shown = proof.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(proof.clone());
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -111,6 +112,10 @@ async fn connection(stream: Impatient<Revocable>, peer: Peer, router: Router, pr
     let ended = tokio::select! {
         ended = &mut serving => ended,
         () = stop.cancelled() => {
+            // Nobody who has shown nothing holds a stop up: half a request would, for as long as it may take.
+            if !shown.is_given() {
+                return;
+            }
             serving.as_mut().graceful_shutdown();
             serving.await
         }

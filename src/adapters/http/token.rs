@@ -24,6 +24,8 @@ pub(super) struct Version {
     device: u64,
     inode: u64,
     bytes: u64,
+    owner: u32,
+    mode: u32,
     /// When content, mode or owner were changed last, in seconds and nanoseconds.
     changed: (i64, i64),
 }
@@ -36,7 +38,8 @@ impl Version {
 
     fn told_by(metadata: &Metadata) -> Self {
         let changed = (metadata.ctime(), metadata.ctime_nsec());
-        Self { device: metadata.dev(), inode: metadata.ino(), bytes: metadata.len(), changed }
+        let (device, inode, bytes) = (metadata.dev(), metadata.ino(), metadata.len());
+        Self { device, inode, bytes, owner: metadata.uid(), mode: metadata.mode(), changed }
     }
 }
 

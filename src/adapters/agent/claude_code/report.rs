@@ -11,7 +11,7 @@
 //!   all tool calls of the model's last answer are settled, the refused one too. Whether a hook or a person refused makes no difference.
 //! - Nothing tells that a permission was granted in the terminal: the tool's end is the next report.
 //! - A subagent's tools report like the agent's own (with an `agent_id`) and are work like any other; its end is
-//!   `SubagentStop`, never `Stop`, so a turn does not seem over early. Several ask for permissions at the same time; the terminal shows one
+//!   `SubagentStop`, never `Stop`, so a turn does not seem over early; a request of it that fails is told by `StopFailure` all the same. Several ask for permissions at the same time; the terminal shows one
 //!   dialog after the other, and each hook may answer for its own.
 
 use serde_json::Value;
@@ -45,6 +45,8 @@ pub(super) fn signals(event: &str, payload: &Value) -> Vec<Signal> {
         "SubagentStop" => subagent(payload).map(|id| Signal::Settled { subagent: Some(id) }),
         "Notification" => notification(payload),
         "Stop" => Some(Signal::Idle),
+        // One of a subagent's requests: the agent's own turn goes on.
+        "StopFailure" if subagent(payload).is_some() => Some(Signal::Settled { subagent: subagent(payload) }),
         "StopFailure" => Some(Signal::Failed { cause: failure(payload) }),
         "SessionEnd" => ending(payload),
         _ => None,
@@ -237,6 +239,8 @@ mod tests {
         ] {
             assert_eq!(signals("StopFailure", &payload), [Signal::Failed { cause: told.to_owned() }]);
         }
+        let of_a_subagent = json!({ "error": "rate_limit", "agent_id": "a1" });
+        assert_eq!(signals("StopFailure", &of_a_subagent), [Signal::Settled { subagent: Some("a1".into()) }]);
     }
 
     #[test]

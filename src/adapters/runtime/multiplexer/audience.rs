@@ -5,10 +5,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::time::timeout;
 
 use crate::ports::runtime::TerminalSize;
+
+/// How long others may take to come or go.
+const TURN: Duration = Duration::from_secs(3);
 
 /// The audience of each session's terminal.
 #[derive(Debug, Default)]
@@ -29,6 +34,8 @@ pub(super) struct Audience {
     seats: Mutex<Seats>,
     /// What all have room for; `None` while nobody sits there, when the terminal keeps its size.
     fits: watch::Sender<Option<TerminalSize>>,
+    /// Who has it comes or goes.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +58,12 @@ impl Audience {
     /// What all have room for, told whenever it changes; `None` while nobody sits there.
     pub(super) fn fits(&self) -> watch::Receiver<Option<TerminalSize>> {
         self.fits.subscribe()
+    }
+
+    /// The right to begin a client or to end one: zellij gives the number of one that is going to one that comes, and then sends that away.
+    /// `None` where others take too long.
+    pub(super) async fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        timeout(TURN, Arc::clone(&self.turn).lock_owned()).await.ok()
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {

@@ -221,6 +221,7 @@ impl<M: Multiplexer> Runtime for Multiplexed<M> {
         let client = self.multiplexer.client(&server).await.map_err(|cause| self.failed(ACTION, cause))?;
         let audience = self.audiences.of(server.directory());
         view::attach(client, newcomer, &audience, &self.kind, &key.session_dir)
+            .await
             .map_err(|error| self.failed(ACTION, error))
     }
 

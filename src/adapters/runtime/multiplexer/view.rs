@@ -24,7 +24,8 @@ use pty_process::{OwnedReadPty, OwnedWritePty, Size};
 use rustix::fs::{Mode, OFlags};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedMutexGuard, mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::audience::{Audience, Sitter};
@@ -49,6 +50,11 @@ const LAST_KEYS: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(5);
 /// How long a client that has read its last input has to give it to its server.
 const PASS_ON: Duration = Duration::from_millis(50);
+/// How long a client may take to draw, and how long its server to take in that one has come or gone.
+const FIRST_PICTURE: Duration = Duration::from_secs(1);
+const TAKEN_IN: Duration = Duration::from_millis(150);
+/// How long a terminal that was just made may take to have a size.
+const FIRST_SIZE: Duration = Duration::from_secs(2);
 /// The terminal that clients are told they draw on.
 const TERM: (&str, &str) = ("TERM", "xterm-256color");
 
@@ -62,7 +68,7 @@ pub(in crate::adapters::runtime) struct Client {
 }
 
 /// Starts the client, on a terminal of the viewer's size; of one who only watches, of the size that the agent's has.
-pub(super) fn attach(
+pub(super) async fn attach(
     client: Client,
     Newcomer { size, is_watching }: Newcomer,
     audience: &Arc<Audience>,
@@ -72,9 +78,9 @@ pub(super) fn attach(
     let terminal = AgentsTerminal::of(session_dir)?;
     let fits = audience.fits();
     let drawn_at = if is_watching {
-        let unseen = || io::Error::other("how large it is cannot be seen, which one who watches must not change");
-        let at = *fits.borrow();
-        at.or_else(|| terminal.size()).ok_or_else(unseen)?
+        let unseen =
+            |_elapsed| io::Error::other("how large it is cannot be seen, which one who watches must not change");
+        timeout(FIRST_SIZE, known_size(&fits, &terminal)).await.map_err(unseen)?
     } else {
         size
     };
@@ -87,14 +93,16 @@ pub(super) fn attach(
         .env(TERM.0, TERM.1)
         .current_dir("/")
         .kill_on_drop(true);
+    let turn = audience.turn().await;
     let child = command.spawn(pts).map_err(io::Error::other)?;
     let keyboard = pty.as_fd().try_clone_to_owned()?;
     let (output, input) = pty.into_split();
     let model = Arc::new(Mutex::new(Model { screen: Screen::new(drawn_at), painter: Painter::new(size) }));
     let ((tell, changed), (keys, typed)) = (watch::channel(()), mpsc::channel(TYPED_AHEAD));
     let left = CancellationToken::new();
-    let easel = Easel { child, output, input, keyboard, model: Arc::clone(&model), tell };
-    tokio::spawn(easel.serve(typed, is_watching.then_some(fits), left.clone()));
+    let easel =
+        Easel { child, output, input, keyboard, model: Arc::clone(&model), tell, audience: Arc::clone(audience) };
+    tokio::spawn(easel.serve(turn, typed, is_watching.then_some(fits), left.clone()));
     let session_dir = session_dir.to_owned();
     let view = View {
         model,
@@ -107,6 +115,17 @@ pub(super) fn attach(
     };
     let sitter = (!is_watching).then(|| audience.sit(size));
     Ok(Attached { view: Box::new(view), keys: Box::new(Keyboard { keys, sitter, kind: kind.clone() }) })
+}
+
+/// The size that the agent's terminal has, or is about to have, once it has one.
+async fn known_size(fits: &watch::Receiver<Option<TerminalSize>>, terminal: &AgentsTerminal) -> TerminalSize {
+    loop {
+        let fitted = *fits.borrow();
+        if let Some(size) = fitted.or_else(|| terminal.size()) {
+            return size;
+        }
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 fn cells(TerminalSize { rows, cols }: TerminalSize) -> Size {
@@ -153,6 +172,8 @@ struct Easel {
     keyboard: OwnedFd,
     model: Arc<Mutex<Model>>,
     tell: watch::Sender<()>,
+    /// That whoever comes next is one of, also where nobody sits there meanwhile.
+    audience: Arc<Audience>,
 }
 
 impl Easel {
@@ -160,11 +181,12 @@ impl Easel {
     /// typed was taken. `fits` is the size to follow, for one who only watches.
     async fn serve(
         self,
+        turn: Option<OwnedMutexGuard<()>>,
         typed: mpsc::Receiver<Done>,
         fits: Option<watch::Receiver<Option<TerminalSize>>>,
         left: CancellationToken,
     ) {
-        let Self { mut child, output, mut input, keyboard, model, tell } = self;
+        let Self { mut child, output, mut input, keyboard, model, tell, audience } = self;
         let (answer, answers) = mpsc::channel(TYPED_AHEAD);
         let typing = async {
             type_in(&mut input, typed, answers, fits, &model, &tell).await;
@@ -172,7 +194,15 @@ impl Easel {
             // It has read it, and nothing tells when it has passed it on.
             tokio::time::sleep(PASS_ON).await;
         };
+        let mut drawn = tell.subscribe();
+        let come = async move {
+            let _ = timeout(FIRST_PICTURE, drawn.changed()).await;
+            tokio::time::sleep(TAKEN_IN).await;
+            drop(turn);
+            std::future::pending().await
+        };
         tokio::select! {
+            () = come => {}
             () = draw(&mut child, output, &model, &answer, &tell) => {}
             () = typing => {}
             () = async {
@@ -180,7 +210,10 @@ impl Easel {
                 tokio::time::sleep(LAST_KEYS).await;
             } => {}
         }
-        // The client is killed with its handle: each multiplexer knows that one that is gone has left.
+        // Each multiplexer knows that one that is gone has left. Before its terminal goes, so that it does nothing about that.
+        let _turn = audience.turn().await;
+        let _ = timeout(LAST_KEYS, child.kill()).await;
+        tokio::time::sleep(TAKEN_IN).await;
     }
 }
 
