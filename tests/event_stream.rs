@@ -76,7 +76,7 @@ async fn who_takes_nothing_is_cut_off_for_a_stated_reason_while_others_go_on() {
         assert!(started.elapsed() < BOUND, "it is borne for ever: {}", said());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(said().contains(&format!("pid: Some({})", std::process::id())), "who it was: {}", said());
+    assert!(said().contains(&format!("Process(Some({}))", std::process::id())), "who it was: {}", said());
     stalled.read_to_end().await;
     stalled.has_no_gap();
     assert!(*stalled.ids.last().unwrap() < newest, "it was held in memory as a whole");
