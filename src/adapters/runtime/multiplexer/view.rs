@@ -199,7 +199,7 @@ impl Easel {
             let _ = timeout(FIRST_PICTURE, drawn.changed()).await;
             tokio::time::sleep(TAKEN_IN).await;
             drop(turn);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = come => {}
