@@ -483,3 +483,59 @@ async fn where_a_program_serves_its_agents_send_and_ask_and_ao_works() {
     })
     .await;
 }
+
+/// One who was answered and stays connected.
+#[cfg(feature = "http")]
+async fn connected(socket: &Path) -> tokio::net::UnixStream {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut client = tokio::net::UnixStream::connect(socket).await.unwrap();
+    client.write_all(b"GET /api/v1/daemon HTTP/1.1\r\nhost: ao\r\n\r\n").await.unwrap();
+    let mut head = [0; 12];
+    tokio::time::timeout(BOUND, client.read_exact(&mut head)).await.expect("it is answered").unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    client
+}
+
+#[cfg(feature = "http")]
+async fn is_hung_up_on(mut client: tokio::net::UnixStream, when: &str) {
+    use tokio::io::AsyncReadExt;
+    let rest = tokio::time::timeout(BOUND, client.read_to_end(&mut Vec::new())).await;
+    rest.unwrap_or_else(|_| panic!("a connection goes on {when}")).unwrap();
+}
+
+#[cfg(feature = "http")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orchestrator_has_one_server_which_ends_when_it_is_dropped_and_before_what_it_answers_from() {
+    with_places(async |[place]: [&'static Place; 1]| {
+        let running = place.open().await;
+        let orchestrator = running.orchestrator.clone();
+        let begin = async || {
+            let server = orchestrator.serve().unwrap();
+            let socket = server.info().socket.clone();
+            let mut serving = server.into_future();
+            // Begun, and then left alone.
+            assert!(tokio::time::timeout(Duration::ZERO, &mut serving).await.is_err(), "it ended at once");
+            (serving, connected(&socket).await, socket)
+        };
+        let (serving, client, socket) = begin().await;
+        assert!(matches!(orchestrator.serve(), Err(ao::ServeError::Served)), "two have one socket");
+        assert!(socket.exists(), "the second one took it away");
+        drop(serving);
+        is_hung_up_on(client, "without its server").await;
+        let gone = async {
+            while socket.exists() || matches!(orchestrator.serve(), Err(ao::ServeError::Served)) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(BOUND, gone).await.expect("its socket goes, and another one may come");
+
+        let (serving, client, socket) = begin().await;
+        tokio::time::timeout(BOUND, orchestrator.shut_down()).await.expect("it shuts down");
+        assert!(!socket.exists(), "it is answered still, from a store that closes now");
+        is_hung_up_on(client, "after its orchestrator").await;
+        assert!(tokio::time::timeout(BOUND, serving).await.expect("the server ends").is_ok());
+        drop(orchestrator);
+        running.close().await;
+    })
+    .await;
+}

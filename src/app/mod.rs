@@ -254,6 +254,15 @@ impl Application {
         self.shared.tasks.wait().await;
     }
 
+    /// Goes on in the background; [`shut_down`](Self::shut_down) waits for its end.
+    #[cfg(feature = "http")]
+    pub(crate) fn begin<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.shared.tasks.spawn(work)
+    }
+
     /// What it was composed with.
     #[cfg(feature = "http")]
     pub(crate) fn settings(&self) -> &Settings {

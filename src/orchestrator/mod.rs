@@ -24,6 +24,8 @@ pub mod server;
 pub mod surroundings;
 
 use std::path::Path;
+#[cfg(feature = "http")]
+use std::sync::{Arc, atomic::AtomicBool};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -51,6 +53,9 @@ use events::EventStream;
 pub struct Orchestrator {
     application: Application,
     settled: CancellationToken,
+    /// Whether there is a [`server::Server`] of it.
+    #[cfg(feature = "http")]
+    is_served: Arc<AtomicBool>,
 }
 
 impl Orchestrator {
@@ -65,7 +70,13 @@ impl Orchestrator {
     fn drive(application: Application) -> (Self, Driver) {
         let settled = CancellationToken::new();
         let driver = Driver::new(application.clone(), settled.clone());
-        (Self { application, settled }, driver)
+        let orchestrator = Self {
+            application,
+            settled,
+            #[cfg(feature = "http")]
+            is_served: Arc::default(),
+        };
+        (orchestrator, driver)
     }
 
     /// Begins to compose one of the default adapters and yours.

@@ -6,9 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Orchestrator;
@@ -34,6 +35,9 @@ pub enum ServeError {
         /// The cause.
         source: io::Error,
     },
+    /// It is served already, and has one socket.
+    #[error("serves it already")]
+    Served,
     /// The file with the token cannot serve as such.
     #[error("cannot use the token of the TCP port: {cause}")]
     #[non_exhaustive]
@@ -56,8 +60,9 @@ pub struct ServeOptions {
     pub stop: Option<CancellationToken>,
 }
 
-/// Serves the API; to be awaited, or given to a task, once. It is reached from the moment that there is this; requests are answered while it runs. It ends after
-/// [`shut_down`](Orchestrator::shut_down), when those under way are answered, and takes the socket away; so does dropping it.
+/// Serves the API; to be awaited, or given to a task, once. It is reached from the moment that there is this; requests are answered while it runs. It ends with
+/// [`shut_down`](Orchestrator::shut_down), which waits until those under way are answered, and takes the socket away; so does dropping it, which breaks
+/// them off.
 #[must_use = "nobody is answered unless it runs"]
 #[derive(Debug)]
 pub struct Server {
@@ -71,7 +76,19 @@ pub struct Server {
 #[derive(Debug)]
 struct Left {
     paths: Vec<PathBuf>,
-    _orchestrator: Orchestrator,
+    orchestrator: Orchestrator,
+    /// Ends what is served beyond the server itself: connections have tasks of their own.
+    _ends: Option<DropGuard>,
+}
+
+impl Left {
+    /// Of an orchestrator that nobody serves.
+    fn of(orchestrator: &Orchestrator, paths: Vec<PathBuf>, ends: Option<DropGuard>) -> Result<Self, ServeError> {
+        if orchestrator.is_served.swap(true, Ordering::AcqRel) {
+            return Err(ServeError::Served);
+        }
+        Ok(Self { paths, orchestrator: orchestrator.clone(), _ends: ends })
+    }
 }
 
 impl Drop for Left {
@@ -79,6 +96,7 @@ impl Drop for Left {
         for path in &self.paths {
             let _ = file::remove_if_there(path);
         }
+        self.orchestrator.is_served.store(false, Ordering::Release);
     }
 }
 
@@ -111,7 +129,14 @@ impl Orchestrator {
         let directory = socket::directory_of(data_dir.root());
         socket::make_private(&directory).map_err(failed("use", directory))?;
         let socket = socket::of_daemon(data_dir.root());
-        let left = Left { paths: vec![socket.clone(), data_dir.run_file()], _orchestrator: self.clone() };
+        let (stop, ends) = stop.map_or_else(
+            || {
+                let stop = self.application().stopping().child_token();
+                (stop.clone(), Some(stop.drop_guard()))
+            },
+            |stop| (stop, None),
+        );
+        let left = Left::of(self, vec![socket.clone(), data_dir.run_file()], ends)?;
         let listener = OwnerOnly::bind(&socket).map_err(failed("listen at", socket.clone()))?;
         let info = DaemonInfo {
             pid: std::process::id(),
@@ -128,7 +153,7 @@ impl Orchestrator {
         let daemon = Daemon {
             application: self.application().clone(),
             info,
-            stop: stop.unwrap_or_else(|| self.application().stopping().child_token()),
+            stop,
             ready: self.settled(),
             patience: Patience::default(),
             access: Arc::new(access),
@@ -145,6 +170,14 @@ impl Server {
     }
 
     async fn run(self) -> io::Result<()> {
+        let application = self.daemon.application.clone();
+        // A task of its own, which the end of the orchestrator waits for: what is answered needs all that closes then.
+        let serving = AbortOnDropHandle::new(application.begin(self.serve()));
+        drop(application);
+        serving.await.unwrap_or_else(|broken| Err(io::Error::other(broken)))
+    }
+
+    async fn serve(self) -> io::Result<()> {
         let Self { daemon, listener, port, left } = self;
         let stop = daemon.stop.clone();
         let tcp = port.map(|port| tcp::serve(port, daemon.clone(), stop.clone()));
