@@ -319,7 +319,8 @@ async fn a_turn_that_the_model_refuses_is_over() {
     lab.server.script("refuse", vec![Turn::refusal(400)]);
     let terminal = lab.launch(&marker("refuse"), PermissionMode::Default).await;
     lab.wait_for_hook(&terminal, "StopFailure", 1).await;
-    assert_eq!(lab.signals().last(), Some(&Signal::Idle));
+    let last = lab.signals().pop();
+    assert!(matches!(&last, Some(Signal::Failed { cause }) if cause.contains("scripted refusal")), "{last:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
