@@ -92,6 +92,16 @@ pub fn terminal_size(process: ProcessIdentity) -> Option<(u16, u16)> {
     Some((size.ws_row, size.ws_col))
 }
 
+/// Whether every thread of a process waits for something; one that cannot be seen does.
+#[must_use]
+pub fn is_at_rest(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        !matches!(fields(&text).first(), Some(&("R" | "D")))
+    })
+}
+
 /// Whether a process leads a kernel session. False when that cannot be seen.
 #[must_use]
 pub fn leads_session(pid: u32) -> bool {
@@ -181,6 +191,23 @@ mod tests {
         let me = identity(std::process::id()).unwrap().unwrap();
         assert!(is_running(me).unwrap());
         assert!(!is_running(ProcessIdentity { start_ticks: me.start_ticks + 1, ..me }).unwrap());
+    }
+
+    #[test]
+    fn one_is_at_rest_while_all_of_it_waits() {
+        let mut waits = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut works = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let begun = std::time::Instant::now();
+        while !is_at_rest(waits.id()) && begun.elapsed().as_secs() < 20 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let seen = (is_at_rest(waits.id()), is_at_rest(works.id()));
+        for child in [&mut waits, &mut works] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(seen, (true, false));
+        assert!(is_at_rest(waits.id()), "nothing is going on in one that is gone");
     }
 
     #[test]

@@ -113,42 +113,51 @@ async fn every_mode_that_an_agent_sets_is_given_back() {
 
 #[tokio::test]
 async fn it_comes_back_with_the_daemon() {
-    let sandbox = Sandbox::new();
-    spawn(&sandbox, "pty", "").await;
-    let mut glass = Glass::attach(&sandbox, SIZE, &[], READY).await;
-    for end in ["stop", "kill"] {
-        if end == "stop" {
-            sandbox.ao(&["stop"]).await.ok();
-        } else {
-            signal(sandbox.daemon_pid().await, Signal::KILL);
+    for runtime in runtimes() {
+        let sandbox = Sandbox::new();
+        spawn(&sandbox, runtime, "").await;
+        let agent = sandbox.running("cat");
+        let mut glass = Glass::attach(&sandbox, SIZE, &[], READY).await;
+        for end in ["stop", "kill"] {
+            if end == "stop" {
+                sandbox.ao(&["stop"]).await.ok();
+            } else {
+                signal(sandbox.daemon_pid().await, Signal::KILL);
+            }
+            glass.until("the daemon is gone; the agent goes on").await;
+            // For nobody, and the terminal stays taken.
+            glass.type_bytes(b"lost").await;
+            sandbox.ao(&["start"]).await.ok();
+            sandbox.until("it is painted over", || !glass.screen().contains("the daemon is gone")).await;
+            glass.until(READY).await;
         }
-        glass.until("the daemon is gone; the agent goes on").await;
-        // For nobody, and the terminal stays taken.
-        glass.type_bytes(b"lost").await;
-        sandbox.ao(&["start"]).await.ok();
-        sandbox.until("it is painted over", || !glass.screen().contains("the daemon is gone")).await;
-        glass.until(READY).await;
+        glass.type_bytes(b"heard").await;
+        until_got(&sandbox, b"heard").await;
+        assert_eq!(sandbox.running("cat"), agent, "{runtime}");
+        sandbox.ao(&["stop"]).await.ok();
+        glass.until("the daemon is gone").await;
+        glass.type_bytes(b"\x1c").await;
+        assert_eq!(glass.ended().await, 0);
+        glass.is_given_back("detached from app-1").await;
     }
-    glass.type_bytes(b"heard").await;
-    until_got(&sandbox, b"heard").await;
-    sandbox.ao(&["stop"]).await.ok();
-    glass.until("the daemon is gone").await;
-    glass.type_bytes(b"\x1c").await;
-    assert_eq!(glass.ended().await, 0);
-    glass.is_given_back("detached from app-1").await;
+}
 
-    // An agent that ended meanwhile has no terminal any more.
-    sandbox.ao(&["start"]).await.ok();
-    let mut glass = Glass::attach(&sandbox, SIZE, &[], READY).await;
-    signal(sandbox.daemon_pid().await, Signal::KILL);
-    glass.until("the daemon is gone").await;
-    let agent = sandbox.running("cat");
-    assert_eq!(agent.len(), 1, "{:?}", sandbox.processes());
-    signal(agent[0], Signal::KILL);
-    sandbox.until("the agent is gone", || sandbox.running("cat").is_empty()).await;
-    sandbox.ao(&["start"]).await.ok();
-    assert_eq!(glass.ended().await, 5);
-    glass.is_given_back("before").await;
+#[tokio::test]
+async fn an_agent_that_ended_while_the_daemon_was_away_is_not_come_back_to() {
+    for runtime in runtimes() {
+        let sandbox = Sandbox::new();
+        spawn(&sandbox, runtime, "").await;
+        let mut glass = Glass::attach(&sandbox, SIZE, &[], READY).await;
+        signal(sandbox.daemon_pid().await, Signal::KILL);
+        glass.until("the daemon is gone").await;
+        let agent = sandbox.running("cat");
+        assert_eq!(agent.len(), 1, "{:?}", sandbox.processes());
+        signal(agent[0], Signal::KILL);
+        sandbox.until("the agent is gone", || sandbox.running("cat").is_empty()).await;
+        sandbox.ao(&["start"]).await.ok();
+        assert_eq!(glass.ended().await, 5, "{runtime}");
+        glass.is_given_back("before").await;
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::http_client::{Port, read_to_end};
 use crate::sandbox::{BOUND, Run, Sandbox};
+use crate::tools::skip;
 
 const IDLE: usize = 10_000;
 const GIGABYTE: usize = 1 << 30;
@@ -168,8 +169,7 @@ async fn ask_as(sandbox: &Sandbox, user: Option<u32>, socket: &Path) -> Run {
 #[tokio::test(flavor = "multi_thread")]
 async fn i10_another_user_is_not_answered_on_the_socket_even_where_it_is_open_to_all() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can be another user");
-        return;
+        return skip("only root can be another user");
     }
     let sandbox = Sandbox::new();
     let port = Port::of(&sandbox).await;
@@ -225,6 +225,16 @@ fn bearable() -> usize {
     IDLE.min(usize::try_from(current).unwrap_or(usize::MAX).saturating_sub(500))
 }
 
+/// Asks on a connection that goes on.
+async fn keep_asking(port: &Port, stream: &mut TcpStream) {
+    let (host, token) = (&port.address, &port.token);
+    let asked = format!("GET /api/v1/daemon HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    let mut answer = [0; 8192];
+    let read = stream.read(&mut answer).await.unwrap();
+    assert!(answer[..read].starts_with(b"HTTP/1.1 200"), "one that has shown the token was cut off: {read} bytes");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_idle_connections_keep_nobody_out() {
     let sandbox = Sandbox::new();
@@ -232,18 +242,11 @@ async fn thousands_of_idle_connections_keep_nobody_out() {
     let pid = sandbox.daemon_pid().await;
     let many = bearable();
     if many < IDLE {
-        eprintln!("only {many} idle connections: the system's limit on open files allows no more");
+        skip(&format!("{IDLE} idle connections, of which the system's limit on open files allows {many}"));
     }
-    // One that has shown the token, and is idle since.
+    // One that has shown the token, and asks now and then.
     let mut proven = port.connect().await;
-    let keep = format!(
-        "GET /api/v1/daemon HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
-        port.address, port.token
-    );
-    proven.write_all(keep.as_bytes()).await.unwrap();
-    let mut some = [0; 12];
-    proven.read_exact(&mut some).await.unwrap();
-    assert_eq!(&some, b"HTTP/1.1 200");
+    keep_asking(&port, &mut proven).await;
 
     let mut idle: Vec<TcpStream> = Vec::new();
     let opening = async {
@@ -251,15 +254,14 @@ async fn thousands_of_idle_connections_keep_nobody_out() {
             idle.push(port.connect().await);
             if idle.len().is_multiple_of(2000) {
                 assert_eq!(port.get("/api/v1/sessions").await.status, 200);
+                keep_asking(&port, &mut proven).await;
             }
         }
     };
     tokio::time::timeout(BOUND, opening).await.expect("they were not all accepted");
     assert_eq!(port.get("/api/v1/sessions").await.status, 200);
     sandbox.ao(&["ls"]).await.ok();
-    proven.write_all(keep.as_bytes()).await.unwrap();
-    let mut more = [0; 64];
-    assert!(proven.read(&mut more).await.unwrap() > 0, "one that has shown the token was cut off for them");
+    keep_asking(&port, &mut proven).await;
     let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
     assert!(open < 600, "the daemon holds {open} descriptors");
     drop(idle);

@@ -164,3 +164,24 @@ async fn one_who_only_watches_sees_where_the_cursor_is_and_types_nothing() {
         assert_eq!(got(), b"typed", "{runtime}");
     }
 }
+
+#[tokio::test]
+async fn what_is_typed_at_once_reaches_the_agent_as_it_was_typed_also_of_one_who_leaves_at_once() {
+    for runtime in RUNTIMES.into_iter().filter(|runtime| has_runtime(runtime)) {
+        let sandbox = Sandbox::new();
+        let script = "stty raw -echo; printf 'agent 1 ready'; exec cat > got";
+        sandbox.ao(&["spawn", "--agent", "command", "--runtime", runtime, "--", "sh", "-c", script]).await.ok();
+        sandbox.until_output("app-1", "agent 1 ready").await;
+        let got = || std::fs::read(sandbox.worktree("app-1").join("got")).unwrap_or_default();
+        let mut all = Vec::new();
+        // What a terminal that is not raw makes something else of: a line's end, signals, the end of the input, and what takes back.
+        for typed in [&b"a\r"[..], b"b\n", b"\x03", b"c\x04", b"d\x7f\x15", b"\x1a\x13\x11\x16"] {
+            let mut viewer = Viewer::come(&sandbox, "rows=30&cols=100").await;
+            viewer.say(typed).await;
+            drop(viewer);
+            all.extend_from_slice(typed);
+            sandbox.until(&format!("{typed:?} arrives in {runtime}: {:?}", got()), || got().len() >= all.len()).await;
+            assert_eq!(got().escape_ascii().to_string(), all.escape_ascii().to_string(), "{runtime}");
+        }
+    }
+}

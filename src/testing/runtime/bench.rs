@@ -32,6 +32,11 @@ pub trait RuntimeFixture: Send + Sync + 'static {
         true
     }
 
+    /// Whether the adapter shows its terminals ([`Runtime::attach`]).
+    fn shows_terminals(&self) -> bool {
+        true
+    }
+
     /// The environment agents get; has a `PATH` on which `sh`, `cat`, `sleep` and `setsid` are found.
     fn base_env(&self) -> BTreeMap<String, String>;
 }
@@ -91,6 +96,11 @@ impl Bench {
     /// Whether the adapter tells ends by itself.
     pub fn tells_ends(&self) -> bool {
         self.0.fixture.tells_ends()
+    }
+
+    /// See [`RuntimeFixture::shows_terminals`].
+    pub fn shows_terminals(&self) -> bool {
+        self.0.fixture.shows_terminals()
     }
 
     /// A scratch file's path.

@@ -73,10 +73,12 @@ pub async fn who_attaches_sees_and_types_and_is_told_of_the_end(bench: Bench) {
     let (key, _) = bench.run(script).await;
     bench.until_shown(&key, "begun").await;
     let sized = |rows, cols| Newcomer { size: TerminalSize { rows, cols }, is_watching: false };
-    let mut one = match bench.runtime().attach(&key, sized(30, 90)).await {
-        Err(RuntimeError::Failed { .. }) => return,
-        attached => attached.unwrap(),
-    };
+    let attached = bench.runtime().attach(&key, sized(30, 90)).await;
+    if !bench.shows_terminals() {
+        assert!(matches!(attached, Err(RuntimeError::Failed { .. })), "{attached:?}");
+        return;
+    }
+    let mut one = attached.unwrap();
     let mut other = bench.runtime().attach(&key, sized(20, 70)).await.unwrap();
     for viewer in [&mut one, &mut other] {
         until_seen(&bench, &mut *viewer.view, "begun").await;

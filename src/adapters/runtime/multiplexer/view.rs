@@ -22,6 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pty_process::{OwnedReadPty, OwnedWritePty, Size};
 use rustix::fs::{Mode, OFlags};
+use rustix::termios::OptionalActions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::sync::{OwnedMutexGuard, mpsc, watch};
@@ -46,10 +47,10 @@ const TYPED_AHEAD: usize = 64;
 /// How often the size of the agent's terminal is looked at while nothing is drawn.
 const SIZE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long what was typed before its viewer left may take to be read, and how often it is looked.
-const LAST_KEYS: Duration = Duration::from_secs(1);
+const LAST_KEYS: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
-/// How long a client that has read its last input has to give it to its server.
-const PASS_ON: Duration = Duration::from_millis(50);
+/// How long a client has been seen at rest that has given its server what it read.
+const AT_REST: Duration = Duration::from_millis(50);
 /// How long a client may take to draw, and how long its server to take in that one has come or gone.
 const FIRST_PICTURE: Duration = Duration::from_secs(1);
 const TAKEN_IN: Duration = Duration::from_millis(150);
@@ -86,6 +87,11 @@ pub(super) async fn attach(
     };
     let (pty, pts) = pty_process::open().map_err(io::Error::other)?;
     pty.resize(cells(drawn_at)).map_err(io::Error::other)?;
+    let keyboard = pty.as_fd().try_clone_to_owned()?;
+    // What is typed before the client has made it so reaches the client as it was typed, and no signal is made of it.
+    let mut modes = rustix::termios::tcgetattr(&keyboard)?;
+    modes.make_raw();
+    rustix::termios::tcsetattr(&keyboard, OptionalActions::Now, &modes)?;
     let command = pty_process::Command::new(client.program)
         .args(client.args)
         .env_clear()
@@ -95,7 +101,6 @@ pub(super) async fn attach(
         .kill_on_drop(true);
     let turn = audience.turn().await;
     let child = command.spawn(pts).map_err(io::Error::other)?;
-    let keyboard = pty.as_fd().try_clone_to_owned()?;
     let (output, input) = pty.into_split();
     let model = Arc::new(Mutex::new(Model { screen: Screen::new(drawn_at), painter: Painter::new(size) }));
     let ((tell, changed), (keys, typed)) = (watch::channel(()), mpsc::channel(TYPED_AHEAD));
@@ -188,11 +193,11 @@ impl Easel {
     ) {
         let Self { mut child, output, mut input, keyboard, model, tell, audience } = self;
         let (answer, answers) = mpsc::channel(TYPED_AHEAD);
+        let client = child.id();
         let typing = async {
             type_in(&mut input, typed, answers, fits, &model, &tell).await;
             until_taken(&keyboard).await;
-            // It has read it, and nothing tells when it has passed it on.
-            tokio::time::sleep(PASS_ON).await;
+            until_passed_on(client).await;
         };
         let mut drawn = tell.subscribe();
         let come = async move {
@@ -296,6 +301,16 @@ async fn until_taken(keyboard: &OwnedFd) {
     let Ok(terminal) = open() else { return };
     while rustix::io::ioctl_fionread(&terminal).is_ok_and(|unread| unread > 0) {
         tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Waits until the client has given to its server what it has read: until nothing in it has work to do, each time it was looked.
+async fn until_passed_on(client: Option<u32>) {
+    let Some(client) = client else { return };
+    let mut rested = Duration::ZERO;
+    while rested < AT_REST {
+        tokio::time::sleep(POLL).await;
+        rested = if process::is_at_rest(client) { rested + POLL } else { Duration::ZERO };
     }
 }
 
