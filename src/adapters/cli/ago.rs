@@ -1,4 +1,6 @@
-//! How long ago something was, in a word.
+//! When something was, as a person reads it: how long ago, in a word, and the time where they are.
+
+use jiff::tz::TimeZone;
 
 use crate::domain::Timestamp;
 
@@ -22,14 +24,26 @@ pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
     format!("{number}{unit} ago")
 }
 
-/// A time, and how long ago that was.
-pub(super) fn at(then: Timestamp, now: Timestamp) -> String {
-    format!("{then} ({})", ago(then, now))
+/// The time in this zone, for example `2026-11-27 00:30:00`.
+pub(super) fn local(then: Timestamp, zone: &TimeZone) -> String {
+    then.to_zoned(zone.clone()).strftime("%F %T").to_string()
+}
+
+/// A time in this zone, and how long ago that was.
+pub(super) fn at(then: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    format!("{} ({})", local(then, zone), ago(then, now))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_the_one_of_whoever_reads_it() {
+        let then: Timestamp = "2026-11-26T22:30:00.123Z".parse().unwrap();
+        let now = Timestamp::from_second(then.as_second() + 125).unwrap();
+        assert_eq!(at(then, now, &TimeZone::fixed(jiff::tz::offset(2))), "2026-11-27 00:30:00 (2m ago)");
+    }
 
     #[test]
     fn the_largest_unit_is_told() {

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::ago;
 use super::super::args::{EventsArgs, Since};
 use super::super::client::{Client, ClientError};
 use super::super::context::Context;
@@ -171,7 +172,7 @@ impl Told {
     }
 
     fn shown(&self, change: &Change) -> String {
-        let time = change.at.to_zoned(self.time_zone.clone()).strftime("%F %T");
+        let time = ago::local(change.at, &self.time_zone);
         let about = change.session.as_ref().map_or(change.project.as_str(), |session| session.as_str());
         format!("{:>6}  {time}  {about:10}  {}\n", change.seq, happened::in_words(change))
     }

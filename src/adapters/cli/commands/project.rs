@@ -54,7 +54,7 @@ pub(in super::super) async fn show(args: &ProjectArgs, context: &Context) -> Res
     }
     let ProjectView { project, file, file_problem } = view;
     let path = ui::printable(&project.path.display().to_string());
-    let registered = ago::at(project.created_at, context.now());
+    let registered = ago::at(project.created_at, context.now(), &context.time_zone);
     let mut text = format!("project    {}\npath       {path}\nregistered {registered}\n", project.id);
     match (file, file_problem) {
         (Some(file), _) => text.push_str(&format!("ao.toml    {}\n", describe(file.acceptance, &project.id))),

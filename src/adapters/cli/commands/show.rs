@@ -27,7 +27,7 @@ pub(in super::super) async fn run(args: &SessionArgs, context: &Context) -> Resu
     }
     let messages: Vec<MessageRecord> = client.list(&format!("/sessions/{}/messages", args.session)).await?;
     let waiting = messages.iter().filter(|message| !message.state.is_settled()).count();
-    let mut text = describe(&session, waiting, context.now());
+    let mut text = describe(&session, waiting, |time| ago::at(time, context.now(), &context.time_zone));
     if session.status == Status::NoSignal
         && let Ok(screen) = client.get::<TerminalText>(&format!("/sessions/{}/screen", session.id)).await
     {
@@ -47,7 +47,7 @@ pub(in super::super) fn turn_failure(session: &SessionView) -> Option<String> {
     Some(ui::printable(&cause.split_whitespace().collect::<Vec<_>>().join(" ")))
 }
 
-fn describe(session: &SessionView, waiting_messages: usize, now: Timestamp) -> String {
+fn describe(session: &SessionView, waiting_messages: usize, when: impl Fn(Timestamp) -> String) -> String {
     let mut lines = vec![
         ("session", session.id.to_string()),
         ("status", format!("{} (activity {})", session.status, session.activity.as_str())),
@@ -55,8 +55,8 @@ fn describe(session: &SessionView, waiting_messages: usize, now: Timestamp) -> S
         ("runtime", session.runtime.to_string()),
         ("branch", session.branch.clone()),
         ("workspace", session.workspace.display().to_string()),
-        ("created", ago::at(session.created_at, now)),
-        ("last activity", ago::at(session.last_activity_at, now)),
+        ("created", when(session.created_at)),
+        ("last activity", when(session.last_activity_at)),
     ];
     let mut add = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
     add("place in line", session.place_in_line.map(|place| place.to_string()));
@@ -69,7 +69,7 @@ fn describe(session: &SessionView, waiting_messages: usize, now: Timestamp) -> S
     add("conversation", session.agent_session_id.as_ref().map(ToString::to_string));
     for request in session.pending_request.iter().chain(&session.other_requests) {
         add("waits for", Some(whole(request)));
-        add("request", Some(answers(session, request, now)));
+        add("request", Some(answers(session, request, &when(request.since))));
     }
     for request in session.answered_requests.iter().rev().take(SHOWN_ANSWERS).rev() {
         add("permission", Some(answered(request)));
@@ -103,8 +103,8 @@ fn whole(request: &PendingRequest) -> String {
 }
 
 /// How a request is answered; where there are several, by its own id.
-fn answers(session: &SessionView, request: &PendingRequest, now: Timestamp) -> String {
-    let (id, since) = (&session.id, ago::at(request.since, now));
+fn answers(session: &SessionView, request: &PendingRequest, since: &str) -> String {
+    let id = &session.id;
     let which = if session.other_requests.is_empty() { String::new() } else { format!(" --request {}", request.id) };
     format!("{}, since {since}; answer with: ao approve {id}{which}, ao deny {id}{which}", request.id)
 }

@@ -24,7 +24,7 @@ pub(in super::super) async fn run(args: &JsonArgs, context: &Context) -> Result<
     ui::data(&format!(
         "{who}, pid {}, since {}\ndata     {}\n{}sessions {} live\n",
         info.pid,
-        ago::at(info.started_at, context.now()),
+        ago::at(info.started_at, context.now(), &context.time_zone),
         info.data_dir.display(),
         http.unwrap_or_default(),
         live.len()
