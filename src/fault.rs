@@ -239,6 +239,9 @@ points! {
     MultiplexerServerEnded = "multiplexer.server-ended",
     /// The pane is there and has its size; the agent does not run.
     ZellijPaneSeen = "zellij.pane-seen",
+
+    /// A person's terminal is taken over, and shows what the agent's does.
+    AttachShown = "attach.shown",
 }
 
 #[cfg(feature = "fault-points")]

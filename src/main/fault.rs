@@ -9,7 +9,7 @@
 //! | `clock` | the test | milliseconds that are added to the time, also fewer than none |
 //!
 //! `kill` ends the process with `SIGKILL`, `stop` stops it until `fired` is taken away and it is sent `SIGCONT`, `error` makes the step
-//! fail.
+//! fail, `panic` panics.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -96,6 +96,7 @@ fn pass(directory: &Path, point: Point, passage: u64) -> bool {
         "kill" => end(Signal::KILL),
         "stop" => stop(directory),
         "error" => return true,
+        "panic" => fail_badly(name),
         _ => {}
     }
     false
@@ -107,6 +108,11 @@ fn stop(directory: &Path) {
     while directory.join("fired").exists() {
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+#[expect(clippy::panic, reason = "it is what is asked for")]
+fn fail_badly(name: &str) {
+    panic!("injected at {name}");
 }
 
 fn end(signal: Signal) {

@@ -81,18 +81,26 @@ async fn another_key_leaves_where_somebody_wants_that() {
 async fn every_mode_that_an_agent_sets_is_given_back() {
     // Of keys, pastes, the mouse and its wheel, the cursor and colours, on a screen of its own.
     const MODES: &str = "\\033[?1049h\\033[?1h\\033=\\033[?2004h\\033[?1003h\\033[?1006h\\033[?1004h\\033[?1007h\\033[4 q\\033[?25l\\033[1;31;44m";
-    let sandbox = Sandbox::new();
+    let mut sandbox = Sandbox::new();
+    let faults = sandbox.path("faults");
+    std::fs::create_dir(&faults).unwrap();
+    sandbox.env.insert("AO_FAULT_DIR".into(), faults.to_str().unwrap().into());
     spawn(&sandbox, "pty", MODES).await;
-    for end in ["a key", "SIGTERM", "SIGHUP", "the daemon's end", "the daemon's death", "the agent's end"] {
+    for end in ["a key", "a panic", "SIGTERM", "SIGHUP", "the daemon's end", "the daemon's death", "the agent's end"] {
         let mut glass = Glass::attach(&sandbox, SIZE, &["--reconnect", "0"], READY).await;
         let (code, said) = match end {
             "a key" => (0, "detached from app-1"),
             "SIGTERM" | "SIGHUP" => (0, "before"),
             "the agent's end" => (0, "app-1 is over"),
+            "a panic" => (101, "injected at attach.shown"),
             _ => (3, "the daemon is gone"),
         };
         match end {
             "a key" => glass.type_bytes(b"\x1c").await,
+            "a panic" => {
+                std::fs::write(faults.join("armed"), "attach.shown:panic").unwrap();
+                glass.resize((SIZE.0 - 1, SIZE.1));
+            }
             "SIGTERM" => signal(glass.pid(), Signal::TERM),
             "SIGHUP" => signal(glass.pid(), Signal::HUP),
             "the daemon's end" => drop(sandbox.ao(&["stop"]).await.ok()),

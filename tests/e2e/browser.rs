@@ -234,6 +234,8 @@ async fn anything(State(shared): State<Shared>, request: Request) -> Response {
         ("access-control-allow-headers", "authorization, content-type"),
         ("access-control-allow-methods", "GET, POST, DELETE"),
         ("access-control-allow-private-network", "true"),
+        // Nor does the page go on with a connection that was opened for something else (its icon) before the name led elsewhere.
+        ("connection", "close"),
     ];
     (leave.map(|(name, value)| (name.to_owned(), value.to_owned())), answer).into_response()
 }

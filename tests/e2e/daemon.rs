@@ -1,6 +1,6 @@
 //! The daemon: it may stop, die and start again, and no agent and no report is lost by that.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 
 use rustix::process::Signal;

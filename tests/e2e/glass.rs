@@ -103,6 +103,12 @@ impl<'a> Glass<'a> {
         self.input.write_all(bytes).await.unwrap();
     }
 
+    /// Makes it another size.
+    pub(crate) fn resize(&self, (cols, rows): (u16, u16)) {
+        self.input.resize(pty_process::Size::new(rows, cols)).unwrap();
+        self.model.lock().unwrap().term.resize(TermSize::new(cols.into(), rows.into()));
+    }
+
     /// Waits for the command's end; gives its exit code.
     pub(crate) async fn ended(&mut self) -> i32 {
         let ended = tokio::time::timeout(BOUND, self.child.wait()).await;

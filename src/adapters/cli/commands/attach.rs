@@ -18,6 +18,7 @@ use super::super::tty::Tty;
 use super::super::ui;
 use crate::domain::exit::Exit;
 use crate::domain::id::SessionId;
+use crate::fault::{self, Point};
 
 /// The alternate screen, so that what was there comes back; how a wheel scrolls there is put aside, for terminals differ in what they begin with.
 const ENTER: &str = "\u{1b}[?1049h\u{1b}[2J\u{1b}[?1007s";
@@ -148,6 +149,7 @@ impl Seat<'_> {
                 Seen::Picture(picture) => {
                     let written = async {
                         self.tty.write_all(&picture).await?;
+                        fault::reach(Point::AttachShown)?;
                         let Some(wants_marks) = keyboard::wants_marks(&picture) else { return Ok(()) };
                         self.wants_marks.set(wants_marks);
                         self.tty.write_all(keyboard::MARK_PASTES.as_bytes()).await

@@ -89,9 +89,9 @@ pub(super) async fn attach(
     pty.resize(cells(drawn_at)).map_err(io::Error::other)?;
     let keyboard = pty.as_fd().try_clone_to_owned()?;
     // What is typed before the client has made it so reaches the client as it was typed, and no signal is made of it.
-    let mut modes = rustix::termios::tcgetattr(&keyboard)?;
-    modes.make_raw();
-    rustix::termios::tcsetattr(&keyboard, OptionalActions::Now, &modes)?;
+    let mut termios = rustix::termios::tcgetattr(&keyboard)?;
+    termios.make_raw();
+    rustix::termios::tcsetattr(&keyboard, OptionalActions::Now, &termios)?;
     let command = pty_process::Command::new(client.program)
         .args(client.args)
         .env_clear()
