@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Application;
-use super::caller::{Caller, Identity};
+use super::caller::Caller;
 use super::error::{AppError, ErrorKind};
 use crate::domain::id::SessionId;
 use crate::ports::runtime::RuntimeError;
@@ -25,16 +25,8 @@ impl Application {
     /// agent of the session runs; or the runtime's failure.
     pub async fn attach(&self, id: &SessionId, newcomer: Newcomer, caller: &Caller) -> Result<Attached, AppError> {
         let session = self.session(id).await?;
-        let who = match self.identify(caller).await? {
-            Identity::Person => None,
-            Identity::Session(session) => Some(format!("the agent of {session}")),
-            Identity::Nobody(who) => Some(who),
-        };
-        if let Some(who) = who {
-            let message = format!("only a person comes to the terminal of {id}, and this is {who}");
-            return Err(AppError::new(ErrorKind::Refused, "not_a_person", message)
-                .hint(format!("look with: ao output {id}; talk to it with: ao send {id}")));
-        }
+        let other_ways = format!("look with: ao output {id}; talk to it with: ao send {id}");
+        self.insist_on_person(caller, &format!("comes to the terminal of {id}"), other_ways).await?;
         let seat = self.shared.seats.take(id).ok_or_else(|| {
             let message = format!("the terminal of {id} has {MAX_VIEWERS} viewers already");
             AppError::new(ErrorKind::Refused, "too_many_viewers", message)

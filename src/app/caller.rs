@@ -6,7 +6,7 @@
 //! person. All the same: whoever runs as the user can do what the user can. This stops those that mean well.
 
 use super::Application;
-use super::error::AppError;
+use super::error::{AppError, ErrorKind};
 use crate::domain::id::SessionId;
 use crate::domain::session::{ProcessIdentity, Session};
 use crate::ports::runtime::Marks;
@@ -87,6 +87,20 @@ impl Application {
             None => Ok(Identity::Person),
             Some(claim) => Ok(Identity::Nobody(self.pretender(claim).await?)),
         }
+    }
+
+    /// Insists that a person asks; `what` is only theirs to do.
+    ///
+    /// # Errors
+    /// `not_a_person`, with that hint for one.
+    pub(super) async fn insist_on_person(&self, caller: &Caller, what: &str, hint: String) -> Result<(), AppError> {
+        let who = match self.identify(caller).await? {
+            Identity::Person => return Ok(()),
+            Identity::Session(session) => format!("the agent of {session}"),
+            Identity::Nobody(who) => who,
+        };
+        let message = format!("only a person {what}, and this is {who}");
+        Err(AppError::new(ErrorKind::Refused, "not_a_person", message).hint(hint))
     }
 
     async fn has_launched(&self, session: &Session, marks: &Marks) -> bool {

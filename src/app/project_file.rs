@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Application;
+use super::caller::Caller;
 use super::error::{AppError, ErrorKind};
 use crate::domain::id::ProjectId;
 use crate::domain::project::Project;
@@ -90,8 +91,15 @@ impl Application {
     /// Accepts a project's file for a person who has seen the content of this digest.
     ///
     /// # Errors
-    /// `no_project_file`; `project_file_changed` when it holds something else by now; as [`Self::project_file`].
-    pub async fn trust_project_file(&self, id: &ProjectId, digest: &str) -> Result<ProjectFileStatus, AppError> {
+    /// `not_a_person` for an agent; `no_project_file`; `project_file_changed` when it holds something else by now; as [`Self::project_file`].
+    pub async fn trust_project_file(
+        &self,
+        id: &ProjectId,
+        digest: &str,
+        caller: &Caller,
+    ) -> Result<ProjectFileStatus, AppError> {
+        let elsewhere = format!("nothing was accepted; in a terminal of your own: ao project trust {id}");
+        self.insist_on_person(caller, &format!("accepts the ao.toml of {id}"), elsewhere).await?;
         let Some(ProjectFileView { status, .. }) = self.project_file(id).await? else {
             let message = format!("the repository of project {id} has no ao.toml");
             return Err(AppError::new(ErrorKind::NotFound, "no_project_file", message));

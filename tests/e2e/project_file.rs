@@ -55,20 +55,38 @@ async fn nothing_runs_before_a_person_accepted_that_very_content() {
     spawn(&sandbox, &[], "true").await.ok();
 }
 
+/// Accepts a project's file without asking the command line: by the socket, and the file's digest.
+const ACCEPT: &str = r#"#!/usr/bin/perl
+use IO::Socket::UNIX;
+use Digest::SHA;
+my $digest = Digest::SHA->new(256)->addfile('ao.toml')->hexdigest;
+my $body = qq({"digest":"$digest"});
+my $socket = IO::Socket::UNIX->new(Peer => "$ENV{AO_DATA_DIR}/run/daemon.sock") or die "no connection: $!";
+print $socket "POST /api/v1/projects/app/trust HTTP/1.1\r\nHost: ao\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ", length $body, "\r\n\r\n$body";
+print <$socket>;
+"#;
+
 #[tokio::test]
 async fn an_agent_accepts_nothing() {
-    let sandbox = Sandbox::new();
+    let mut sandbox = Sandbox::new();
+    sandbox.install("accept", ACCEPT);
     write(&sandbox, "base = 'main'\n");
-    let file = sandbox.repo().join("ao.toml");
     let script = format!(
-        "echo \"setup = ['true']\" > '{}'; cd '{}'; \"$AO_PROGRAM\" project trust --yes app; echo \"said $?\"",
-        file.display(),
+        "exec > said.part 2>&1; worktree=$PWD; cd '{}'; echo \"setup = ['true']\" > ao.toml; \
+         \"$AO_PROGRAM\" project trust --yes app; echo \"said $?\"; accept; cd \"$worktree\"; mv said.part said",
         sandbox.repo().display()
     );
     spawn(&sandbox, &[], &script).await.ok();
-    let said = sandbox.ao(&["output", "app-1"]).await.ok();
-    assert!(said.contains("called in session app-1") && said.ends_with("said 5"), "{said}");
+    let said = std::fs::read_to_string(sandbox.worktree("app-1").join("said")).unwrap();
+    let (by_command, by_socket) = said.split_once("said 5\n").unwrap_or_else(|| panic!("{said}"));
+    assert!(by_command.contains("only a person accepts the ao.toml of app, and this is the agent of app-1"), "{said}");
+    assert!(by_socket.contains(r#""code":"not_a_person""#), "{said}");
     assert_eq!(shown(&sandbox).await["file"]["acceptance"], "needed");
+    // A person's program may.
+    let mut accept = std::process::Command::new(sandbox.path("bin/accept"));
+    accept.current_dir(sandbox.repo()).env_clear().envs(&sandbox.env);
+    sandbox.run(accept).await.ok();
+    assert_eq!(shown(&sandbox).await["file"]["acceptance"], "accepted");
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ pub const CODES: &[Code] = &[
     code(409, "no_terminal", "the session has no terminal"),
     code(409, "no_text_hooks", "the agent cannot be handed text"),
     code(409, "nobody_waits", "the hook that asked waits no more, so nobody would hear the decision"),
-    code(409, "not_a_person", "a terminal is for persons, and this is an agent, or says that it is one"),
+    code(409, "not_a_person", "that is for persons, and this is an agent, or says that it is one"),
     code(409, "not_over", "the session is not over"),
     code(409, "not_yours_to_decide", "an agent may not decide about this request"),
     code(409, "nothing_asked", "the session's agent asks nothing"),

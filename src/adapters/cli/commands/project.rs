@@ -111,7 +111,6 @@ pub(in super::super) async fn trust(args: &ProjectTrustArgs, context: &Context) 
         );
     };
     let status = if status.acceptance == Acceptance::Needed {
-        refuse_agents(context, &project)?;
         show_file(&status, &content);
         show_effects(&settings);
         agree(args, context, &project)?;
@@ -124,18 +123,6 @@ pub(in super::super) async fn trust(args: &ProjectTrustArgs, context: &Context) 
     }
     ui::talk(&format!("{}: {}", status.path.display(), describe(status.acceptance, &project)));
     Ok(())
-}
-
-/// An agent does not accept what runs on its person's machine. This stops one that means well, and no other: whoever runs as
-/// the user can do what the user can.
-fn refuse_agents(context: &Context, project: &ProjectId) -> Result<(), CliError> {
-    let Some(session) = context.env.get("AO_SESSION_ID") else { return Ok(()) };
-    let message = format!(
-        "nothing was accepted: this was called in session {}, and that is for a person to decide",
-        ui::printable(session)
-    );
-    Err(CliError::new(ExitCode::Refused, message)
-        .hint(format!("in a terminal of your own: ao project trust {project}")))
 }
 
 /// Shows the whole file; what a terminal would hide or reorder is made visible, for the person decides by what they see.

@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 use crate::adapters::http::error::ApiError;
 use crate::adapters::http::extract::{Answer, Body, Ids, project_id};
 use crate::adapters::http::page::{PageOf, PageQuery};
+use crate::adapters::http::peer::Asking;
 use crate::adapters::http::router::Daemon;
 use crate::adapters::http::wire::{AddProject, Page, Removed, TrustFile};
 use crate::app::project_file::{ProjectFileStatus, ProjectFileView, ProjectView};
@@ -56,10 +57,11 @@ async fn show_project_file(State(daemon): State<Daemon>, Ids(id): Ids<String>) -
 #[utoipa::path(post, path = "/projects/{id}/trust", tag = "projects", params(("id" = ProjectId, Path)), request_body = TrustFile, responses((status = 200, body = ProjectFileStatus)))]
 async fn trust_project_file(
     State(daemon): State<Daemon>,
+    Asking(caller): Asking,
     Ids(id): Ids<String>,
     Body(request): Body<TrustFile>,
 ) -> Answer<ProjectFileStatus> {
-    Ok(Json(daemon.application.trust_project_file(&project_id(&id)?, &request.digest).await?))
+    Ok(Json(daemon.application.trust_project_file(&project_id(&id)?, &request.digest, &caller).await?))
 }
 
 /// Take a project off the register; the repository is not touched
