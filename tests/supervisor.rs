@@ -261,6 +261,14 @@ async fn i02_an_agent_whose_supervisor_died_before_the_record_is_found_and_ended
                 .unwrap(),
         );
         let pid = orphan.0.id();
+        // The kernel lets who started it go on a moment before it shows this.
+        bench
+            .in_time("its environment is seen", async {
+                while std::fs::read(format!("/proc/{pid}/environ")).unwrap().is_empty() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+            .await;
         let Liveness::Unknown(why) = launch::probe(&key.session_dir) else { panic!("it was not found") };
         assert!(why.contains(&pid.to_string()), "{why}");
         launch::stop(&key.session_dir, Duration::ZERO).await.unwrap();

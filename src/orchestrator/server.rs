@@ -174,20 +174,19 @@ impl Server {
         // A task of its own, which the end of the orchestrator waits for: what is answered needs all that closes then.
         let serving = AbortOnDropHandle::new(application.begin(self.serve()));
         drop(application);
-        serving.await.unwrap_or_else(|broken| Err(io::Error::other(broken)))
+        serving.await.map_err(io::Error::other)
     }
 
-    async fn serve(self) -> io::Result<()> {
+    async fn serve(self) {
         let Self { daemon, listener, port, left } = self;
         let stop = daemon.stop.clone();
         let tcp = port.map(|port| tcp::serve(port, daemon.clone(), stop.clone()));
         let tcp = tcp.map(|serving| AbortOnDropHandle::new(tokio::spawn(serving)));
-        let served = listener::serve(listener, daemon, stop).await;
+        listener::serve(listener, daemon, stop).await;
         if let Some(tcp) = tcp {
             let _ = tcp.await;
         }
         drop(left);
-        served
     }
 }
 

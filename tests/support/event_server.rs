@@ -34,7 +34,7 @@ pub(crate) struct Server {
     application: Application,
     session: Mutex<Session>,
     stop: CancellationToken,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
 }
 
 impl Server {
@@ -95,7 +95,7 @@ impl Server {
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.application.shut_down().await;
-        self.serving.await.unwrap().unwrap();
+        self.serving.await.unwrap();
         self.store.close().await;
     }
 }

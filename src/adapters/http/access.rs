@@ -11,9 +11,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::Proof;
 use super::error::ApiError;
 use super::refusals::Refusals;
-use super::tcp::Proof;
 use super::token::{Token, TokenError, Version};
 
 /// The names of this machine for itself.

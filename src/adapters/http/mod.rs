@@ -17,12 +17,14 @@
 //! | [`patience`] | how long a slow client is borne |
 //! | [`peer`] | who is at the other end |
 //! | [`listener`] | the Unix socket, and who may connect to it |
-//! | [`tcp`] | the TCP port, and how many may connect to it |
+//! | [`tcp`] | the TCP port |
+//! | `connections` | how many there may be at each, and when they are cut off |
 //! | [`access`], [`token`] | who may ask there |
 //! | `refusals` | what the log is told of those who may not |
 
 pub mod access;
 pub mod codes;
+mod connections;
 pub mod document;
 pub mod error;
 mod events;

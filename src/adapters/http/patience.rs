@@ -6,10 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// The bounds.
@@ -33,41 +31,6 @@ impl Default for Patience {
             slow: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
         }
-    }
-}
-
-/// A listener whose connections are [`Impatient`].
-#[derive(Debug)]
-pub struct ImpatientListener<L> {
-    inner: L,
-    patience: Patience,
-    stop: CancellationToken,
-    connections: TaskTracker,
-}
-
-impl<L> ImpatientListener<L> {
-    /// Bounds what `inner` accepts, and more tightly once `stop` is cancelled. Each counts among `connections` to its end.
-    pub fn new(inner: L, patience: Patience, stop: CancellationToken, connections: TaskTracker) -> Self {
-        Self { inner, patience, stop, connections }
-    }
-}
-
-impl<L: Listener> Listener for ImpatientListener<L>
-where
-    L::Addr: Clone + std::fmt::Debug,
-{
-    type Io = Impatient<L::Io>;
-    type Addr = L::Addr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (inner, peer) = self.inner.accept().await;
-        let (stop, open) = (self.stop.clone(), self.connections.token());
-        let io = Impatient::new(inner, format!("{peer:?}"), self.patience, stop, open);
-        (io, peer)
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.inner.local_addr()
     }
 }
 
@@ -167,6 +130,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Impatient<I> {
 mod tests {
     use futures_util::poll;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_util::task::TaskTracker;
 
     use super::*;
 

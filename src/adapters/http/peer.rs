@@ -4,13 +4,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use axum::extract::FromRequestParts;
-use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::connect_info::ConnectInfo;
 use axum::http::request::Parts;
-use axum::serve::IncomingStream;
 
 use super::error::ApiError;
-use super::listener::OwnerOnly;
-use super::patience::ImpatientListener;
 use super::router::Daemon;
 use crate::app::caller::{Caller, Claim};
 use crate::domain::id::SessionId;
@@ -37,12 +34,6 @@ pub enum Peer {
         /// The address here.
         ours: SocketAddr,
     },
-}
-
-impl Connected<IncomingStream<'_, ImpatientListener<OwnerOnly>>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, ImpatientListener<OwnerOnly>>) -> Self {
-        *stream.remote_addr()
-    }
 }
 
 /// Who asks, found out once for each request, and only where it decides something: over TCP it takes milliseconds.
