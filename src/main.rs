@@ -52,7 +52,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         // For some agents a hook's exit code 2 is a veto: a grammar that changed must not stop their tools.
         Err(_) if is_hook_call() => return ExitCode::SUCCESS,
-        Err(error) => {
+        Err(mut error) => {
+            usage::suggest_nothing_hidden(&mut error);
             // There is nobody left to tell when stderr is gone.
             let _ = error.print();
             if let Some(hint) = usage::hint(&error) {
@@ -117,8 +118,9 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         | Command::Attach(_)) => {
             let context = Edge::read(cli.data_dir)?.context()?;
             signals::give_terminal_back_on_panic();
+            let sits = matches!(command, Command::Attach(_));
             executor(false)?.block_on(async {
-                signals::hand_on(&context.attention)?;
+                signals::hand_on(&context.attention, sits)?;
                 cli::run(command, &context).await.map(|()| ExitCode::SUCCESS)
             })
         }

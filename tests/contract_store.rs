@@ -207,6 +207,7 @@ mod old_databases {
     use ao::domain::exit::Exit;
     use ao::domain::id::{MessageId, RequestId};
     use ao::domain::message::{Message, MessageRecord, MessageState, Route};
+    use ao::domain::news::Announced;
     use ao::domain::observation::Signal;
     use ao::domain::phase::{EndReason, Phase, Step};
     use ao::domain::preserved::PreservedWork;
@@ -320,7 +321,7 @@ mod old_databases {
     /// What version 3 added, beside what version 2 had.
     fn sessions_v3() -> Vec<Session> {
         let mut sessions = sessions_v2();
-        sessions[1].facts.announced = Some("idle 1790000005000".into());
+        sessions[1].facts.announced = Some(Announced::ToSomebody("idle 1790000005000".into()));
         sessions
     }
 

@@ -12,11 +12,15 @@ use std::time::Duration;
 
 use ao::adapters::clock::SystemClock;
 use ao::adapters::messenger::InboxMessenger;
+use ao::adapters::store::SqliteStore;
 use ao::app::caller::Caller;
 use ao::app::{AppError, Application};
+use ao::domain::change::{ChangeKind, NewChange};
+use ao::domain::exit::Exit;
 use ao::domain::id::{AgentKind, AgentSessionId, MessageId, SessionId};
 use ao::domain::message::{MessageRecord, Route};
 use ao::domain::observation::Signal;
+use ao::domain::phase::{EndReason, Phase};
 use ao::domain::report::HookReport;
 use ao::domain::sender::Sender;
 use ao::domain::session::{ProcessIdentity, Session, SessionKind};
@@ -25,6 +29,7 @@ use ao::ports::clock::Clock;
 use ao::ports::mailbox::Handover;
 use ao::ports::messenger::AgentMessenger;
 use ao::ports::runtime::Liveness;
+use ao::ports::store::SessionStore;
 use ao::ports::text_hooks::{HookAnswer, Seen, TextHooks};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -96,6 +101,7 @@ impl TextHooks for Hooked {
 /// A project with an orchestrator, `app-1`, and workers from `app-2` on.
 struct Lab {
     application: Application,
+    store: Arc<SqliteStore>,
     scratch: tempfile::TempDir,
 }
 
@@ -131,10 +137,10 @@ impl Lab {
         // Nothing ends: whether they run is not known.
         let runtime = Answers::new("made-up", Liveness::Unknown("made up".to_owned()));
         let agent = Arc::new(Hooked("hooked".parse().unwrap()));
-        let (application, _) = application(&scratch, vec![agent], vec![runtime], sessions).await;
+        let (application, store) = application(&scratch, vec![agent], vec![runtime], sessions).await;
         let reconciling = application.clone();
         tokio::spawn(async move { reconciling.keep_reconciling(TICK).await });
-        Self { application, scratch }
+        Self { application, store, scratch }
     }
 
     /// Sends a message from a session's agent, or from a person.
@@ -170,18 +176,40 @@ impl Lab {
         self.application.observe(&report).await.unwrap();
     }
 
+    /// Changes a session behind the application's back, which is told that something happened.
+    async fn change(&self, number: u32, change: impl FnOnce(&mut Session)) {
+        let mut session = self.store.session(&id(number)).await.unwrap().unwrap();
+        change(&mut session);
+        (session.updated_at, session.facts.activity_at) = (SystemClock.now(), SystemClock.now());
+        let changed = NewChange { kind: ChangeKind::SessionActivity, data: json!({ "activity": "exited" }) };
+        self.store.update_session(&mut session, &[changed]).await.unwrap();
+    }
+
+    async fn end(&self, number: u32) {
+        let reason = EndReason::Exited(Exit::Code(1));
+        self.change(number, |session| session.phase = Phase::Terminated { reason }).await;
+    }
+
     /// What ao told the orchestrator.
     async fn news(&self) -> Vec<String> {
-        let mut all = self.application.messages(&id(1)).await.unwrap();
+        self.news_of(1).await
+    }
+
+    async fn news_of(&self, number: u32) -> Vec<String> {
+        let mut all = self.application.messages(&id(number)).await.unwrap();
         all.retain(|record| record.message.from == Sender::Ao);
         all.into_iter().map(|record| record.message.body).collect()
     }
 
     /// Waits until it was told so often.
     async fn until_told(&self, times: usize) -> Vec<String> {
+        self.until_is_told(1, times).await
+    }
+
+    async fn until_is_told(&self, number: u32, times: usize) -> Vec<String> {
         let started = Instant::now();
         loop {
-            let news = self.news().await;
+            let news = self.news_of(number).await;
             if news.len() >= times {
                 return news;
             }
@@ -189,6 +217,11 @@ impl Lab {
             tokio::time::sleep(TICK).await;
         }
     }
+}
+
+/// What a message of news tells of each, without when.
+fn lines(news: &str) -> Vec<&str> {
+    news.lines().filter(|line| line.starts_with("- ")).collect()
 }
 
 fn hand_all(workspace: &Path) {
@@ -284,5 +317,53 @@ async fn one_message_of_news_is_on_its_way_whatever_else_is() {
     lab.hand(1).await;
     let told = lab.until_told(2).await;
     assert!(told[1].contains("- app-2 is idle") && told[1].contains("- app-3 is idle"), "{told:?}");
+    lab.application.shut_down().await;
+}
+
+#[tokio::test]
+async fn all_orchestrators_of_a_project_are_told() {
+    let lab = Lab::with(2, |session| {
+        if session.id == id(3) {
+            session.spec.kind = SessionKind::Orchestrator;
+        }
+    })
+    .await;
+    lab.turn(2).await;
+    for orchestrator in [1, 3] {
+        let told = lab.until_is_told(orchestrator, 1).await;
+        assert_eq!(lines(&told[0]), ["- app-2 is idle"]);
+        lab.hand(orchestrator).await;
+    }
+    tokio::time::sleep(20 * TICK).await;
+    assert_eq!((lab.news_of(1).await.len(), lab.news_of(3).await.len()), (1, 1), "each is told once");
+    lab.application.shut_down().await;
+}
+
+#[tokio::test]
+async fn who_comes_is_told_how_workers_stand_and_what_the_one_before_did_not_live_to_read() {
+    let lab = Lab::new(3).await;
+    lab.turn(2).await;
+    lab.until_told(1).await;
+    lab.hand(1).await;
+    lab.end(3).await;
+    lab.until_told(2).await;
+    lab.hand(1).await;
+    lab.end(4).await;
+    let told = lab.until_told(3).await;
+    assert_eq!(lines(&told[2]), ["- app-4 failed: exited (exit code 1)"]);
+    lab.end(1).await;
+    let workspace = lab.scratch.path().join("5");
+    std::fs::create_dir(&workspace).unwrap();
+    let mut new = session(5, "hooked", "made-up", workspace);
+    new.spec.kind = SessionKind::Orchestrator;
+    new.facts.process = Some(process(5));
+    lab.store.insert_session(&mut new, &[]).await.unwrap();
+    lab.change(5, |_| {}).await;
+    let told = lab.until_is_told(5, 1).await;
+    assert_eq!(lines(&told[0]), ["- app-2 is idle", "- app-4 failed: exited (exit code 1)"]);
+    lab.hand(5).await;
+    lab.turn(2).await;
+    let told = lab.until_is_told(5, 2).await;
+    assert_eq!(lines(&told[1]), ["- app-2 is idle"], "each once");
     lab.application.shut_down().await;
 }

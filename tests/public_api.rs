@@ -22,12 +22,12 @@ const PROMISED: [&str; 5] = ["app", "domain", "orchestrator", "ports", "testing"
 
 /// The adapters that the front gives and takes, and exports therefore.
 const EXPORTED: [(&str, &[&str]); 6] = [
-    ("adapters/agent/claude_code", &["ClaudeCode"]),
-    ("adapters/agent/command", &["CommandAgent", "CommandLine", "InvalidCommandLine"]),
+    ("adapters/agent/claude_code", &["ClaudeCode", "ClaudeCodeSettings"]),
+    ("adapters/agent/command", &["CommandAgent", "CommandAgentSettings", "CommandLine", "InvalidCommandLine"]),
     ("adapters/agent/terminal", &["Prompt"]),
     ("adapters/http/wire", &["AgentBounds", "AgentGroups", "DaemonInfo"]),
     ("adapters/runtime/pty", &["PtyRuntime"]),
-    ("adapters/workspace", &["GitWorkspace"]),
+    ("adapters/workspace", &["GitSettings", "GitWorkspace"]),
 ];
 
 #[test]

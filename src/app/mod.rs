@@ -95,6 +95,7 @@ pub use error::{AppError, ErrorKind};
 pub use settings::{RuntimeChoice, Settings};
 
 use admission::Admission;
+use announce::UnreadNews;
 use approve::Waiting;
 use attach::Seats;
 use messages::MessageLocks;
@@ -174,6 +175,7 @@ struct Shared {
     tail: Tail,
     /// Up to which change the orchestrators were told everything.
     announced_up_to: AtomicU64,
+    unread_news: UnreadNews,
     /// Held by the one task that announces.
     announcing: Arc<tokio::sync::Mutex<()>>,
     tasks: TaskTracker,
@@ -237,6 +239,7 @@ impl Application {
             seats: Seats::default(),
             tail: Tail::default(),
             announced_up_to: AtomicU64::new(u64::MAX),
+            unread_news: UnreadNews::default(),
             announcing: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

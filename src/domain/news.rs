@@ -1,6 +1,11 @@
 //! What the coordinator of a project should hear of a worker.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
 use super::Timestamp;
+use super::id::{MessageId, SessionId};
 use super::phase::{EndReason, Phase};
 use super::session::{Activity, Session};
 use super::status;
@@ -8,6 +13,62 @@ use super::text::{one_line, printable};
 
 /// How much of a tool's input is told, in characters.
 const MAX_INPUT: usize = 200;
+
+/// Which news of a session its coordinators were told last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Announced {
+    /// Each of them, by its session.
+    To(BTreeMap<SessionId, Announcement>),
+    /// Whoever that was: told before it was kept to whom.
+    ToSomebody(String),
+}
+
+/// News that a coordinator was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Which ([`News::key`]).
+    pub key: String,
+    /// By which message.
+    pub message: MessageId,
+}
+
+impl Announced {
+    /// Whether a coordinator was told these.
+    #[must_use]
+    pub fn has(&self, coordinator: &SessionId, news: &News) -> bool {
+        match self {
+            Self::To(told) => told.get(coordinator).is_some_and(|told| told.key == news.key()),
+            Self::ToSomebody(key) => *key == news.key(),
+        }
+    }
+
+    /// Keeps that a coordinator was told these.
+    pub fn note(&mut self, coordinator: SessionId, announcement: Announcement) {
+        let mut told = match std::mem::take(self) {
+            Self::To(told) => told,
+            Self::ToSomebody(_) => BTreeMap::new(),
+        };
+        told.insert(coordinator, announcement);
+        *self = Self::To(told);
+    }
+
+    /// Whether somebody was told, and only by messages that are among these.
+    #[must_use]
+    pub fn is_only_in(&self, messages: &BTreeSet<MessageId>) -> bool {
+        match self {
+            Self::To(told) => !told.is_empty() && told.values().all(|told| messages.contains(&told.message)),
+            Self::ToSomebody(_) => false,
+        }
+    }
+}
+
+impl Default for Announced {
+    fn default() -> Self {
+        Self::To(BTreeMap::new())
+    }
+}
 
 /// Something a worker's coordinator should hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use super::Timestamp;
 use super::change::NewChange;
 use super::exit::Exit;
 use super::id::{AgentKind, AgentSessionId, RuntimeKind, SessionId};
+use super::news::Announced;
 use super::permission::PermissionMode;
 use super::phase::{EndReason, Phase};
 use super::preserved::PreservedWork;
@@ -182,9 +183,9 @@ pub struct Facts {
     pub output_tail: Option<String>,
     /// What a person should know of how it was built or torn down, oldest first.
     pub notes: Vec<String>,
-    /// Which news of it the project's orchestrator was told last.
+    /// Which news of it the project's orchestrators were told last.
     #[serde(default)]
-    pub announced: Option<String>,
+    pub announced: Option<Announced>,
     /// Why the agent's last turn failed, until another one begins.
     #[serde(default)]
     pub turn_failure: Option<String>,

@@ -3,13 +3,17 @@
 use ao::adapters::cli::context::Attention;
 use ao::adapters::cli::error::CliError;
 use ao::adapters::cli::taken;
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Tells a command of the signals that ask it to end, and of another size of its terminal.
-pub(crate) fn hand_on(attention: &Attention) -> Result<(), CliError> {
+/// Tells a command of the signals that ask it to end, and of another size of its terminal. One that `sits` at a terminal of another's is not
+/// stopped by a signal: its own would be left as that one has it.
+pub(crate) fn hand_on(attention: &Attention, sits: bool) -> Result<(), CliError> {
     let catch = |kind| signal(kind).map_err(|error| CliError::failed(format!("cannot catch signals: {error}")));
     let (mut interrupt, mut terminate) = (catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?);
     let (mut quit, mut hang_up) = (catch(SignalKind::quit())?, catch(SignalKind::hangup())?);
+    // One that is caught stops nothing.
+    let _stopped = sits.then(|| catch(SignalKind::from_raw(Signal::TSTP.as_raw()))).transpose()?;
     let mut resized = catch(SignalKind::window_change())?;
     let attention = attention.clone();
     tokio::spawn(async move {

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::adapters::agent::claude_code::{self, ClaudeCodeSettings, NESTED_SESSION_VARIABLES};
-use crate::adapters::agent::command::CommandAgentSettings;
+use crate::adapters::agent::claude_code::{self, NESTED_SESSION_VARIABLES};
 use crate::adapters::runtime::pty::scrollback::SCROLLBACK_BYTES;
 use crate::adapters::runtime::tmux::{self, TmuxSettings};
 use crate::adapters::runtime::zellij::{self, ZellijSettings};
-use crate::adapters::workspace::GitSettings;
 use crate::domain::id::AgentKind;
 use crate::domain::layout::DataDir;
 use crate::platform::{process, socket};
@@ -18,11 +16,11 @@ use crate::ports::runtime::{LAUNCH_ID_VARIABLE, Runtime};
 use crate::ports::setup::SETUP_VARIABLE;
 
 // What these give and take, so that it can be named without a look at where it lives.
-pub use crate::adapters::agent::claude_code::ClaudeCode;
-pub use crate::adapters::agent::command::{CommandAgent, CommandLine, InvalidCommandLine};
+pub use crate::adapters::agent::claude_code::{ClaudeCode, ClaudeCodeSettings};
+pub use crate::adapters::agent::command::{CommandAgent, CommandAgentSettings, CommandLine, InvalidCommandLine};
 pub use crate::adapters::agent::terminal::Prompt;
 pub use crate::adapters::runtime::pty::PtyRuntime;
-pub use crate::adapters::workspace::GitWorkspace;
+pub use crate::adapters::workspace::{GitSettings, GitWorkspace};
 
 /// The name of the agent that is any command.
 const COMMAND: &str = "command";

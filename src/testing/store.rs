@@ -13,7 +13,8 @@ use serde_json::json;
 use crate::domain::Timestamp;
 use crate::domain::change::{Change, ChangeKind, NewChange};
 use crate::domain::exit::Exit;
-use crate::domain::id::{AgentKind, AgentSessionId, ProjectId, RuntimeKind, SessionId};
+use crate::domain::id::{AgentKind, AgentSessionId, MessageId, ProjectId, RuntimeKind, SessionId};
+use crate::domain::news::{Announced, Announcement};
 use crate::domain::permission::PermissionMode;
 use crate::domain::phase::{EndReason, Phase, Step};
 use crate::domain::preserved::PreservedWork;
@@ -366,7 +367,13 @@ fn full_session() -> Session {
         exit: Some(Exit::Signal(9)),
         output_tail: Some(awkward.to_owned()),
         notes: vec![awkward.to_owned(), String::new()],
-        announced: Some("idle 5".into()),
+        announced: Some(Announced::To(
+            [(
+                SessionId::of(&ProjectId::from_name("app"), 9),
+                Announcement { key: "idle 5".into(), message: MessageId::hash_of("news") },
+            )]
+            .into(),
+        )),
         turn_failure: Some("rate_limit: later".into()),
     };
     let before = Restoring {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::http_client::{Port, read_to_end};
 use crate::sandbox::{BOUND, Run, Sandbox};
@@ -215,6 +215,52 @@ async fn a_client_that_is_slow_is_cut_off_and_keeps_nobody_waiting() {
     }
     let said = String::from_utf8(read_to_end(&mut body).await).unwrap();
     assert!(said.starts_with("HTTP/1.1 408") && said.contains("request_too_slow"), "{said}");
+}
+
+#[tokio::test]
+async fn half_a_request_on_the_socket_holds_no_stop_up() {
+    let sandbox = Sandbox::new();
+    sandbox.ao(&["start"]).await.ok();
+    let socket = sandbox.path("data/run/daemon.sock");
+    let mut never_asked = UnixStream::connect(&socket).await.unwrap();
+    never_asked.write_all(b"GET /api/v1/sess").await.unwrap();
+    // One that was answered, and is about to ask again.
+    let mut asks_again = UnixStream::connect(&socket).await.unwrap();
+    asks_again.write_all(b"GET /healthz HTTP/1.1\r\nHost: ao\r\n\r\n").await.unwrap();
+    let mut answer = [0; 512];
+    let read = asks_again.read(&mut answer).await.unwrap();
+    assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+    asks_again.write_all(b"GET /api/v1/sess").await.unwrap();
+    sandbox.ao(&["stop"]).await.ok();
+    // What a stop waits for in vain, it says.
+    let log = sandbox.log();
+    assert!(!log.contains("did not end in time"), "{log}");
+}
+
+#[tokio::test]
+async fn idle_connections_to_the_socket_keep_nobody_out_of_a_daemon_that_may_open_few_files() {
+    const FILES: usize = 1024;
+    let sandbox = Sandbox::new();
+    let mut start = std::process::Command::new("sh");
+    start.args(["-c", &format!("ulimit -Sn {FILES}; exec \"$0\" start"), env!("CARGO_BIN_EXE_ao")]);
+    start.current_dir(sandbox.repo()).env_clear().envs(&sandbox.env);
+    sandbox.run(start).await.ok();
+    let socket = sandbox.path("data/run/daemon.sock");
+    if bearable() < FILES + 100 {
+        skip("more connections than a daemon may have files: the system's limit on open files");
+    }
+    let mut idle = Vec::new();
+    for _ in 0..FILES + 100 {
+        idle.push(UnixStream::connect(&socket).await.unwrap());
+    }
+    sandbox.ao(&["ls"]).await.ok();
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sleep", "600"]).await.ok();
+    let open = std::fs::read_dir(format!("/proc/{}/fd", sandbox.daemon_pid().await)).unwrap().count();
+    assert!(open < FILES / 2, "the daemon holds {open} descriptors");
+    // And goes on to let go of who says nothing.
+    let last = idle.last_mut().unwrap();
+    let closed = tokio::time::timeout(BOUND, last.read(&mut [0])).await;
+    assert!(closed.is_ok(), "it stays open");
 }
 
 /// How many connections this process may have; the limit is raised as far as it can be.

@@ -26,6 +26,7 @@ pub const SYSTEM_PROMPT_FILE_VARIABLE: &str = "AO_SYSTEM_PROMPT_FILE";
 /// The variable that holds the permission mode, for a program that has something alike.
 pub const PERMISSION_MODE_VARIABLE: &str = "AO_AGENT_PERMISSION_MODE";
 
+const NOWHERE_HINT: &str = "there is no such file; see whether the path is right";
 const MISSING_HINT: &str = "install it, or give its absolute path";
 const UNFIT_HINT: &str = "it is there, and is no program that may be run: chmod +x makes a script one";
 
@@ -154,7 +155,11 @@ impl CommandAgent {
             (true, None) => path.parent().map(Path::to_owned).into_iter().collect(),
         };
         let is_there = name.contains('/') && workspace.unwrap_or(Path::new("")).join(path).is_file();
-        let hint = if is_there { UNFIT_HINT } else { MISSING_HINT };
+        let hint = match (is_there, path.is_absolute()) {
+            (true, _) => UNFIT_HINT,
+            (false, true) => NOWHERE_HINT,
+            (false, false) => MISSING_HINT,
+        };
         let (agent, program, hint) = (self.kind.clone(), name.to_owned(), hint.to_owned());
         AgentError::NotFound { agent, program, searched, hint }
     }

@@ -1,6 +1,9 @@
 //! What a wrong command line is told besides the grammar's own words: what a newcomer most likely meant.
 
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+
+use super::args::Cli;
 
 /// What to do next, where that is known.
 #[must_use]
@@ -31,15 +34,43 @@ pub fn hint(error: &Error) -> Option<&'static str> {
     }
 }
 
+/// Takes back that a command may have been meant which is for ao itself.
+pub fn suggest_nothing_hidden(error: &mut Error) {
+    let suggested = match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::String(name)) => vec![name.clone()],
+        Some(ContextValue::Strings(names)) => names.clone(),
+        _ => return,
+    };
+    let command = Cli::command();
+    let is_hidden = |name: &String| command.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
+    let known: Vec<String> = suggested.into_iter().filter(|name| !is_hidden(name)).collect();
+    if known.is_empty() {
+        error.remove(ContextKind::SuggestedSubcommand);
+    } else {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(known));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
-    use super::super::args::Cli;
+    use super::*;
 
     fn hint(args: &str) -> Option<&'static str> {
         let args = args.split(' ');
         super::hint(&Cli::try_parse_from(args).err()?)
+    }
+
+    #[test]
+    fn no_command_of_aos_own_is_suggested() {
+        let said = |word: &str| {
+            let mut error = Cli::try_parse_from(["ao", word]).unwrap_err();
+            super::suggest_nothing_hidden(&mut error);
+            error.to_string()
+        };
+        assert!(!said("foo").contains("similar") && !said("hok").contains("'hook'"), "{}", said("hok"));
+        assert!(said("spwan").contains("'spawn'"), "{}", said("spwan"));
     }
 
     #[test]

@@ -23,6 +23,8 @@ use crate::domain::status::Status;
 /// How long a daemon that answered before may be away: an upgrade, or a restart on a loaded machine. An agent goes on
 /// meanwhile, so a wait through the night must too.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+/// Ends a message behind which a screen is shown.
+pub(super) const ITS_SCREEN: &str = "; its screen:";
 /// How often it is looked for meanwhile.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -206,7 +208,7 @@ impl PatientClient {
         let id = &session.id;
         let screen = self.client.get::<TerminalText>(&format!("/sessions/{id}/screen")).await;
         let screen = screen.ok().map(|screen| ui::printable(&screen.text)).filter(|screen| !screen.trim().is_empty());
-        let shown = if screen.is_some() { "; its screen:" } else { "" };
+        let shown = if screen.is_some() { ITS_SCREEN } else { "" };
         let message = match session.pid {
             Some(_) if session.activity == Activity::Exited => {
                 format!(

@@ -102,10 +102,19 @@ async fn serve(
 ) {
     let (mut to, mut from) = socket.split();
     let Attached { view, keys } = attached;
-    let end = tokio::select! {
-        end = show(&mut to, view, patience) => end,
-        end = listen(&mut from, keys, is_watching) => end,
-        () = stop.cancelled() => End::Told(close(close_code::AWAY, "the daemon stops; the agent goes on")),
+    let end = {
+        let mut listening = std::pin::pin!(listen(&mut from, keys, is_watching));
+        tokio::select! {
+            end = show(&mut to, view, patience) => {
+                if let End::Gone = end {
+                    // What was typed before that is there to be read still.
+                    let _ = timeout(FAREWELL, &mut listening).await;
+                }
+                end
+            }
+            end = &mut listening => end,
+            () = stop.cancelled() => End::Told(close(close_code::AWAY, "the daemon stops; the agent goes on")),
+        }
     };
     let bound = if stop.is_cancelled() { patience.cut_off_at_stop } else { patience.cut_off };
     let told = match end {

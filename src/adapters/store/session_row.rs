@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteArguments;
 
 use super::column::{Columns, exit_text, integer, json_text, path_text};
 use crate::domain::Timestamp;
+use crate::domain::news::Announced;
 use crate::domain::phase::{EndReason, Phase, Step};
 use crate::domain::requests::Requests;
 use crate::domain::session::{Facts, ProcessIdentity, Session, SessionSpec};
@@ -101,8 +102,23 @@ fn bind_what_changes(statement: Statement, session: &Session, action: &'static s
         .bind(facts.restoring.as_ref().map(|restoring| json_text(restoring, action)).transpose()?)
         .bind(facts.resumed)
         .bind(facts.preserved.as_ref().map(|preserved| json_text(preserved, action)).transpose()?)
-        .bind(facts.announced.clone())
+        .bind(facts.announced.as_ref().map(|announced| announced_text(announced, action)).transpose()?)
         .bind(facts.turn_failure.clone()))
+}
+
+/// What was told to whom is JSON; what an ao before 0.1 with schema 8 or less kept is no such text.
+fn announced_text(announced: &Announced, action: &'static str) -> Result<String, StoreError> {
+    match announced {
+        Announced::ToSomebody(key) => Ok(key.clone()),
+        told => json_text(told, action),
+    }
+}
+
+fn announced(text: String) -> Announced {
+    serde_json::from_str(&text)
+        .ok()
+        .filter(|told| matches!(told, Announced::To(_)))
+        .unwrap_or(Announced::ToSomebody(text))
 }
 
 /// A phase as columns: those that say nothing in it are NULL.
@@ -222,7 +238,7 @@ fn read_facts(row: Columns<'_>) -> Result<Facts, String> {
         exit: row.exit("exit")?,
         output_tail: row.get("output_tail")?,
         notes: row.json("notes_json")?,
-        announced: row.get("announced")?,
+        announced: row.get::<Option<String>>("announced")?.map(announced),
         turn_failure: row.get("turn_failure")?,
     })
 }

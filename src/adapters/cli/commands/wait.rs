@@ -7,7 +7,7 @@ use super::super::client::{Client, ClientError};
 use super::super::context::Context;
 use super::super::error::{CliError, ExitCode};
 use super::super::ui;
-use super::super::waiting::{Bound, PatientClient, Wait, in_words};
+use super::super::waiting::{Bound, ITS_SCREEN, PatientClient, Wait, in_words};
 use super::show;
 use crate::adapters::http::wire::WaitAnswer;
 use crate::app::wait::WaitFor;
@@ -34,7 +34,8 @@ pub(in super::super) async fn run(args: &WaitArgs, context: &Context) -> Result<
             None => ui::talk(&reached(&answer, wait.state)),
             Some(shortfall) => {
                 if args.sessions.len() > 1 {
-                    ui::talk(&shortfall.message);
+                    // Several screens would be too much.
+                    ui::talk(shortfall.message.trim_end_matches(ITS_SCREEN));
                 }
                 shortfalls.push(shortfall);
             }
