@@ -27,6 +27,8 @@ const WAKES: u8 = 2;
 /// How much text is handed over at once, in bytes: what a hook answers stands in the conversation for good, and a long answer is cut.
 const MOST_BYTES: usize = 8 * 1024;
 
+/// A path that has more bytes names no file, and would not fit beside a message.
+const MOST_PATH_BYTES: usize = 4096;
 /// How much of a transcript is looked through for what was handed over, in bytes: it stands near the place that was noted then.
 const MOST_READ_BYTES: u64 = 64 * 1024 * 1024;
 #[expect(clippy::cast_possible_wrap, reason = "a flag, far below the sign")]
@@ -66,7 +68,7 @@ impl TextHooks for ClaudeText {
     }
 
     fn trace(&self, payload: &Value) -> Value {
-        let Some(transcript) = payload.get("transcript_path").and_then(Value::as_str) else { return Value::Null };
+        let Some(transcript) = transcript_of(payload) else { return Value::Null };
         // It is not there before the first prompt was taken.
         let length = std::fs::metadata(transcript).map_or(0, |metadata| metadata.len());
         json!({ "transcript": transcript, "length": length })
@@ -78,7 +80,7 @@ impl TextHooks for ClaudeText {
             return Seen::Taken;
         }
         // The agent's own word for where it is: the record of the handover lies where anybody may write.
-        let transcript = payload.get("transcript_path").and_then(Value::as_str);
+        let transcript = transcript_of(payload);
         let trace = &handover.trace;
         match (transcript, trace["length"].as_u64()) {
             (Some(transcript), Some(length)) if trace["transcript"] == transcript => {
@@ -87,6 +89,10 @@ impl TextHooks for ClaudeText {
             _ => Seen::Unknown,
         }
     }
+}
+
+fn transcript_of(payload: &Value) -> Option<&str> {
+    payload.get("transcript_path").and_then(Value::as_str).filter(|path| path.len() <= MOST_PATH_BYTES)
 }
 
 /// What the transcript tells from there on.
