@@ -226,7 +226,9 @@ async fn in_background<T: Send + 'static>(
 mod tests {
     use super::*;
     use crate::domain::Timestamp;
+    use crate::domain::message::Route;
     use crate::domain::sender::Sender;
+    use crate::ports::mailbox::Handover;
 
     struct SteppingBack(Mutex<i64>);
 
@@ -263,10 +265,18 @@ mod tests {
         for number in 0..5 {
             messenger.post_now(workspace.path(), &message(number)).unwrap();
         }
-        // A daemon that was started anew knows only what lies there.
+        // A daemon that was started anew knows only what lies there, or is in a hook's hands.
+        let handover = Handover { via: Route::Wake, at: Timestamp::UNIX_EPOCH, trace: serde_json::Value::Null };
+        let mailbox = FileMailbox::new(workspace.path().to_owned());
+        for number in 0..5 {
+            mailbox.open().unwrap().take(&message(number).id, &handover).unwrap().unwrap();
+        }
         let messenger = InboxMessenger::new(clock);
         for number in 5..10 {
             messenger.post_now(workspace.path(), &message(number)).unwrap();
+        }
+        for number in 0..5 {
+            mailbox.open().unwrap().give_back(&message(number).id).unwrap();
         }
         assert_eq!(bodies(workspace.path()), (0..10).map(|n| format!("text {n}")).collect::<Vec<_>>());
     }
