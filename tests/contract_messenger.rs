@@ -1,4 +1,4 @@
-//! The inbox keeps the messenger's contract.
+//! The inbox keeps the messenger's contract, and the mailbox it gives keeps its own.
 #![cfg(feature = "testing")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use ao::adapters::clock::SystemClock;
 use ao::adapters::messenger::InboxMessenger;
+use ao::domain::Timestamp;
+use ao::ports::clock::Clock;
 use ao::testing::messenger::{self as contract, Fixture};
 
 /// The texts as whoever takes messages reads them: `*.md` of the inbox in alphabetical order.
@@ -19,9 +21,22 @@ fn waiting(workspace: &Path) -> Vec<String> {
 }
 
 fn fixture() -> Fixture {
+    fixture_at(SystemClock)
+}
+
+fn fixture_at(clock: impl Clock + 'static) -> Fixture {
     // Every test of this program runs with a umask that would take the group's rights away.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    Fixture::new(Arc::new(InboxMessenger::new(Arc::new(SystemClock))), waiting)
+    Fixture::new(Arc::new(InboxMessenger::new(Arc::new(clock))), waiting)
+}
+
+/// A clock that stands: the order of messages is not the clock's.
+struct Standing;
+
+impl Clock for Standing {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
 }
 
 macro_rules! checks {
@@ -46,4 +61,9 @@ checks! {
     i12_planted_links_are_refused => planted_links_are_refused,
     i12_planted_files_are_refused => planted_files_are_refused,
     i12_links_planted_during_the_work_are_not_followed => links_planted_during_the_work_are_not_followed,
+}
+
+mod mailbox {
+    use super::{Standing, fixture_at};
+    ao::mailbox_contract!(fixture_at(Standing));
 }

@@ -28,6 +28,7 @@ pub struct Handover {
     /// When.
     pub at: Timestamp,
     /// Where the agent's own record stood then, as [`TextHooks::trace`](super::text_hooks::TextHooks::trace) gave it; of text that is typed, how far that is.
+    /// It has 32 KiB as JSON at most.
     pub trace: serde_json::Value,
 }
 
@@ -60,7 +61,9 @@ pub enum Turn {
 /// One session's messages, seen from its agent's side.
 ///
 /// # Contract
-/// - Looking costs next to nothing: it is done at every tool call.
+/// - Looking costs next to nothing: it is done at every tool call. Only [`open`](Mailbox::open) waits for who has it open.
+/// - What one process put on record the next one finds, and so does [`AgentMessenger`](super::messenger::AgentMessenger) for that workspace.
+/// - Nothing waits in a workspace that is gone, or where no messenger was opened: looking makes nothing there, and it cannot be opened.
 /// - No symbolic link is followed anywhere, and what is no message of ao's is passed over.
 pub trait Mailbox: Send + Sync {
     /// Whether nothing waits and nothing is unconfirmed.
@@ -69,7 +72,7 @@ pub trait Mailbox: Send + Sync {
     /// [`MessengerError`].
     fn is_quiet(&self) -> Result<bool, MessengerError>;
 
-    /// Opens it; waits until nobody else has it open.
+    /// Opens it; waits until nobody else has it open, some seconds at most, for an agent waits meanwhile.
     ///
     /// # Errors
     /// [`MessengerError`].
@@ -81,7 +84,8 @@ pub trait Mailbox: Send + Sync {
     /// [`MessengerError`].
     fn note_turn(&self, is_in_turn: bool) -> Result<(), MessengerError>;
 
-    /// What was last noted.
+    /// What was last noted. [`take_back`](super::messenger::AgentMessenger::take_back) and [`open`](super::messenger::AgentMessenger::open) of
+    /// the messenger note that the agent is in none, for the one that was in it has ended.
     ///
     /// # Errors
     /// [`MessengerError`].
@@ -102,8 +106,8 @@ pub trait OpenMailbox {
     /// [`MessengerError`].
     fn waiting(&self) -> Result<Vec<MessageId>, MessengerError>;
 
-    /// Takes a message out to be handed over: no other hook gets it. `None` when what bears its name is no message. On record before
-    /// it answers: when this process ends now, the next one finds it unconfirmed.
+    /// Takes a message that waits out to be handed over: no other hook gets it. `None` when none of that name waits, or what bears it is no
+    /// message. On record before it answers: when this process ends now, the next one finds it unconfirmed.
     ///
     /// # Errors
     /// [`MessengerError`].
@@ -112,7 +116,7 @@ pub trait OpenMailbox {
     /// Records anew how a message that was taken out and not handed over is being handed over. On record before it answers.
     ///
     /// # Errors
-    /// [`MessengerError`].
+    /// [`MessengerError`], also for any other message.
     fn note(&mut self, id: &MessageId, handover: &Handover) -> Result<(), MessengerError>;
 
     /// The text of a message that was taken out; `None` when it is not there, or is no message any more.
@@ -121,27 +125,28 @@ pub trait OpenMailbox {
     /// [`MessengerError`].
     fn text(&self, id: &MessageId) -> Result<Option<String>, MessengerError>;
 
-    /// Keeps a copy of a message that was taken out where the agent can read it, as long as there is the workspace; its path, absolute.
+    /// Keeps a copy of a message that was taken out where the agent can read it, as long as there is the workspace; its path, absolute and the
+    /// same each time.
     ///
     /// # Errors
-    /// [`MessengerError`].
+    /// [`MessengerError`], also for a message that was not taken out.
     fn keep(&mut self, id: &MessageId) -> Result<PathBuf, MessengerError>;
 
     /// Records that a message that was taken out was handed over.
     ///
     /// # Errors
-    /// [`MessengerError`].
+    /// [`MessengerError`], also for a message that was not taken out.
     fn handed_over(&mut self, id: &MessageId) -> Result<(), MessengerError>;
 
-    /// Puts a message that was not taken back where it was.
+    /// Puts a message that was taken out, handed over or not, and that the agent has not taken, back where it was. Any other stays as it is: idempotent.
     ///
     /// # Errors
     /// [`MessengerError`].
     fn give_back(&mut self, id: &MessageId) -> Result<(), MessengerError>;
 
-    /// Records that the agent was seen to have taken a message.
+    /// Records that the agent was seen to have taken a message that was handed over.
     ///
     /// # Errors
-    /// [`MessengerError`].
+    /// [`MessengerError`], also for any other message.
     fn confirm(&mut self, id: &MessageId, at: Timestamp) -> Result<(), MessengerError>;
 }

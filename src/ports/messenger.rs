@@ -52,6 +52,7 @@ pub enum MessengerError {
 /// - [`progress`](AgentMessenger::progress) tells of every message that was posted and not forgotten, in the order they were posted.
 /// - [`take_back`](AgentMessenger::take_back) is called when the agent has ended: what it was handed and was not seen to have taken waits
 ///   again, in its old place.
+/// - Of a workspace that is gone, or was never opened, there is nothing to be told, forgotten or taken back: that is no error, and makes nothing.
 /// - No symbolic link anywhere below the workspace's `.ao` is followed, whenever it was planted.
 /// - Directories are 0750, files 0600.
 #[async_trait]
@@ -78,7 +79,7 @@ pub trait AgentMessenger: Send + Sync {
     /// [`MessengerError`]; nothing was handed over then.
     async fn post(&self, workspace: &Path, message: &Message) -> Result<(), MessengerError>;
 
-    /// How far the messages have come. Nothing is there of a workspace that is gone.
+    /// How far the messages have come.
     ///
     /// # Errors
     /// [`MessengerError::Planted`] or [`MessengerError::File`].

@@ -23,10 +23,6 @@
 //! | [`SessionDirs`](session_dir::SessionDirs) | where does a session keep its private files? | `session_dir` |
 //! | [`ReportSpool`](spool::ReportSpool) | which hook reports came while no daemon ran? | `spool` |
 //! | [`Clock`](clock::Clock) | what time is it? | `system` |
-//!
-//! Without a suite as yet are the parts of agents ([`TextHooks`](text_hooks::TextHooks), [`PermissionHooks`](permission_hooks::PermissionHooks),
-//! [`TerminalInput`](terminal_input::TerminalInput)) and [`Mailbox`](mailbox::Mailbox): the tests of ours are of their programs. Their contract is
-//! the prose alone.
 
 pub mod agent;
 pub mod answer_store;

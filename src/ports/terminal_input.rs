@@ -44,10 +44,16 @@ pub struct Paste {
 /// An agent that is typed to. What it shows is all that is known of it.
 ///
 /// # Contract
-/// - Everything is pure: it is asked about a screen as [`Runtime::screen`](super::runtime::Runtime::screen) gives it.
+/// - Everything is pure: it is asked about a screen as [`Runtime::screen`](super::runtime::Runtime::screen) gives it. Whatever a screen or a text
+///   holds, nothing fails.
 /// - [`empty_prompt`](TerminalInput::empty_prompt) is `Ok` only where the agent waits for input and nothing is typed yet.
 /// - Of what [`paste`](TerminalInput::paste) gives no byte is obeyed by a terminal or by the agent's line editor as a command, but for
-///   what opens and closes it: whatever the text holds, it can neither leave the paste nor submit itself.
+///   what opens and closes it: whatever the text holds, it can neither leave the paste nor submit itself. Where nothing opens it, line ends and
+///   tabs are commands too, and [`check`](TerminalInput::check) refuses what cannot be typed without them. What is obeyed and line ends at the
+///   text's end may be left out or be typed as something else; the rest is typed as it is, in pieces.
+/// - What opens and closes a paste, what submits it and whether the agent shows what is typed never change: who finds a paste broken off closes
+///   it without knowing what it was.
+/// - What is told for a person is a few hundred characters at most, whatever is on the screen, with nothing in it that a terminal obeys.
 pub trait TerminalInput: Send + Sync {
     /// Whether this text can be typed at all.
     ///
@@ -67,10 +73,11 @@ pub trait TerminalInput: Send + Sync {
     /// The text as it is typed.
     fn paste(&self, text: &str) -> Paste;
 
-    /// What submits it.
+    /// What submits it; never empty.
     fn submit(&self) -> &[u8];
 
-    /// What a screen shows of a text that was pasted at `prompt`, as [`empty_prompt`](TerminalInput::empty_prompt) gave that.
+    /// What a screen shows of a text that was pasted at `prompt`, as [`empty_prompt`](TerminalInput::empty_prompt) gave that. Where the prompt
+    /// stands empty again the text is no more at it, wherever else it is on the screen.
     fn echo(&self, prompt: &str, screen: &str, text: &str) -> Echo;
 
     /// What stands at the prompt now, shortly, for a person.

@@ -9,6 +9,10 @@
 //! ao::testing::agent::check_all(&agent, &fixture).await;
 //! # }
 //! ```
+//!
+//! Of what your agent takes text, decisions and typing by, this checks only what needs no more than that. The suites in
+//! [`text_hooks`], [`permission_hooks`] and [`terminal_input`] check the rest, with fixtures that tell how your agent reads its hooks' answers and
+//! what its screen shows.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -16,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::{permission_hooks, terminal_input, text_hooks};
 use crate::domain::id::AgentSessionId;
 use crate::domain::permission::PermissionMode;
 use crate::platform::file::create_private_dir;
@@ -25,6 +30,23 @@ use crate::ports::agent::{Agent, AgentError, LaunchPlan, LaunchRequest};
 pub const PROMPT: &str = "\n -x --help \"q\" 'q' $(id) `id` \\n %s ${HOME} 🦀 größe\n\n";
 
 const SYSTEM_PROMPT: &str = "a secret instruction: $(id) \"q\"";
+
+/// A call of one of an agent's hooks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HookCall {
+    /// The hook's name.
+    pub event: String,
+    /// What it was given.
+    pub payload: Value,
+}
+
+impl HookCall {
+    /// A call of this hook with this input.
+    #[must_use]
+    pub fn new(event: &str, payload: Value) -> Self {
+        Self { event: event.to_owned(), payload }
+    }
+}
 
 /// The directories of one session.
 #[derive(Debug, Clone)]
@@ -80,6 +102,7 @@ pub async fn check_all(agent: &dyn Agent, fixture: &Fixture) {
     the_permission_mode_reaches_the_launch(agent, fixture).await;
     resuming_keeps_mode_and_arguments_or_is_refused(agent, fixture).await;
     interpreting_garbage_gives_nothing(agent);
+    what_it_takes_text_and_decisions_by_takes_anything(agent);
 }
 
 /// `preflight` leaves every file as it was.
@@ -205,24 +228,68 @@ pub async fn resuming_keeps_mode_and_arguments_or_is_refused(agent: &dyn Agent, 
 /// # Panics
 /// When the contract is broken.
 pub fn interpreting_garbage_gives_nothing(agent: &dyn Agent) {
-    let payloads = [
+    for payload in &garbage() {
+        for event in KNOWN_EVENTS {
+            let signals = agent.interpret(event, payload);
+            assert_eq!(signals, agent.interpret(event, payload), "{event} is not read the same twice");
+            assert!(agent.reports() || signals.is_empty(), "an agent that does not report said {signals:?}");
+        }
+        for event in UNKNOWN_EVENTS {
+            assert!(agent.interpret(event, payload).is_empty(), "{event:?} means something");
+        }
+    }
+}
+
+/// The checks of [`TextHooks`](crate::ports::text_hooks::TextHooks), [`PermissionHooks`](crate::ports::permission_hooks::PermissionHooks) and
+/// [`TerminalInput`](crate::ports::terminal_input::TerminalInput) that need no fixture, where the agent has these.
+///
+/// # Panics
+/// When the contract is broken.
+pub fn what_it_takes_text_and_decisions_by_takes_anything(agent: &dyn Agent) {
+    if let Some(hooks) = agent.text_hooks() {
+        text_hooks::what_is_not_known_takes_no_text(hooks);
+        text_hooks::what_tells_where_to_read_finds_room(hooks);
+    }
+    if let Some(hooks) = agent.permission_hooks() {
+        permission_hooks::the_same_decision_has_the_same_answer(hooks);
+    }
+    if let Some(input) = agent.terminal_input() {
+        terminal_input::nothing_that_is_pasted_is_obeyed(input);
+        terminal_input::what_surrounds_and_submits_a_text_never_changes(input);
+        terminal_input::whatever_is_on_the_screen_little_is_told_of_it(input);
+    }
+}
+
+/// Events that agents have.
+pub(super) const KNOWN_EVENTS: [&str; 10] = [
+    "SessionStart",
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "PermissionRequest",
+    "Notification",
+    "Stop",
+    "SubagentStop",
+    "SessionEnd",
+];
+
+/// Events that no agent has.
+pub(super) const UNKNOWN_EVENTS: [&str; 4] = ["", "NoSuchEvent", "\0", "stop"];
+
+/// What no hook of an agent's is given.
+pub(super) fn garbage() -> Vec<Value> {
+    vec![
         Value::Null,
         json!([]),
         json!("text"),
         json!({}),
         json!({ "session_id": 7, "tool_name": [], "tool_input": null, "notification_type": {}, "source": false }),
         json!({ "session_id": "white space", "tool_name": "", "tool_input": "x" }),
-    ];
-    for payload in &payloads {
-        for event in ["SessionStart", "PreToolUse", "PermissionRequest", "Notification", "Stop", "SessionEnd"] {
-            let signals = agent.interpret(event, payload);
-            assert_eq!(signals, agent.interpret(event, payload), "{event} is not read the same twice");
-            assert!(agent.reports() || signals.is_empty(), "an agent that does not report said {signals:?}");
-        }
-        for event in ["", "NoSuchEvent", "\0", "stop"] {
-            assert!(agent.interpret(event, payload).is_empty(), "{event:?} means something");
-        }
-    }
+        json!({ "prompt": [], "transcript_path": {}, "agent_id": null, "stop_hook_active": "x", "cwd": -1 }),
+        json!({ "prompt": "\0", "transcript_path": "", "agent_id": {}, "stop_hook_active": 0.5 }),
+        json!({ "transcript_path": "/\0" }),
+    ]
 }
 
 async fn prepared(agent: &dyn Agent, request: &LaunchRequest) -> LaunchPlan {
@@ -230,7 +297,7 @@ async fn prepared(agent: &dyn Agent, request: &LaunchRequest) -> LaunchPlan {
 }
 
 /// Every file below a directory, with its content and its mode.
-fn files(directory: &Path) -> BTreeMap<PathBuf, (Vec<u8>, u32)> {
+pub(super) fn files(directory: &Path) -> BTreeMap<PathBuf, (Vec<u8>, u32)> {
     let mut found = BTreeMap::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {

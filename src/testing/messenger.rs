@@ -1,5 +1,7 @@
 //! The contract of [`AgentMessenger`], for adapters that keep messages below the workspace's `.ao`.
 //!
+//! What becomes of messages on the agent's side has a suite of its own, [`mailbox`](super::mailbox), with the same fixture.
+//!
 //! Give [`check_all`] a function that makes a [`Fixture`], or call the checks one by one; each wants a fixture of its own.
 
 #![allow(
@@ -29,10 +31,10 @@ pub type Waiting = fn(workspace: &Path) -> Vec<String>;
 
 /// A messenger, an empty workspace, and a directory beside it in which nothing may ever appear.
 pub struct Fixture {
-    messenger: Arc<dyn AgentMessenger>,
+    pub(super) messenger: Arc<dyn AgentMessenger>,
     waiting: Waiting,
-    workspace: PathBuf,
-    outside: PathBuf,
+    pub(super) workspace: PathBuf,
+    pub(super) outside: PathBuf,
     _root: TempDir,
 }
 
@@ -47,7 +49,7 @@ impl Fixture {
         Self { messenger, waiting, workspace, outside, _root: root }
     }
 
-    async fn post(&self, id: &str, body: &str) -> Result<(), MessengerError> {
+    pub(super) async fn post(&self, id: &str, body: &str) -> Result<(), MessengerError> {
         self.messenger.post(&self.workspace, &message(id, body)).await
     }
 
@@ -72,7 +74,7 @@ fn message(id: &str, body: &str) -> Message {
 }
 
 /// Every directory below this one, the nearest first, links not followed.
-fn directories_below(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn directories_below(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -83,7 +85,7 @@ fn directories_below(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn files_below(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut directories = directories_below(directory);
     directories.push(directory.to_owned());
     let entries = directories.iter().flat_map(|inner| fs::read_dir(inner).into_iter().flatten().flatten());

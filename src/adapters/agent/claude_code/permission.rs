@@ -24,25 +24,3 @@ impl PermissionHooks for ClaudePermission {
         HookAnswer { stdout: answer.to_string(), ..HookAnswer::default() }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::approval::Decider;
-
-    #[test]
-    fn a_refusal_tells_why_or_by_whom_and_nothing_that_a_terminal_obeys() {
-        let decision = |reason: Option<&str>| Decision {
-            verdict: Verdict::Deny,
-            reason: reason.map(str::to_owned),
-            by: Decider::Person,
-        };
-        for (reason, told) in
-            [(Some("not \u{1b}[2Jthat"), "not \u{fffd}[2Jthat"), (None, "Denied by a person, through ao.")]
-        {
-            let answer = ClaudePermission.answer("PermissionRequest", &decision(reason));
-            let answer: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
-            assert_eq!(answer["hookSpecificOutput"]["decision"], json!({ "behavior": "deny", "message": told }));
-        }
-    }
-}
