@@ -28,7 +28,7 @@ use ao::domain::observation::Signal;
 use ao::domain::permission::PermissionMode;
 use ao::ports::agent::{Agent, LaunchPlan, LaunchRequest};
 use model_server::{Gate, ModelServer, Turn, claude_home, marker};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A cold start on a loaded machine with two cores stays within it.
 const BOUND: Duration = Duration::from_secs(60);
@@ -321,6 +321,23 @@ async fn a_turn_that_the_model_refuses_is_over() {
     lab.wait_for_hook(&terminal, "StopFailure", 1).await;
     let last = lab.signals().pop();
     assert!(matches!(&last, Some(Signal::Failed { cause }) if cause.contains("scripted refusal")), "{last:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subagent_that_the_model_refuses_fails_no_turn_of_the_agents() {
+    let Some(lab) = Lab::new().await else { return };
+    let input = json!({ "description": "sub", "prompt": marker("sub"), "subagent_type": "general-purpose" });
+    lab.server.script("main", vec![Turn::tool("Agent", input), Turn::text("So be it.")]);
+    lab.server.script("sub", vec![Turn::refusal(400)]);
+    let terminal = lab.launch(&marker("main"), PermissionMode::BypassPermissions).await;
+    lab.wait_for_hook(&terminal, "Stop", 1).await;
+    let failures: Vec<_> = lab.hooks().into_iter().filter(|(event, _)| event == "StopFailure").collect();
+    let subagent = failures.first().and_then(|(_, failure)| failure["agent_id"].as_str()).map(str::to_owned);
+    assert!(failures.len() == 1 && subagent.is_some(), "{failures:?}");
+    let signals = lab.signals();
+    assert!(signals.contains(&Signal::Settled { subagent }), "{signals:?}");
+    assert!(!signals.iter().any(|signal| matches!(signal, Signal::Failed { .. })), "{signals:?}");
+    assert_eq!(signals.last(), Some(&Signal::Idle));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

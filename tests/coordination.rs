@@ -350,7 +350,7 @@ async fn who_comes_is_told_how_workers_stand_and_what_the_one_before_did_not_liv
     lab.hand(1).await;
     lab.end(4).await;
     let told = lab.until_told(3).await;
-    assert_eq!(lines(&told[2]), ["- app-4 failed: exited (exit code 1)"]);
+    assert_eq!(lines(&told[2]), ["- app-4 failed: exited with code 1"]);
     lab.end(1).await;
     let workspace = lab.scratch.path().join("5");
     std::fs::create_dir(&workspace).unwrap();
@@ -360,7 +360,7 @@ async fn who_comes_is_told_how_workers_stand_and_what_the_one_before_did_not_liv
     lab.store.insert_session(&mut new, &[]).await.unwrap();
     lab.change(5, |_| {}).await;
     let told = lab.until_is_told(5, 1).await;
-    assert_eq!(lines(&told[0]), ["- app-2 is idle", "- app-4 failed: exited (exit code 1)"]);
+    assert_eq!(lines(&told[0]), ["- app-2 is idle", "- app-4 failed: exited with code 1"]);
     lab.hand(5).await;
     lab.turn(2).await;
     let told = lab.until_is_told(5, 2).await;
