@@ -95,7 +95,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             let error = setup::become_shell(&args.command);
             Err(CliError::failed(format!("cannot run a project's command: {error}")))
         }
-        Command::Hook(args) => Ok(ExitCode::from(call_hook(cli.data_dir, args))),
+        Command::Hook(args) => Ok(ExitCode::from(call_hook(cli.data_dir.as_deref(), args))),
         Command::Daemon(args) => {
             let edge = Edge::with_config(cli.data_dir)?;
             executor(true)?.block_on(daemon::run(&edge, &args)).map(|()| ExitCode::SUCCESS)
@@ -160,13 +160,14 @@ fn is_hook_call() -> bool {
 }
 
 /// A hook is never an error for the agent, whatever is wrong here.
-fn call_hook(data_dir: Option<std::path::PathBuf>, args: HookArgs) -> u8 {
+fn call_hook(data_dir: Option<&std::path::Path>, args: HookArgs) -> u8 {
+    let data_dir = || data_dir.map(std::path::Path::to_owned);
     let clock = compose::clock();
     let at = clock.now();
-    let Ok(edge) = Edge::read(data_dir.clone()) else { return 0 };
+    let Ok(edge) = Edge::read(data_dir()) else { return 0 };
     let Some(session) = edge.var("AO_SESSION_ID").and_then(|id| id.parse().ok()) else { return 0 };
     let input = hook::read_input(std::io::stdin());
-    let agent = compose::agent(&edge, data_dir.clone(), &args.agent);
+    let agent = compose::agent(&edge, data_dir(), &args.agent);
     // Only looked for by those that wait.
     let process = || compose::agent_process(&edge, &session);
     let mailbox = compose::mailbox(&edge, &session);
@@ -181,7 +182,7 @@ fn call_hook(data_dir: Option<std::path::PathBuf>, args: HookArgs) -> u8 {
     }
     let Ok(executor) = executor(false) else { return 0 };
     // How much is spooled is configured; a configuration that cannot be read leaves the default.
-    let spool = || Edge::with_config(data_dir).map_or_else(|_| compose::spool(&edge), |edge| compose::spool(&edge));
+    let spool = || Edge::with_config(data_dir()).map_or_else(|_| compose::spool(&edge), |edge| compose::spool(&edge));
     executor.block_on(hook::run(call, &input, ports, &edge.socket(), spool))
 }
 

@@ -1,7 +1,7 @@
 //! Approve: decide what an agent asks permission for, and tell the hook that waits for it.
 //!
 //! A decision is on record before anybody hears of it, and is made only while the agent's hook waits: otherwise it would be taken for an answer,
-//! and nobody would hand it over. One whose hook ended before it heard is undone: the agent asks still. The agent's own dialog stays; who
+//! and nobody would hand it over. One whose hook ended before it had told the agent is undone: the agent asks still. The agent's own dialog stays; who
 //! answers first, there or here, wins.
 
 use std::collections::BTreeMap;
@@ -24,9 +24,22 @@ const HOOK_BOUND: Duration = Duration::from_secs(5);
 
 /// Which requests hooks wait for just now.
 pub(super) struct Waiting {
-    hooks: watch::Sender<BTreeMap<RequestId, usize>>,
+    hooks: watch::Sender<BTreeMap<RequestId, Hooks>>,
     /// Since when they can be heard.
     since: Instant,
+}
+
+/// Those of one request.
+struct Hooks {
+    waiting: usize,
+    /// When one left last: it asks again at once when there was nothing to be told.
+    left: Instant,
+}
+
+impl Hooks {
+    fn have_left(&self) -> bool {
+        self.waiting == 0 && self.left.elapsed() >= HOOK_BOUND
+    }
 }
 
 impl Default for Waiting {
@@ -38,20 +51,23 @@ impl Default for Waiting {
 impl Waiting {
     /// Notes that a hook waits, until what is given is dropped.
     fn begin(&self, request: &RequestId) -> Waiter<'_> {
-        self.hooks.send_modify(|waiting| *waiting.entry(request.clone()).or_default() += 1);
+        self.hooks.send_modify(|all| {
+            all.retain(|_, hooks| !hooks.have_left());
+            all.entry(request.clone()).or_insert(Hooks { waiting: 0, left: Instant::now() }).waiting += 1;
+        });
         Waiter { waiting: self, request: request.clone() }
     }
 
     /// Waits until a hook waits, for as long as one may be away; whether one does.
     async fn has(&self, request: &RequestId) -> bool {
         let mut waiting = self.hooks.subscribe();
-        let one = waiting.wait_for(|waiting| waiting.contains_key(request));
+        let one = waiting.wait_for(|all| all.get(request).is_some_and(|hooks| hooks.waiting > 0));
         tokio::time::timeout(HOOK_BOUND, one).await.is_ok()
     }
 
     /// Whether no hook waits, and each had the time to come back.
     fn is_left(&self, request: &RequestId) -> bool {
-        self.since.elapsed() >= HOOK_BOUND && !self.hooks.borrow().contains_key(request)
+        self.since.elapsed() >= HOOK_BOUND && self.hooks.borrow().get(request).is_none_or(Hooks::have_left)
     }
 }
 
@@ -62,12 +78,10 @@ struct Waiter<'a> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.waiting.hooks.send_modify(|waiting| {
-            if let Some(count) = waiting.get_mut(&self.request) {
-                *count -= 1;
-                if *count == 0 {
-                    waiting.remove(&self.request);
-                }
+        self.waiting.hooks.send_modify(|all| {
+            if let Some(hooks) = all.get_mut(&self.request) {
+                hooks.waiting -= 1;
+                hooks.left = Instant::now();
             }
         });
     }
@@ -138,8 +152,7 @@ impl Application {
         for session in sessions.iter().filter(|session| session.phase == Phase::Live) {
             for decided in &session.facts.requests.decided {
                 let id = &decided.request.id;
-                let had_time = self.shared.clock.now().duration_since(decided.decided_at).unsigned_abs() >= HOOK_BOUND;
-                if had_time && self.shared.waiting.is_left(id) {
+                if self.is_long_ago(decided.last_step_at()) && self.shared.waiting.is_left(id) {
                     tracing::warn!(session = %session.id, request = %id, "no hook is left to hear what was decided: it is asked still");
                     self.shared.writer.change(&session.id, |session, _| Ok(session.ask_again(id))).await?;
                 }
@@ -148,8 +161,14 @@ impl Application {
         Ok(())
     }
 
+    /// Whether a hook would have come since.
+    fn is_long_ago(&self, at: Timestamp) -> bool {
+        self.shared.clock.now().duration_since(at).unsigned_abs() >= HOOK_BOUND
+    }
+
     /// What is known of a request that was asked then, once that is more than that it is open, or after `timeout`. Asked by the hook that waits for
-    /// it, and will hand the answer over. What a rule speaks about, and was reported while nobody could decide, is decided now.
+    /// it, and will hand the answer over; with `confirms` it reports when it has, else the agent counts as told when this answers. What a rule
+    /// speaks about, and was reported while nobody could decide, is decided now.
     ///
     /// # Errors
     /// `unknown_session`, or the store's failure.
@@ -159,6 +178,7 @@ impl Application {
         request: &RequestId,
         asked_at: Timestamp,
         timeout: Duration,
+        confirms: bool,
     ) -> Result<RequestState, AppError> {
         let _waiter = self.shared.waiting.begin(request);
         let time_is_up = tokio::time::sleep(timeout);
@@ -177,13 +197,17 @@ impl Application {
                 }
                 RequestState::Settled => return Ok(RequestState::Settled),
                 decided @ RequestState::Decided { .. } => {
-                    let told = |session: &mut Session, _| {
-                        session.was_told(request);
+                    let fetched = |session: &mut Session, now| {
+                        if confirms {
+                            session.was_fetched(request, now);
+                        } else {
+                            session.was_told(request);
+                        }
                         Ok(Vec::new())
                     };
-                    let told = self.shared.writer.change(session, told).await?;
+                    let fetched = self.shared.writer.change(session, fetched).await?;
                     // It may have been opened again just before.
-                    if told.facts.requests.answer(request).is_none() {
+                    if fetched.facts.requests.answer(request).is_none() {
                         continue;
                     }
                     return Ok(decided);

@@ -6,6 +6,7 @@ use super::writer::unknown_session;
 use crate::domain::id::RequestId;
 use crate::domain::observation::Signal;
 use crate::domain::report::HookReport;
+use crate::domain::session::Session;
 use crate::fault::{self, Point};
 use crate::ports::spool::Spooled;
 
@@ -25,6 +26,11 @@ impl Application {
         let session = session.ok_or_else(|| unknown_session(&report.session))?;
         if session.spec.agent != report.agent {
             tracing::warn!(session = %report.session, agent = %report.agent, "a report of another agent is not taken");
+            return Ok(());
+        }
+        if let Some(request) = report.told_about() {
+            let told = |session: &mut Session, now| Ok(session.hook_told(&request, now));
+            self.shared.writer.change(&report.session, told).await?;
             return Ok(());
         }
         let signals = self.agent(&report.agent)?.interpret(&report.event, &report.payload);

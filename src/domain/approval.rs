@@ -166,7 +166,7 @@ impl Decision {
     }
 }
 
-/// A request that was decided, and whose agent was not told yet.
+/// A request that was decided, and whose hook did not say yet that it has told the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DecidedRequest {
@@ -174,6 +174,9 @@ pub struct DecidedRequest {
     pub request: PendingRequest,
     /// When it was decided.
     pub decided_at: Timestamp,
+    /// When its hook last fetched that, to tell the agent.
+    #[serde(default)]
+    pub fetched_at: Option<Timestamp>,
     /// What was decided.
     pub decision: Decision,
 }
@@ -215,6 +218,14 @@ impl AnsweredRequest {
 
     pub(super) fn told(&self) -> Value {
         told(&self.id, &self.tool, self.about.as_deref())
+    }
+}
+
+impl DecidedRequest {
+    /// When its hook was last known to be there, or was to come.
+    #[must_use]
+    pub fn last_step_at(&self) -> Timestamp {
+        self.fetched_at.map_or(self.decided_at, |fetched| fetched.max(self.decided_at))
     }
 }
 

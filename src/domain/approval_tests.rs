@@ -293,6 +293,46 @@ fn what_nobody_heard_of_is_asked_still_and_what_was_told_is_not() {
 }
 
 #[test]
+fn what_a_hook_fetched_is_told_only_when_it_says_so() {
+    let mut session = session();
+    let make = own("make");
+    see(&mut session, &Signal::Prompted, 0);
+    see(&mut session, &asks(&make), 1);
+    let id = session.facts.requests.open[0].id.clone();
+    session.decide(&id, allow(), at(2));
+    session.was_fetched(&id, at(9));
+    assert_eq!(session.facts.requests.decided[0].last_step_at(), at(9));
+    // The hook died before it had told: its agent asks still.
+    let told_nobody = session.clone();
+    session.ask_again(&id);
+    assert_eq!((session.facts.activity, open(&session)), (Activity::Blocked, vec!["make"]));
+    // It was only slow, and told in the end: nothing is asked any more.
+    let changes = kinds(&session.hook_told(&id, at(20)));
+    assert_eq!(changes, [ChangeKind::SessionSettled, ChangeKind::SessionActivity]);
+    assert_eq!((session.facts.activity, open(&session)), (Activity::Active, vec![]));
+
+    let mut session = told_nobody;
+    assert!(session.hook_told(&id, at(9)).is_empty());
+    assert!(session.ask_again(&id).is_empty());
+    assert_eq!(session.facts.requests.answers()[0].decision, Some(allow()));
+    assert!(session.hook_told(&id, at(9)).is_empty(), "a report may come twice");
+}
+
+#[test]
+fn the_oldest_is_first_also_when_its_report_came_late_or_it_is_asked_again() {
+    let mut session = session();
+    let subs = ["a", "b", "c"].map(|name| bash(name, Some(name)));
+    session.observe(&asks(&subs[1]), at(2), at(3));
+    session.observe(&asks(&subs[0]), at(1), at(3));
+    session.observe(&asks(&subs[2]), at(3), at(3));
+    assert_eq!(open(&session), ["a", "b", "c"]);
+    let second = session.facts.requests.open[1].id.clone();
+    session.decide(&second, allow(), at(4));
+    session.ask_again(&second);
+    assert_eq!(open(&session), ["a", "b", "c"]);
+}
+
+#[test]
 fn what_was_decided_is_kept_until_it_was_told_however_much_is_asked() {
     let mut session = session();
     for n in 0..30 {

@@ -174,9 +174,22 @@ impl Session {
         rule::decision(rules, request, &self.spec.workspace)
     }
 
+    /// Takes in that a hook fetched what was decided; it says later that it has told the agent.
+    pub fn was_fetched(&mut self, request: &RequestId, now: Timestamp) {
+        self.facts.requests.was_fetched(request, now);
+    }
+
     /// Takes in that the agent was told what was decided.
     pub fn was_told(&mut self, request: &RequestId) {
         self.facts.requests.was_told(request);
+    }
+
+    /// Takes in that a hook says that it has told the agent. Gives the changes worth logging: one that was opened anew meanwhile, for the hook was
+    /// away for long, is open no more.
+    pub fn hook_told(&mut self, request: &RequestId, now: Timestamp) -> Vec<NewChange> {
+        self.facts.requests.was_told(request);
+        let settled = self.facts.requests.settle(now, |asked| asked.id == *request);
+        settled.into_iter().chain(self.turn_to(self.apart_from_waiting())).collect()
     }
 
     /// Takes in that nobody is left to tell the agent what was decided: it asks still. Gives the changes worth logging.

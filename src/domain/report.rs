@@ -1,13 +1,16 @@
 //! What an agent's hook told.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Timestamp;
-use super::id::{AgentKind, SessionId};
+use super::id::{AgentKind, RequestId, SessionId};
 
 /// Hooks that run at every tool call, in all agents that ao knows.
 const ROUTINE: [&str; 4] = ["PreToolUse", "PostToolUse", "PostToolUseFailure", "PostToolBatch"];
+
+/// The event by which a hook says that it told its agent what was decided; no agent has one of that name.
+const TOLD: &str = "ao:told";
 
 /// A field that ao adds to a payload from whose tool input it left something out, for its size or its depth.
 pub const LEFT_OUT: &str = "ao_left_out";
@@ -46,6 +49,18 @@ pub struct HookReport {
 }
 
 impl HookReport {
+    /// That a hook told its agent what was decided about a request.
+    #[must_use]
+    pub fn of_told(session: SessionId, agent: AgentKind, request: &RequestId, at: Timestamp) -> Self {
+        Self { session, agent, event: TOLD.to_owned(), at, payload: json!({ "request": request }) }
+    }
+
+    /// The request about which its agent was told what was decided, where it says that.
+    #[must_use]
+    pub fn told_about(&self) -> Option<RequestId> {
+        (self.event == TOLD).then(|| self.payload.get("request")?.as_str()?.parse().ok())?
+    }
+
     /// Whether it tells no more than that the agent is at work: the next one of its session says as much. Starts, prompts, the
     /// ends of turns and conversations, and what a person is asked are not routine.
     #[must_use]
@@ -57,6 +72,16 @@ impl HookReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hook_says_about_which_request_it_told_and_no_agents_words_are_taken_for_that() {
+        let (session, agent) = ("app-1".parse().unwrap(), "claude-code".parse().unwrap());
+        let told = HookReport::of_told(session, agent, &RequestId::unknown(), Timestamp::UNIX_EPOCH);
+        assert_eq!(told.told_about(), Some(RequestId::unknown()));
+        assert!(!told.is_routine(), "a spool that is full would drop it");
+        assert_eq!(HookReport { event: "Stop".to_owned(), ..told.clone() }.told_about(), None);
+        assert_eq!(HookReport { payload: json!({ "request": "x" }), ..told }.told_about(), None);
+    }
 
     #[test]
     fn what_is_too_deep_is_known_by_its_deepest_part() {

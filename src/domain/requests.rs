@@ -112,8 +112,14 @@ impl Requests {
             return None;
         }
         let change = NewChange::new(ChangeKind::SessionAsked, request.told());
-        self.open.push(request);
+        self.put(request);
         Some(change)
+    }
+
+    /// Opens it, in its place: the oldest is answered first, also when its report came late or it is opened anew.
+    fn put(&mut self, request: PendingRequest) {
+        let place = self.open.partition_point(|open| open.since <= request.since);
+        self.open.insert(place, request);
     }
 
     /// Takes in that the requests for which `is_answered` says so are not waited for any more: what was open was answered elsewhere.
@@ -159,8 +165,15 @@ impl Requests {
         let request = self.open.remove(at);
         let mut told = request.told();
         told["decision"] = json!(decision);
-        self.decided.push(DecidedRequest { request, decided_at: now, decision });
+        self.decided.push(DecidedRequest { request, decided_at: now, fetched_at: None, decision });
         Some(NewChange::new(ChangeKind::SessionDecided, told))
+    }
+
+    /// Takes in that a hook fetched what was decided, to tell the agent.
+    pub(super) fn was_fetched(&mut self, id: &RequestId, now: Timestamp) {
+        if let Some(decided) = self.decided.iter_mut().find(|decided| decided.request.id == *id) {
+            decided.fetched_at = Some(now);
+        }
     }
 
     /// Takes in that the agent was told what was decided.
@@ -176,7 +189,7 @@ impl Requests {
         let at = self.decided.iter().position(|decided| decided.request.id == *id)?;
         let DecidedRequest { request, .. } = self.decided.remove(at);
         let change = NewChange::new(ChangeKind::SessionAsked, request.told());
-        self.open.push(request);
+        self.put(request);
         Some(change)
     }
 

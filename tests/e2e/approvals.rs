@@ -242,6 +242,43 @@ async fn a_request_and_a_decision_outlive_the_daemon() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_and_its_hook_did_not_live_to_tell_is_asked_still() {
+    let Some((_server, sandbox)) = asking(&["touch asked"], "pty").await else { return };
+    let id = asked(&sandbox, "touch asked").await;
+    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
+    let hook = hooks(&sandbox)[0];
+    // The daemon answers it, and it prints nothing. (That the answer lies in its socket nothing else tells.)
+    signal(hook, Signal::STOP);
+    sandbox.ao(&["approve", "app-1", "--request", &id]).await.ok();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    signal(hook, Signal::KILL);
+    no_hook_is_left(&sandbox).await;
+    assert_eq!(asked(&sandbox, "touch asked").await, id);
+    assert_eq!(answers(&sandbox).await, Vec::<Value>::new());
+    assert!(!sandbox.worktree("app-1").join("asked").exists());
+}
+
+/// What an agent's hook of an older ao does: it fetches the decision, prints it, and says nothing of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_says_nothing_of_what_it_told_has_told_it() {
+    let Some((_server, sandbox)) = asking(&["touch asked"], "pty").await else { return };
+    let id = asked(&sandbox, "touch asked").await;
+    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
+    let hook = hooks(&sandbox)[0];
+    signal(hook, Signal::STOP);
+    let since = sandbox.show("app-1").await["pending_request"]["since"].as_str().unwrap().to_owned();
+    sandbox.ao(&["approve", "app-1", "--request", &id]).await.ok();
+    let daemon = Client::new(&sandbox.path("data/run/daemon.sock"));
+    let path = format!("/sessions/app-1/requests/{id}?asked_at={since}");
+    assert_eq!(daemon.get::<Value>(&path).await.unwrap()["state"], "decided");
+    signal(hook, Signal::KILL);
+    no_hook_is_left(&sandbox).await;
+    // Longer than a hook may take to say so.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(sandbox.show("app-1").await["status"], "working");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_while_no_daemon_runs_is_decided_when_one_is_back() {
     let Some(program) = claude() else { return };
     let server = ModelServer::start().await;

@@ -84,7 +84,7 @@ pub async fn run<S: ReportSpool>(
     input: &[u8],
     ports: Option<HookPorts<'_>>,
     socket: &Path,
-    spool: impl FnOnce() -> S,
+    spool: impl Fn() -> S,
 ) -> u8 {
     let payload = parse(input);
     let event = deliver::HookCall { event: &call.event, payload: &payload };
@@ -106,19 +106,24 @@ pub async fn run<S: ReportSpool>(
     let asked = ports.as_ref().and_then(|ports| Asked::of(&call, &payload, ports));
     let client = Client::new(socket);
     let event = call.event.clone();
-    report(call, payload, &client, spool).await;
+    let HookCall { session, agent, event: name, at } = call;
+    report(&HookReport { session, agent, event: name, at, payload }, &client, &spool).await;
     // Nobody waits for an agent whose end would not be noticed. It is looked for after the report, which must not be late.
     let Some(asked) = asked else { return code };
     match ports.and_then(|ports| (ports.process)()) {
-        Some(agent) => asked.wait(&event, agent, &client).await,
+        Some(agent) => asked.wait(&event, agent, &client, &spool).await,
         None => code,
     }
 }
 
 /// A request for a permission that is waited for.
 struct Asked<'a> {
-    path: String,
+    session: SessionId,
+    agent: AgentKind,
+    request: RequestId,
+    at: Timestamp,
     hooks: &'a dyn PermissionHooks,
+    clock: &'a dyn Clock,
 }
 
 impl<'a> Asked<'a> {
@@ -130,14 +135,19 @@ impl<'a> Asked<'a> {
             Signal::Blocked { tool_use, .. } => Some(tool_use),
             _ => None,
         })?;
-        let (session, at) = (&call.session, call.at);
-        let request = RequestId::of(session, tool_use, at);
-        let path = format!("/sessions/{session}/requests/{request}?asked_at={at}&timeout_ms={MAX_WAIT_MS}");
-        Some(Self { path, hooks })
+        let (session, agent, at) = (call.session.clone(), call.agent.clone(), call.at);
+        let request = RequestId::of(&session, tool_use, at);
+        Some(Self { session, agent, request, at, hooks, clock: ports.clock })
     }
 
     /// Waits until it is decided, answered elsewhere, or the agent has ended; tells the agent, and gives the exit code.
-    async fn wait(self, event: &str, agent: ProcessIdentity, client: &Client) -> u8 {
+    async fn wait<S: ReportSpool>(
+        self,
+        event: &str,
+        agent: ProcessIdentity,
+        client: &Client,
+        spool: &impl Fn() -> S,
+    ) -> u8 {
         let decision = tokio::select! {
             decision = self.decision(client) => decision,
             // Also when that cannot be told: nobody must be left behind.
@@ -145,16 +155,29 @@ impl<'a> Asked<'a> {
         };
         let Some(decision) = decision else { return 0 };
         let answer = self.hooks.answer(event, &decision);
-        if ui::answer(&answer).is_err() { 0 } else { answer.code }
+        if ui::answer(&answer).is_err() {
+            return 0;
+        }
+        // Until then the decision counts as one that nobody heard of, and is undone when this process is gone.
+        let told = HookReport::of_told(self.session, self.agent, &self.request, self.clock.now());
+        report(&told, client, spool).await;
+        answer.code
     }
 
     /// The decision; `None` when there will be none. A daemon that is away is waited for: it has the request on record, or in its spool.
     async fn decision(&self, client: &Client) -> Option<Decision> {
+        let Self { session, request, at, .. } = self;
+        let plain = format!("/sessions/{session}/requests/{request}?asked_at={at}&timeout_ms={MAX_WAIT_MS}");
+        let mut path = format!("{plain}&confirms=true");
         loop {
-            match client.get::<RequestState>(&self.path).await {
+            match client.get::<RequestState>(&path).await {
                 Ok(RequestState::Decided { decision }) => return Some(decision),
                 Ok(RequestState::Settled) => return None,
                 Ok(RequestState::Open) => {}
+                // An older daemon, which takes no confirmation.
+                Err(ClientError::Refused { status: StatusCode::BAD_REQUEST, .. }) if path != plain => {
+                    path.clone_from(&plain);
+                }
                 Err(ClientError::Refused { status, .. }) if is_final(status) => return None,
                 Err(_) => tokio::time::sleep(DAEMON_AWAY).await,
             }
@@ -196,10 +219,8 @@ fn hand_over(delivery: Delivery<'_>) -> (u8, bool) {
     (code, true)
 }
 
-async fn report<S: ReportSpool>(call: HookCall, payload: Value, client: &Client, spool: impl FnOnce() -> S) {
-    let HookCall { session, agent, event, at } = call;
-    let report = HookReport { session, agent, event, at, payload };
-    let posted = client.post::<Value>("/reports", &report);
+async fn report<S: ReportSpool>(report: &HookReport, client: &Client, spool: &impl Fn() -> S) {
+    let posted = client.post::<Value>("/reports", report);
     let refused = match tokio::time::timeout(DAEMON_TIMEOUT, posted).await {
         Ok(Ok(_)) => true,
         Ok(Err(ClientError::Refused { status, .. })) => is_final(status),
@@ -207,7 +228,7 @@ async fn report<S: ReportSpool>(call: HookCall, payload: Value, client: &Client,
     };
     if !refused {
         // Nobody is there to be told: the agent must not be.
-        let _ = spool().put(&report).await;
+        let _ = spool().put(report).await;
     }
 }
 

@@ -36,7 +36,8 @@ pub(super) fn requests(input: serde_json::Value) -> Requests {
         call: decision.as_ref().map(|_| RequestId::unknown()),
         decision,
     });
-    let decided = DecidedRequest { request: open.clone(), decided_at: at(8), decision: by_rule };
+    let decided =
+        DecidedRequest { request: open.clone(), decided_at: at(8), fetched_at: Some(at(9)), decision: by_rule };
     Requests {
         open: vec![open],
         decided: vec![decided],

@@ -44,6 +44,10 @@ struct DecisionWaitParams {
     #[serde(default)]
     #[param(minimum = 0, default = 0)]
     timeout_ms: u64,
+    /// Whether the hook reports when it has told its agent; without, it counts as told when this answers.
+    #[serde(default)]
+    #[param(default = false)]
+    confirms: bool,
 }
 
 /// Wait until a request is decided or settled, or time is up, as the hook that asked does
@@ -55,5 +59,5 @@ async fn wait_for_decision(
 ) -> Answer<RequestState> {
     let timeout = Duration::from_millis(params.timeout_ms.min(MAX_WAIT_MS));
     let (application, id, request) = (daemon.application, session_id(&id)?, request_id(&request)?);
-    Ok(Json(application.wait_for_decision(&id, &request, params.asked_at, timeout).await?))
+    Ok(Json(application.wait_for_decision(&id, &request, params.asked_at, timeout, params.confirms).await?))
 }
