@@ -113,14 +113,18 @@ impl Application {
             return Ok((answered, asking));
         }
         let decision = Decision { verdict, reason, by };
-        let id = open_request(&asking, request)?.id.clone();
-        if !self.shared.waiting.has(&id).await {
+        let asked = open_request(&asking, request)?;
+        let id = asked.id.clone();
+        // One that has been away for long is not waited for once more.
+        let is_lost = asked.unheard_since.is_some() && self.shared.waiting.is_left(&id);
+        if is_lost || !self.shared.waiting.has(&id).await {
             // It may have been answered meanwhile.
             open_request(&self.session(session).await?, Some(&id))?;
             let message =
                 format!("the hook by which {session} asked does not wait any more, so the agent cannot be told");
-            return Err(AppError::new(ErrorKind::Refused, "nobody_waits", message)
-                .hint(format!("answer in its terminal, or end it: ao kill {session}")));
+            return Err(AppError::new(ErrorKind::Refused, "nobody_waits", message).hint(format!(
+                "answer in its terminal, if it asks there: ao attach {session}; or end it: ao kill {session}"
+            )));
         }
         let (application, session) = (self.clone(), session.clone());
         self.to_its_end("a decision", async move { application.record_decision(&session, &id, &decision).await }).await
@@ -147,9 +151,15 @@ impl Application {
         }
     }
 
-    /// Opens what was decided and what no hook is left to hear of: the agent waits still.
-    pub(super) async fn ask_again_where_nobody_heard(&self, sessions: &[Session]) -> Result<(), AppError> {
+    /// Opens what was decided and what no hook is left to hear of: the agent waits still. Notes of what is open that no hook is left for.
+    pub(super) async fn look_for_hooks(&self, sessions: &[Session]) -> Result<(), AppError> {
         for session in sessions.iter().filter(|session| session.phase == Phase::Live) {
+            for open in session.facts.requests.open.iter().filter(|open| open.unheard_since.is_none()) {
+                if self.is_long_ago(open.since) && self.shared.waiting.is_left(&open.id) {
+                    let left = |session: &mut Session, now| Ok(session.hook_left(&open.id, now).into_iter().collect());
+                    self.shared.writer.change(&session.id, left).await?;
+                }
+            }
             for decided in &session.facts.requests.decided {
                 let id = &decided.request.id;
                 if self.is_long_ago(decided.last_step_at()) && self.shared.waiting.is_left(id) {
@@ -188,6 +198,11 @@ impl Application {
             let now = self.session(session).await?;
             match now.facts.requests.state(request, asked_at) {
                 RequestState::Open if now.phase.is_terminated() => return Ok(RequestState::Settled),
+                RequestState::Open if is_unheard(&now, request) => {
+                    let back = |session: &mut Session, _| Ok(session.hook_is_back(request).into_iter().collect());
+                    self.shared.writer.change(session, back).await?;
+                    continue;
+                }
                 RequestState::Open => {
                     if let Some(decision) = now.ruled(request) {
                         let decide = |session: &mut Session, at| Ok(session.decide(request, decision.clone(), at));
@@ -230,7 +245,7 @@ impl Application {
                 asking.id
             );
             AppError::new(ErrorKind::Refused, "not_yours_to_decide", message)
-                .hint(format!("a person answers with: ao approve {0}, ao deny {0}", asking.id))
+                .hint(format!("a person answers it: ao show {}", asking.id))
         };
         let from = match self.identify(caller).await? {
             Identity::Session(from) => from,
@@ -244,6 +259,11 @@ impl Application {
         }
         Ok(Decider::Session { session: from })
     }
+}
+
+/// Whether a request is open, and on record as one whose answer nobody waits for.
+fn is_unheard(session: &Session, request: &RequestId) -> bool {
+    session.facts.requests.open.iter().any(|open| open.id == *request && open.unheard_since.is_some())
 }
 
 /// The open request that is meant.

@@ -86,7 +86,7 @@ impl Application {
         let sessions = self.look().await?;
         self.start_settling(&sessions);
         self.begin_to_follow_all().await?;
-        self.ask_again_where_nobody_heard(&sessions).await?;
+        self.look_for_hooks(&sessions).await?;
         self.begin_to_announce(&sessions);
         if sessions.iter().any(|session| session.facts.queue_ticket.is_some()) {
             self.admit_from_line().await?;

@@ -58,7 +58,7 @@ pub struct SessionView {
     pub agent_session_id: Option<AgentSessionId>,
     /// The agent's process id, while it is live.
     pub pid: Option<u32>,
-    /// The permission decision it waits for.
+    /// The permission decision it waits for; of several the oldest that can be answered.
     pub pending_request: Option<PendingRequest>,
     /// The others that it waits for: its subagents ask for themselves. Oldest first.
     #[serde(default)]
@@ -128,7 +128,7 @@ impl SessionView {
             agent_args: spec.agent_args.clone(),
             agent_session_id: facts.agent_session_id.clone(),
             pid: facts.process.filter(|_| is_live).map(|process| process.pid),
-            other_requests: facts.requests.open.iter().skip(1).cloned().collect(),
+            other_requests: facts.requests.others().cloned().collect(),
             answered_requests: facts.requests.answers(),
             pending_request: facts.requests.first().cloned(),
             pull_request: None,

@@ -61,6 +61,9 @@ pub struct PendingRequest {
     pub subject: Subject,
     /// Since when it waits.
     pub since: Timestamp,
+    /// Since when no hook waits for the answer any more: it can be given in the agent's terminal only, if it is still asked there.
+    #[serde(default)]
+    pub unheard_since: Option<Timestamp>,
 }
 
 impl PendingRequest {
@@ -210,7 +213,7 @@ pub struct AnsweredRequest {
 impl AnsweredRequest {
     pub(super) fn of(request: PendingRequest, answered_at: Timestamp, decision: Option<Decision>) -> Self {
         let about = request.told_about();
-        let PendingRequest { id, tool_use, subject: _, since } = request;
+        let PendingRequest { id, tool_use, subject: _, since, unheard_since: _ } = request;
         let call = Some(RequestId::of_call(&tool_use));
         let ToolUse { tool, subagent, .. } = tool_use;
         Self { id, tool, about, subagent, since, answered_at, decision, is_overruled: false, call }

@@ -245,8 +245,13 @@ fn only_the_newest_answers_are_kept() {
 fn i17_what_an_older_ao_recorded_is_an_open_request_that_no_hook_waits_for() {
     let old = json!({ "tool": "Bash", "input": { "command": "x" }, "since": at(1) });
     let requests: Requests = serde_json::from_value(old).unwrap();
-    let expected =
-        PendingRequest { id: RequestId::unknown(), tool_use: own("x"), subject: Subject::default(), since: at(1) };
+    let expected = PendingRequest {
+        id: RequestId::unknown(),
+        tool_use: own("x"),
+        subject: Subject::default(),
+        since: at(1),
+        unheard_since: None,
+    };
     assert_eq!(requests.open, [expected]);
     assert_eq!(serde_json::from_value::<Requests>(json!(null)).unwrap(), Requests::default());
     let now = serde_json::to_value(&requests).unwrap();
@@ -316,6 +321,27 @@ fn what_a_hook_fetched_is_told_only_when_it_says_so() {
     assert!(session.ask_again(&id).is_empty());
     assert_eq!(session.facts.requests.answers()[0].decision, Some(allow()));
     assert!(session.hook_told(&id, at(9)).is_empty(), "a report may come twice");
+}
+
+#[test]
+fn what_nobody_waits_for_is_open_and_leaves_its_place_to_what_can_be_answered() {
+    let mut session = session();
+    let (a, b) = (bash("a", Some("a")), bash("b", Some("b")));
+    see(&mut session, &asks(&a), 1);
+    see(&mut session, &asks(&b), 2);
+    let [first, second] = [0, 1].map(|at| session.facts.requests.open[at].id.clone());
+    assert_eq!(session.hook_left(&first, at(9)).map(|change| change.kind), Some(ChangeKind::SessionUnheard));
+    assert_eq!(session.facts.requests.first().map(|request| &request.id), Some(&second));
+    assert_eq!(session.facts.requests.others().map(|request| &request.id).collect::<Vec<_>>(), [&first]);
+    assert_eq!((session.facts.activity, state(&session, &a, 1)), (Activity::Blocked, RequestState::Open));
+    session.hook_left(&second, at(9));
+    assert_eq!(session.facts.requests.first().map(|request| &request.id), Some(&first));
+    // It was only slow.
+    assert_eq!(session.hook_is_back(&second).map(|change| change.kind), Some(ChangeKind::SessionAsked));
+    assert!(session.hook_is_back(&second).is_none());
+    session.decide(&first, allow(), at(10));
+    session.ask_again(&first);
+    assert_eq!(session.facts.requests.first().map(|request| &request.id), Some(&first));
 }
 
 #[test]

@@ -53,6 +53,10 @@ pub enum ChangeKind {
     /// The agent asks for a permission; `data.request` is the request's id, `data.tool` and `data.about` say for what.
     #[serde(rename = "session.asked")]
     SessionAsked,
+    /// No hook waits any more for the answer to a request: only the agent's terminal can give it; `data` is as in `session.asked`, which comes again
+    /// should a hook wait after all.
+    #[serde(rename = "session.unheard")]
+    SessionUnheard,
     /// A request for a permission was decided; `data.decision` says how and by whom, and by which rule, the rest is as in `session.asked`.
     #[serde(rename = "session.decided")]
     SessionDecided,
@@ -105,6 +109,7 @@ impl ChangeKind {
             Self::SessionReady => "session.ready",
             Self::SessionActivity => "session.activity",
             Self::SessionAsked => "session.asked",
+            Self::SessionUnheard => "session.unheard",
             Self::SessionDecided => "session.decided",
             Self::SessionSettled => "session.settled",
             Self::SessionTerminated => "session.terminated",

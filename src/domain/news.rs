@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::id::{MessageId, SessionId};
+use super::approval::PendingRequest;
 use super::phase::{EndReason, Phase};
 use super::session::{Activity, Session};
 use super::status;
@@ -84,6 +85,11 @@ pub enum News {
         /// Since when.
         since: Timestamp,
     },
+    /// It asked for a permission, and nobody waits for the answer any more: only its terminal can tell.
+    Unheard {
+        /// Since when.
+        since: Timestamp,
+    },
     /// It asked something.
     Asks {
         /// Since when.
@@ -110,9 +116,11 @@ impl News {
             (Phase::Terminated { .. }, _) => Some(Self::Over { since }),
             (Phase::Live, Activity::Idle) => Some(Self::Idle { since }),
             // Each request is news of its own.
-            (Phase::Live, Activity::Blocked) => {
-                Some(Self::Blocked { since: session.facts.requests.first().map_or(since, |request| request.since) })
-            }
+            (Phase::Live, Activity::Blocked) => Some(match session.facts.requests.first() {
+                Some(PendingRequest { unheard_since: Some(since), .. }) => Self::Unheard { since: *since },
+                Some(request) => Self::Blocked { since: request.since },
+                None => Self::Blocked { since },
+            }),
             (Phase::Live, Activity::WaitingInput) => Some(Self::Asks { since }),
             _ => status::silent_since(session, now).map(|since| Self::NoSignal { since }),
         }
@@ -130,6 +138,7 @@ impl News {
         match self {
             Self::Idle { since }
             | Self::Blocked { since }
+            | Self::Unheard { since }
             | Self::Asks { since }
             | Self::NoSignal { since }
             | Self::Over { since } => *since,
@@ -142,6 +151,7 @@ impl News {
         let what = match self {
             Self::Idle { .. } => "idle",
             Self::Blocked { .. } => "blocked",
+            Self::Unheard { .. } => "unheard",
             Self::Asks { .. } => "asks",
             Self::NoSignal { .. } => "no_signal",
             Self::Over { .. } => "over",
@@ -171,17 +181,22 @@ impl News {
                 format!("{id}{name} is idle{committed}{}", failed.unwrap_or_default())
             }
             Self::Blocked { .. } => match session.facts.requests.first() {
-                Some(pending) => {
-                    let about = pending.about().unwrap_or("(too long to be told)".into());
-                    let (about, more) = match about.char_indices().nth(MAX_INPUT) {
-                        Some((end, _)) => (&about[..end], "…"),
-                        None => (about.as_ref(), ""),
-                    };
-                    let asked = printable(&format!("{}: {}", pending.tool_use.tool, one_line(about)));
-                    format!("{id}{name} waits for a permission (request {}): {asked}{more}", pending.id)
-                }
+                // The answer is to what is told here, whatever is asked by then.
+                Some(pending) => format!(
+                    "{id}{name} waits for a permission (request {0}; ao approve {id} --request {0}, or ao deny): {1}",
+                    pending.id,
+                    asked(pending)
+                ),
                 None => format!("{id}{name} waits for a permission"),
             },
+            Self::Unheard { .. } => {
+                let asked = session.facts.requests.first().map(|pending| format!(": {}", asked(pending)));
+                format!(
+                    "{id}{name} asked for a permission, and nobody waits for the answer any more, so it cannot be given by ao: a person has to look at its \
+                     terminal (ao output {id} shows it){}",
+                    asked.unwrap_or_default()
+                )
+            }
             Self::Asks { .. } => format!("{id}{name} asks something, and waits for the answer"),
             Self::NoSignal { .. } => format!(
                 "{id}{name} runs, and has not reported since it was started: its terminal may ask something, such as whether to trust, to log in or to update. \
@@ -195,6 +210,16 @@ impl News {
             },
         }
     }
+}
+
+/// What it asks for, in a bounded line.
+fn asked(pending: &PendingRequest) -> String {
+    let about = pending.about().unwrap_or("(too long to be told)".into());
+    let (about, more) = match about.char_indices().nth(MAX_INPUT) {
+        Some((end, _)) => (&about[..end], "…"),
+        None => (about.as_ref(), ""),
+    };
+    format!("{}{more}", printable(&format!("{}: {}", pending.tool_use.tool, one_line(about))))
 }
 
 #[cfg(test)]
@@ -232,9 +257,28 @@ mod tests {
         let tool_use = ToolUse { tool: "Bash".into(), input, subagent: None, is_cut: false };
         session.observe(&Signal::Blocked { tool_use, subject: Subject::default() }, at(1), at(1));
         let line = News::of(&session, at(9)).unwrap().line(&session, None);
-        let request = &session.facts.requests.open[0].id;
-        assert!(line.starts_with(&format!("app-1 waits for a permission (request {request}): Bash: {{")), "{line}");
-        assert!(line.ends_with("x…") && line.chars().count() < 300 && !line.contains(['\n', '\u{1b}']), "{line}");
+        let request = session.facts.requests.open[0].id.clone();
+        let answers = format!("(request {request}; ao approve app-1 --request {request}, or ao deny): Bash: {{");
+        assert!(line.starts_with(&format!("app-1 waits for a permission {answers}")), "{line}");
+        assert!(line.ends_with("x…") && line.chars().count() < 340 && !line.contains(['\n', '\u{1b}']), "{line}");
+    }
+
+    #[test]
+    fn that_nobody_waits_for_the_answer_is_news_and_advises_no_answer() {
+        let mut session = session();
+        let input = serde_json::json!({ "command": "make" });
+        let tool_use = ToolUse { tool: "Bash".into(), input, subagent: None, is_cut: false };
+        session.observe(&Signal::Blocked { tool_use, subject: Subject::default() }, at(1), at(1));
+        let asked = News::of(&session, at(9)).unwrap();
+        let request = session.facts.requests.open[0].id.clone();
+        assert!(session.hook_left(&request, at(7)).is_some());
+        assert!(session.hook_left(&request, at(8)).is_none());
+        let left = News::of(&session, at(9)).unwrap();
+        assert!(left.key() != asked.key() && left == News::Unheard { since: at(7) }, "{left:?}");
+        let line = left.line(&session, None);
+        assert!(line.contains("ao output app-1") && line.contains("make") && !line.contains("ao approve"), "{line}");
+        assert!(session.hook_is_back(&request).is_some());
+        assert_eq!(News::of(&session, at(9)).unwrap(), asked);
     }
 
     #[test]

@@ -124,7 +124,8 @@ impl Session {
         match signal {
             Signal::Blocked { tool_use, subject } => {
                 let id = RequestId::of(&self.id, tool_use, reported_at);
-                let request = PendingRequest { id, tool_use: tool_use.clone(), subject: subject.clone(), since: at };
+                let (tool_use, subject) = (tool_use.clone(), subject.clone());
+                let request = PendingRequest { id, tool_use, subject, since: at, unheard_since: None };
                 requests.ask(request).into_iter().collect()
             }
             // Tools run side by side: another one's end does not answer the question about this one.
@@ -190,6 +191,16 @@ impl Session {
         self.facts.requests.was_told(request);
         let settled = self.facts.requests.settle(now, |asked| asked.id == *request);
         settled.into_iter().chain(self.turn_to(self.apart_from_waiting())).collect()
+    }
+
+    /// Takes in that no hook waits for the answer to an open request any more. Gives the change worth logging.
+    pub fn hook_left(&mut self, request: &RequestId, now: Timestamp) -> Option<NewChange> {
+        self.facts.requests.hook_left(request, now)
+    }
+
+    /// Takes in that a hook waits for it after all. Gives the change worth logging.
+    pub fn hook_is_back(&mut self, request: &RequestId) -> Option<NewChange> {
+        self.facts.requests.hook_is_back(request)
     }
 
     /// Takes in that nobody is left to tell the agent what was decided: it asks still. Gives the changes worth logging.

@@ -64,10 +64,16 @@ impl From<Option<Recorded>> for Requests {
 }
 
 impl Requests {
-    /// The request that is decided next.
+    /// The request that is decided next: the oldest whose answer somebody waits for, if there is one.
     #[must_use]
     pub fn first(&self) -> Option<&PendingRequest> {
-        self.open.first()
+        self.open.iter().find(|open| open.unheard_since.is_none()).or(self.open.first())
+    }
+
+    /// The other ones that are open, oldest first.
+    pub fn others(&self) -> impl Iterator<Item = &PendingRequest> {
+        let first = self.first();
+        self.open.iter().filter(move |open| Some(*open) != first)
     }
 
     /// What became of a request; `None` while it is open, and of one that is not known.
@@ -159,10 +165,25 @@ impl Requests {
         })
     }
 
+    /// Takes in that no hook waits for the answer to an open request any more.
+    pub(super) fn hook_left(&mut self, id: &RequestId, now: Timestamp) -> Option<NewChange> {
+        let left = self.open.iter_mut().find(|open| open.id == *id && open.unheard_since.is_none())?;
+        left.unheard_since = Some(now);
+        Some(NewChange::new(ChangeKind::SessionUnheard, left.told()))
+    }
+
+    /// Takes in that a hook waits for it after all.
+    pub(super) fn hook_is_back(&mut self, id: &RequestId) -> Option<NewChange> {
+        let back = self.open.iter_mut().find(|open| open.id == *id)?;
+        back.unheard_since.take()?;
+        Some(NewChange::new(ChangeKind::SessionAsked, back.told()))
+    }
+
     /// Records a decision about an open request; `None` when it is not open.
     pub(super) fn decide(&mut self, id: &RequestId, decision: Decision, now: Timestamp) -> Option<NewChange> {
         let at = self.open.iter().position(|request| request.id == *id)?;
-        let request = self.open.remove(at);
+        let mut request = self.open.remove(at);
+        request.unheard_since = None;
         let mut told = request.told();
         told["decision"] = json!(decision);
         self.decided.push(DecidedRequest { request, decided_at: now, fetched_at: None, decision });

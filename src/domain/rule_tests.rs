@@ -14,7 +14,14 @@ fn request(tool: &str, kind: SubjectKind, field: &str, text: &str) -> PendingReq
         tool_use: ToolUse { tool: tool.into(), input: json!({ field: text }), subagent: None, is_cut: false },
         subject: Subject { kind, field: Some(field.into()), says_not_all: false },
         since: at(0),
+        unheard_since: None,
     }
+}
+
+/// Of a tool of which nothing is known.
+fn request_of(tool_use: ToolUse) -> PendingRequest {
+    let (id, subject) = (RequestId::unknown(), Subject::default());
+    PendingRequest { id, tool_use, subject, since: at(0), unheard_since: None }
 }
 
 fn bash(command: &str) -> PendingRequest {
@@ -187,7 +194,7 @@ fn what_was_too_large_to_be_reported_is_never_surely_meant_and_may_be_anything()
 fn the_tool_is_a_pattern_too_and_the_rest_is_json() {
     let tool_use =
         ToolUse { tool: "mcp__db__query".into(), input: json!({ "sql": "select 1" }), subagent: None, is_cut: false };
-    let asked = PendingRequest { id: RequestId::unknown(), tool_use, subject: Subject::default(), since: at(0) };
+    let asked = request_of(tool_use);
     let rule = |tool: &str, input: Option<&str>, decide| Rule {
         tool: tool.into(),
         input: input.map(str::to_owned),
@@ -205,11 +212,8 @@ fn the_tool_is_a_pattern_too_and_the_rest_is_json() {
 
 #[test]
 fn a_star_in_json_stands_for_no_end_of_a_text() {
-    let asked = |input: serde_json::Value, is_cut: bool| PendingRequest {
-        id: RequestId::unknown(),
-        tool_use: ToolUse { tool: "mcp__fs__read".into(), input, subagent: None, is_cut },
-        subject: Subject::default(),
-        since: at(0),
+    let asked = |input: serde_json::Value, is_cut: bool| {
+        request_of(ToolUse { tool: "mcp__fs__read".into(), input, subagent: None, is_cut })
     };
     let docs = "{\"path\":\"docs/*\"}";
     assert!(allows(docs, &asked(json!({ "path": "docs/a.md" }), false)));

@@ -52,6 +52,25 @@ async fn no_hook_is_left(sandbox: &Sandbox) {
     sandbox.until("no hook waits any more", || hooks(sandbox).is_empty()).await;
 }
 
+/// Waits until it is seen that nobody waits for the answer of `app-1`, and insists that nobody is told to give one here.
+async fn unheard(sandbox: &Sandbox) {
+    let unheard = async {
+        while sandbox.show("app-1").await["pending_request"]["unheard_since"].is_null() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, unheard).await.expect("it is seen that nobody waits");
+    assert_eq!(sandbox.show("app-1").await["status"], "blocked");
+    let shown = sandbox.ao(&["show", "app-1"]).await.ok();
+    assert!(shown.contains("nobody waits for the answer since") && shown.contains("ao attach app-1"), "{shown}");
+    let listed = sandbox.ao(&["ls"]).await.ok();
+    assert!(listed.contains("see its terminal: it asked for Bash: touch asked"), "{listed}");
+    assert!(!format!("{shown}{listed}").contains("ao approve") && !listed.contains("--request"), "{shown}{listed}");
+    let begun = std::time::Instant::now();
+    sandbox.ao(&["approve", "app-1"]).await.fails(5, &["does not wait any more", "ao attach app-1"]);
+    assert!(begun.elapsed() < Duration::from_secs(4), "a hook that has left is waited for");
+}
+
 /// Presses a key in the terminal of `app-1`, which is tmux's.
 async fn press(sandbox: &Sandbox, key: &str) {
     let record = std::fs::read(sandbox.session_dir("app-1").join("terminal/tmux.json")).unwrap();
@@ -87,7 +106,10 @@ async fn what_is_approved_runs_and_is_on_record() {
     let shown = sandbox.ao(&["show", "app-1"]).await.ok();
     assert!(shown.contains("Bash {\"command\":\"touch asked\"") && shown.contains(&id), "{shown}");
     let listed = sandbox.ao(&["ls"]).await.ok();
-    assert!(listed.contains("blocked") && listed.contains("wants Bash: touch asked"), "{listed}");
+    assert!(listed.contains("blocked"), "{listed}");
+    assert!(listed.contains(&format!("wants Bash: touch asked (--request {id})")), "{listed}");
+    // What is advised is about what is shown, whatever is asked by then.
+    assert!(shown.contains(&format!("ao approve app-1 --request {id}, ao deny app-1 --request {id}")), "{shown}");
     assert!(!sandbox.worktree("app-1").join("asked").exists());
     sandbox
         .ao(&["approve", "app-1", "--request", "0123456789abcdef"])
@@ -146,6 +168,22 @@ async fn a_person_who_answers_first_in_the_terminal_wins_and_the_hook_leaves() {
     no_hook_is_left(&sandbox).await;
     sandbox.ao(&["approve", "app-1"]).await.fails(5, &["asks for no permission", "was answered in its terminal"]);
     assert_eq!(answers(&sandbox).await[0]["decision"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialog_that_a_person_leaves_with_esc_is_not_to_be_answered_here() {
+    if !has_runtime("tmux") {
+        return;
+    }
+    let Some((_server, sandbox)) = asking(&["touch asked"], "tmux").await else { return };
+    asked(&sandbox, "touch asked").await;
+    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
+    sandbox.until_output("app-1", "Do you want to proceed?").await;
+    assert_eq!(sandbox.show("app-1").await["pending_request"]["unheard_since"], Value::Null);
+    press_until(&sandbox, "Escape", || hooks(&sandbox).is_empty()).await;
+    unheard(&sandbox).await;
+    let told = sandbox.ao(&["events"]).await.ok();
+    assert!(told.contains("nobody waits for the answer any more"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,6 +293,7 @@ async fn what_was_decided_and_its_hook_did_not_live_to_tell_is_asked_still() {
     no_hook_is_left(&sandbox).await;
     assert_eq!(asked(&sandbox, "touch asked").await, id);
     assert_eq!(answers(&sandbox).await, Vec::<Value>::new());
+    unheard(&sandbox).await;
     assert!(!sandbox.worktree("app-1").join("asked").exists());
 }
 
@@ -534,24 +573,52 @@ async fn what_a_rule_speaks_about_is_decided_also_when_it_was_asked_while_no_dae
     no_hook_is_left(&sandbox).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_rule_decided_and_no_hook_heard_is_asked_still() {
-    const REPORTS: &str = r#"#!/bin/sh
+/// An agent that begins, and does nothing.
+const REPORTS: &str = r#"#!/bin/sh
 [ "$1" = --version ] && { echo '2.1.197 (Claude Code)'; exit; }
 printf '{"session_id":"x"}' | "$AO_PROGRAM" hook claude-code SessionStart
 exec sleep 600
 "#;
+
+/// Reports that the agent of `app-1` asks for this command, as a hook does that is killed when it has reported.
+async fn report_of_a_killed_hook(daemon: &Client, command: &str) {
+    let payload = json!({ "session_id": "x", "tool_name": "Bash", "tool_input": { "command": command } });
+    let report = json!({ "session": "app-1", "agent": "claude-code", "event": "PermissionRequest",
+                         "at": jiff::Timestamp::now(), "payload": payload });
+    daemon.post::<Value>("/reports", &report).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_hook_that_was_away_for_long_waits_for_can_be_answered_again() {
+    let mut sandbox = Sandbox::new();
+    sandbox.install("claude", REPORTS);
+    sandbox.ao(&["spawn", "--runtime", "pty", "task"]).await.ok();
+    let daemon = Client::new(&sandbox.path("data/run/daemon.sock"));
+    report_of_a_killed_hook(&daemon, "touch asked").await;
+    unheard(&sandbox).await;
+    let asked = sandbox.show("app-1").await["pending_request"].clone();
+    let (id, since) = (asked["id"].as_str().unwrap(), asked["since"].as_str().unwrap());
+    let path = format!("/sessions/app-1/requests/{id}?asked_at={since}&timeout_ms=30000&confirms=true");
+    let (told, ()) = tokio::join!(daemon.get::<Value>(&path), async {
+        let started = std::time::Instant::now();
+        while !sandbox.show("app-1").await["pending_request"]["unheard_since"].is_null() {
+            assert!(started.elapsed() < BOUND, "it is not seen that somebody waits");
+        }
+        sandbox.ao(&["approve", "app-1", "--request", id]).await.ok();
+    });
+    assert_eq!(told.unwrap()["decision"]["verdict"], "allow");
+    assert_eq!(sandbox.show("app-1").await["status"], "working");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rule_decided_and_no_hook_heard_is_asked_still() {
     let mut sandbox = Sandbox::new();
     sandbox.install("claude", REPORTS);
     write(&sandbox, ALLOWS_TOUCH);
     trust(&sandbox).await;
     sandbox.ao(&["spawn", "--runtime", "pty", "task"]).await.ok();
-    // As of a hook that was killed when it had reported.
-    let payload = json!({ "session_id": "x", "tool_name": "Bash", "tool_input": { "command": "touch asked" } });
-    let report = json!({ "session": "app-1", "agent": "claude-code", "event": "PermissionRequest",
-                         "at": jiff::Timestamp::now(), "payload": payload });
     let daemon = Client::new(&sandbox.path("data/run/daemon.sock"));
-    daemon.post::<Value>("/reports", &report).await.unwrap();
+    report_of_a_killed_hook(&daemon, "touch asked").await;
     assert_eq!(answers(&sandbox).await[0]["decision"]["by"]["kind"], "rule");
     sandbox.wait_for("app-1", "status", "blocked").await;
     assert_eq!(answers(&sandbox).await, Vec::<Value>::new());

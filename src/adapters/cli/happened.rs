@@ -36,6 +36,9 @@ pub(super) fn in_words(change: &Change) -> String {
             }
         }
         ChangeKind::SessionAsked => format!("asks for {}", asked(change)),
+        ChangeKind::SessionUnheard => {
+            format!("nobody waits for the answer any more, so only its terminal can tell: {}", asked(change))
+        }
         ChangeKind::SessionDecided => decided(change),
         ChangeKind::SessionSettled => format!("{}: answered in its terminal", asked(change)),
         ChangeKind::SessionQueued => format!("waits in line for a place, {} before it", change.data["ahead"]),

@@ -15,7 +15,8 @@ pub(super) fn requests(input: serde_json::Value) -> Requests {
     let subagent = Some("a1460c4".to_owned());
     let tool_use = ToolUse { tool: "Bash".to_owned(), input, subagent, is_cut: true };
     let subject = Subject { kind: SubjectKind::Shell, field: Some("command".to_owned()), says_not_all: true };
-    let open = PendingRequest { id: RequestId::of(&session(1), &tool_use, at(6)), tool_use, subject, since: at(6) };
+    let request = RequestId::of(&session(1), &tool_use, at(6));
+    let open = PendingRequest { id: request, tool_use, subject, since: at(6), unheard_since: Some(at(7)) };
     let rule = Rule {
         tool: "Ba*".to_owned(),
         input: Some("git *".to_owned()),

@@ -38,7 +38,8 @@ async fn decide(
     }
     ui::talk(&format!("{session}: {}", ui::printable(&show::answered(&answer.request))));
     if let Some(next) = &answer.session.pending_request {
-        ui::talk(&format!("it also asks for {}", ui::printable(&show::asked(next))));
+        let asked = ui::printable(&show::asked(next));
+        ui::talk(&format!("it also asks for {asked}; answer with --request {}", next.id));
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use super::show;
 use crate::adapters::http::wire::{Changes, MAX_WAIT_MS};
 use crate::app::view::SessionView;
 use crate::domain::Timestamp;
+use crate::domain::approval::PendingRequest;
 use crate::domain::status::Status;
 
 /// A terminal with fewer columns is not shown the runtime, which `ao show` tells too: the task needs the room.
@@ -227,7 +228,7 @@ fn status(session: &SessionView) -> String {
 /// What the row is about: the reason first when somebody has to look.
 fn about(session: &SessionView, width: usize) -> String {
     if let Some(pending) = &session.pending_request {
-        return ui::first_line(&format!("wants {}", show::asked(pending)), width);
+        return asks(pending, width);
     }
     if session.status == Status::NoSignal {
         return ui::first_line(&format!("never reported; see: ao show {}", session.id), width);
@@ -242,6 +243,16 @@ fn about(session: &SessionView, width: usize) -> String {
     }
     let text = session.name.as_deref().or(session.prompt.as_deref()).map(str::to_owned);
     ui::first_line(&text.unwrap_or_else(|| shell_words::join(&session.agent_args)), width)
+}
+
+/// What it asks for, and, where there is room, by which id that very request is answered.
+fn asks(pending: &PendingRequest, width: usize) -> String {
+    if pending.unheard_since.is_some() {
+        return ui::first_line(&format!("see its terminal: it asked for {}", show::asked(pending)), width);
+    }
+    let wants = ui::first_line(&format!("wants {}", show::asked(pending)), width);
+    let with_id = format!("{wants} (--request {})", pending.id);
+    if ui::width(&with_id) <= width { with_id } else { wants }
 }
 
 #[cfg(test)]

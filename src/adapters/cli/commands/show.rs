@@ -69,7 +69,7 @@ fn describe(session: &SessionView, waiting_messages: usize, when: impl Fn(Timest
     add("conversation", session.agent_session_id.as_ref().map(ToString::to_string));
     for request in session.pending_request.iter().chain(&session.other_requests) {
         add("waits for", Some(whole(request)));
-        add("request", Some(answers(session, request, &when(request.since))));
+        add("request", Some(answers(session, request, &when)));
     }
     for request in session.answered_requests.iter().rev().take(SHOWN_ANSWERS).rev() {
         add("permission", Some(answered(request)));
@@ -102,11 +102,18 @@ fn whole(request: &PendingRequest) -> String {
     format!("{} {}{cut}", request.tool_use.tool, ui::unmistakable(&request.tool_use.input.to_string()))
 }
 
-/// How a request is answered; where there are several, by its own id.
-fn answers(session: &SessionView, request: &PendingRequest, since: &str) -> String {
-    let id = &session.id;
-    let which = if session.other_requests.is_empty() { String::new() } else { format!(" --request {}", request.id) };
-    format!("{}, since {since}; answer with: ao approve {id}{which}, ao deny {id}{which}", request.id)
+/// How a request is answered: by its own id, so that what was read is what is answered.
+fn answers(session: &SessionView, request: &PendingRequest, when: &impl Fn(Timestamp) -> String) -> String {
+    let (id, which, since) = (&session.id, &request.id, when(request.since));
+    match request.unheard_since {
+        Some(left) => format!(
+            "{which}, since {since}; nobody waits for the answer since {}: look at its terminal with ao attach {id}, for ao cannot give it",
+            when(left)
+        ),
+        None => format!(
+            "{which}, since {since}; answer with: ao approve {id} --request {which}, ao deny {id} --request {which}"
+        ),
+    }
 }
 
 /// What is asked, on a line.

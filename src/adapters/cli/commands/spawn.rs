@@ -145,6 +145,7 @@ fn line(change: &Change) -> Option<String> {
         | ChangeKind::MessageFailed
         | ChangeKind::SessionRemoved
         | ChangeKind::SessionAsked
+        | ChangeKind::SessionUnheard
         | ChangeKind::SessionDecided
         | ChangeKind::SessionSettled
         | ChangeKind::ProjectAdded

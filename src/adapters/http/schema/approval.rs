@@ -21,6 +21,8 @@ object! {
         subject: Subject,
         /// Since when it waits.
         since: Timestamp,
+        /// Since when no hook waits for the answer any more: it can be given in the agent's terminal only, if it is still asked there. Null while one does.
+        unheard_since: Option<Timestamp>,
     }
 }
 

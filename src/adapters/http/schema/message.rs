@@ -101,6 +101,7 @@ words! {
         SessionReady = "session.ready",
         SessionActivity = "session.activity",
         SessionAsked = "session.asked",
+        SessionUnheard = "session.unheard",
         SessionDecided = "session.decided",
         SessionSettled = "session.settled",
         SessionTerminated = "session.terminated",

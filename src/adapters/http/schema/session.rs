@@ -63,7 +63,7 @@ object! {
         agent_session_id: Option<AgentSessionId>,
         /// The agent's process id, while it is live.
         pid: Option<u32>,
-        /// The permission decision it waits for.
+        /// The permission decision it waits for; of several the oldest that can be answered.
         pending_request: Option<PendingRequest>,
         /// The others that it waits for: its subagents ask for themselves. Oldest first.
         other_requests: Vec<PendingRequest>,
