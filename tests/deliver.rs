@@ -272,3 +272,37 @@ async fn others_hooks_that_take_minutes_make_no_repeat() {
     lab.age("turn", Duration::from_secs(60 * 11));
     assert!(lab.waiter("Stop", &conversation).is_ok_and(|text| text.contains("hello")));
 }
+
+#[tokio::test]
+async fn what_answers_all_that_an_agent_asked_is_noted_and_what_may_not_is_not() {
+    let lab = Lab::new().await;
+    let mailbox = FileMailbox::new(lab.workspace());
+    let tool = json!({ "tool_name": "Bash", "tool_input": { "command": "make" } });
+    let with = |field: &str, value: &str| {
+        let mut payload = tool.clone();
+        payload[field] = json!(value);
+        payload
+    };
+    let noted = |event: &str, payload: &Value| {
+        let before = mailbox.settled_at().unwrap();
+        // A file's time is as coarse as the kernel's tick.
+        std::thread::sleep(Duration::from_millis(20));
+        deliver(&mailbox, &lab.agent, HookCall { event, payload }, &*lab.clock).unwrap();
+        mailbox.settled_at().unwrap() != before
+    };
+    for event in ["PreToolUse", "PermissionRequest", "PostToolUse", "PostToolUseFailure", "SessionStart"] {
+        assert!(!noted(event, &tool), "another tool may be at work beside it: {event}");
+    }
+    for event in ["PostToolBatch", "SubagentStop", "StopFailure"] {
+        assert!(!noted(event, &with("agent_id", "a1")), "the agent itself asks still: {event}");
+    }
+    for (event, payload) in [
+        ("PostToolBatch", json!({})),
+        ("Stop", json!({})),
+        ("StopFailure", json!({})),
+        ("UserPromptSubmit", json!({ "prompt": "Go on." })),
+        ("Notification", json!({ "notification_type": "idle_prompt" })),
+    ] {
+        assert!(noted(event, &payload), "{event}");
+    }
+}

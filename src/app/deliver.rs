@@ -86,7 +86,11 @@ pub fn deliver<'mailbox>(
     clock: &dyn Clock,
 ) -> Result<Option<Delivery<'mailbox>>, MessengerError> {
     let Some(hooks) = agent.text_hooks() else { return Ok(None) };
-    let turn = turn_after(&agent.interpret(call.event, call.payload));
+    let signals = agent.interpret(call.event, call.payload);
+    if signals.iter().any(Signal::settles_own) {
+        mailbox.note_settled()?;
+    }
+    let turn = turn_after(&signals);
     let delivery = if mailbox.is_quiet()? {
         None
     } else {

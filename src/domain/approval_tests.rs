@@ -324,6 +324,31 @@ fn what_a_hook_fetched_is_told_only_when_it_says_so() {
 }
 
 #[test]
+fn a_signal_that_says_that_all_is_answered_answers_what_the_agent_itself_asked() {
+    let (make, sub) = (own("make"), Some("a"));
+    for signal in [
+        Signal::Prompted,
+        Signal::Woken,
+        Signal::Idle,
+        Signal::Failed { cause: "x".into() },
+        Signal::WaitingInput,
+        settled(None),
+        settled(sub),
+        works(&own("ls")),
+        Signal::Calling(own("ls")),
+        asks(&bash("make", sub)),
+        Signal::Ready { agent_session_id: None },
+        Signal::Ending,
+    ] {
+        let mut session = session();
+        see(&mut session, &asks(&make), 1);
+        see(&mut session, &signal, 2);
+        let is_open = state(&session, &make, 1) == RequestState::Open;
+        assert_eq!(signal.settles_own(), !is_open, "{signal:?}");
+    }
+}
+
+#[test]
 fn what_nobody_waits_for_is_open_and_leaves_its_place_to_what_can_be_answered() {
     let mut session = session();
     let (a, b) = (bash("a", Some("a")), bash("b", Some("b")));

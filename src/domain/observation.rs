@@ -51,6 +51,27 @@ pub enum Signal {
     Ending,
 }
 
+impl Signal {
+    /// Whether all that the agent itself asked permission for before has been answered; what its subagents asked may not.
+    #[must_use]
+    pub fn settles_own(&self) -> bool {
+        match self {
+            Self::Settled { subagent: None }
+            | Self::Idle
+            | Self::Failed { .. }
+            | Self::WaitingInput
+            | Self::Woken
+            | Self::Prompted => true,
+            Self::Settled { subagent: Some(_) }
+            | Self::Ready { .. }
+            | Self::Calling(_)
+            | Self::Called(_)
+            | Self::Blocked { .. }
+            | Self::Ending => false,
+        }
+    }
+}
+
 impl Session {
     /// Takes a signal, reported at `at`, into the facts; gives the changes worth logging.
     ///

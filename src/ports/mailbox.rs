@@ -2,7 +2,7 @@
 //! or not a daemon runs; for an agent without hooks, who types to it in the daemon.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,18 @@ pub trait Mailbox: Send + Sync {
     /// # Errors
     /// [`MessengerError`].
     fn turn(&self) -> Result<Turn, MessengerError>;
+
+    /// Notes that whatever the agent itself had asked permission for is answered, for the hook that asked: it may have no daemon to hear that of.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn note_settled(&self) -> Result<(), MessengerError>;
+
+    /// When that was last noted; `None` when it never was.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn settled_at(&self) -> Result<Option<SystemTime>, MessengerError>;
 }
 
 /// A mailbox that nobody else has open meanwhile.

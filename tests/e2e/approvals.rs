@@ -318,6 +318,50 @@ async fn a_hook_that_says_nothing_of_what_it_told_has_told_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn hooks_of_what_was_answered_in_the_terminal_leave_also_while_no_daemon_runs() {
+    if !has_runtime("tmux") {
+        return;
+    }
+    let Some((_server, sandbox)) = asking(&["touch one", "touch two"], "tmux").await else { return };
+    asked(&sandbox, "touch one").await;
+    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
+    let first = hooks(&sandbox)[0];
+    sandbox.until_output("app-1", "Do you want to proceed?").await;
+    sandbox.ao(&["stop"]).await.ok();
+    let has = |file: &str| sandbox.worktree("app-1").join(file).exists();
+    press_until(&sandbox, "Enter", || has("one")).await;
+    sandbox.until("the first hook has left", || !hooks(&sandbox).contains(&first)).await;
+    press_until(&sandbox, "Enter", || has("two")).await;
+    no_hook_is_left(&sandbox).await;
+    sandbox.ao(&["start"]).await.ok();
+    sandbox.wait_for("app-1", "status", "idle").await;
+    assert!(answers(&sandbox).await.iter().all(|answer| answer["decision"].is_null()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_subagent_in_the_background_asks_while_no_daemon_runs_is_answered_in_its_terminal() {
+    let (Some(program), true) = (claude(), has_runtime("tmux")) else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    let gate = Gate::new();
+    let input = json!({ "description": "sub", "prompt": marker("sub"), "subagent_type": "general-purpose",
+                        "run_in_background": true });
+    let begins = Turn::of(vec![Block::ToolUse { name: "Agent".into(), input }]);
+    server.script("ask", vec![begins, Turn::text("Begun."), Turn::text("Told.")]);
+    server.script("sub", vec![Turn::bash("touch asked").gated(&gate), Turn::text("Sub done.")]);
+    spawn(&sandbox, "tmux").await;
+    gate.reached(1, BOUND).await;
+    sandbox.ao(&["stop"]).await.ok();
+    gate.release();
+    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
+    no_hook_is_left(&sandbox).await;
+    press_until(&sandbox, "Enter", || sandbox.worktree("app-1").join("asked").exists()).await;
+    sandbox.ao(&["start"]).await.ok();
+    sandbox.wait_for("app-1", "status", "idle").await;
+    assert_eq!(answers(&sandbox).await[0]["decision"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_while_no_daemon_runs_is_decided_when_one_is_back() {
     let Some(program) = claude() else { return };
     let server = ModelServer::start().await;

@@ -6,10 +6,11 @@
 use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::client::{Client, ClientError};
 use super::ui;
@@ -33,6 +34,8 @@ use crate::ports::spool::ReportSpool;
 const DAEMON_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long it is between two looks for a daemon that is away.
 const DAEMON_AWAY: Duration = Duration::from_millis(500);
+/// How long a daemon may be away until what a subagent asks is left to the agent's dialog, which may be shown only then.
+const SUBAGENT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the hook's input is waited for.
 const INPUT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of the hook's input is read, in bytes: tool results can be huge.
@@ -122,7 +125,11 @@ struct Asked<'a> {
     agent: AgentKind,
     request: RequestId,
     at: Timestamp,
+    is_of_subagent: bool,
     hooks: &'a dyn PermissionHooks,
+    mailbox: &'a dyn Mailbox,
+    /// When what the agent asked was last answered, before it asked this.
+    settled_before: Option<SystemTime>,
     clock: &'a dyn Clock,
 }
 
@@ -137,7 +144,10 @@ impl<'a> Asked<'a> {
         })?;
         let (session, agent, at) = (call.session.clone(), call.agent.clone(), call.at);
         let request = RequestId::of(&session, tool_use, at);
-        Some(Self { session, agent, request, at, hooks, clock: ports.clock })
+        let (mailbox, clock) = (ports.mailbox, ports.clock);
+        let settled_before = mailbox.settled_at().ok().flatten();
+        let is_of_subagent = tool_use.subagent.is_some();
+        Some(Self { session, agent, request, at, is_of_subagent, hooks, mailbox, settled_before, clock })
     }
 
     /// Waits until it is decided, answered elsewhere, or the agent has ended; tells the agent, and gives the exit code.
@@ -165,23 +175,40 @@ impl<'a> Asked<'a> {
     }
 
     /// The decision; `None` when there will be none. A daemon that is away is waited for: it has the request on record, or in its spool.
+    /// But not for ever where nobody else can tell that the request was answered, or answer it.
     async fn decision(&self, client: &Client) -> Option<Decision> {
         let Self { session, request, at, .. } = self;
         let plain = format!("/sessions/{session}/requests/{request}?asked_at={at}&timeout_ms={MAX_WAIT_MS}");
         let mut path = format!("{plain}&confirms=true");
+        let mut away_since = None;
         loop {
             match client.get::<RequestState>(&path).await {
                 Ok(RequestState::Decided { decision }) => return Some(decision),
                 Ok(RequestState::Settled) => return None,
-                Ok(RequestState::Open) => {}
+                Ok(RequestState::Open) => away_since = None,
                 // An older daemon, which takes no confirmation.
                 Err(ClientError::Refused { status: StatusCode::BAD_REQUEST, .. }) if path != plain => {
                     path.clone_from(&plain);
                 }
                 Err(ClientError::Refused { status, .. }) if is_final(status) => return None,
-                Err(_) => tokio::time::sleep(DAEMON_AWAY).await,
+                Err(_) => {
+                    let since = *away_since.get_or_insert_with(Instant::now);
+                    if self.is_for_the_terminal(since.elapsed()) {
+                        return None;
+                    }
+                    tokio::time::sleep(DAEMON_AWAY).await;
+                }
             }
         }
+    }
+
+    /// Whether nobody has to wait any more while the daemon has been away for so long.
+    fn is_for_the_terminal(&self, away: Duration) -> bool {
+        if self.is_of_subagent {
+            return away >= SUBAGENT_PATIENCE;
+        }
+        let settled = self.mailbox.settled_at().ok().flatten();
+        settled.is_some() && settled != self.settled_before
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `lock` | who has it locked may move files between these |
 //! | `turn` | is there while the agent is in a turn; touched by its hooks |
 //! | `turn-over` | touched when a turn ends |
+//! | `settled` | touched when whatever the agent itself had asked permission for is answered |
 //! | `waiter.lock` | locked by the one process that waits for messages while the agent is idle |
 //!
 //! A number has 20 digits, so that names in alphabetical order are messages in posting order. A message keeps its number on its whole way.
@@ -30,6 +31,7 @@ use crate::ports::messenger::MessengerError;
 pub(super) const LOCK: &str = "lock";
 pub(super) const TURN: &str = "turn";
 pub(super) const TURN_OVER: &str = "turn-over";
+pub(super) const SETTLED: &str = "settled";
 pub(super) const WAITER: &str = "waiter.lock";
 
 const AO: &str = ".ao";

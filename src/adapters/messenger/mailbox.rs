@@ -1,9 +1,9 @@
 //! The agent's side of messages: what its hooks, or who types to it, take out of the inbox, and what they record of it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::boxes::{Boxes, Entry, Record, Stage, TURN, TURN_OVER};
+use super::boxes::{Boxes, Entry, Record, SETTLED, Stage, TURN, TURN_OVER};
 use super::directory::Lock;
 use super::inbox::MAX_BODY_BYTES;
 use crate::domain::Timestamp;
@@ -74,6 +74,14 @@ impl Mailbox for FileMailbox {
             Some(silent) => Turn::Running { silent },
             None => Turn::Over { since: age(TURN_OVER)? },
         })
+    }
+
+    fn note_settled(&self) -> Result<(), MessengerError> {
+        self.boxes()?.map_or(Ok(()), |boxes| boxes.ao.touch(SETTLED))
+    }
+
+    fn settled_at(&self) -> Result<Option<SystemTime>, MessengerError> {
+        self.boxes()?.map_or(Ok(None), |boxes| boxes.ao.changed_at(SETTLED))
     }
 }
 

@@ -115,8 +115,10 @@ async fn i12_links_in_the_place_of_directories_and_locks_are_refused() {
     // Links that lead to what is not there, in the place of the marks of a turn.
     symlink(outside.join("turn"), ao.join("turn")).unwrap();
     symlink(outside.join("turn"), ao.join("turn-over")).unwrap();
+    symlink(outside.join("turn"), ao.join("settled")).unwrap();
     lab.mailbox().note_turn(true).unwrap();
     lab.mailbox().note_turn(false).unwrap();
+    lab.mailbox().note_settled().unwrap();
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0, "written outside the workspace");
 }
 
@@ -125,6 +127,8 @@ fn hand_all_over(lab: &Lab, number: usize) -> Result<Vec<Letter>, MessengerError
     let mailbox = lab.mailbox();
     mailbox.note_turn(number.is_multiple_of(2))?;
     mailbox.turn()?;
+    mailbox.note_settled()?;
+    mailbox.settled_at()?;
     let mut open = mailbox.open()?;
     for left in open.unconfirmed()? {
         open.text(&left.id)?;
