@@ -298,6 +298,7 @@ fn answer_given(answered: &AnsweredRequest) -> String {
     match &answered.decision {
         Some(Decision { verdict: Verdict::Allow, by, .. }) => format!("was allowed by {by}"),
         Some(Decision { verdict: Verdict::Deny, by, .. }) => format!("was denied by {by}"),
+        None if answered.agent_ended => "was not answered before its agent ended".to_owned(),
         None => "was answered in its terminal".to_owned(),
     }
 }

@@ -144,8 +144,8 @@ impl LifecycleWriter {
                 let cause = session.facts.spawn_failure.take().unwrap_or_else(cut_off);
                 session.phase.clone().fail(cause)?
             };
-            ended.apply(session, now);
-            Ok(vec![terminated(session)])
+            let settled = ended.apply(session, now);
+            Ok(settled.into_iter().chain([terminated(session)]).collect())
         })
         .await
     }
@@ -205,8 +205,8 @@ impl LifecycleWriter {
             // However it ended in the end: what was asked for is what happened.
             let wanted = session.facts.kill_requested_at.map(|_| EndReason::Killed);
             session.phase = session.phase.clone().end(wanted.unwrap_or_else(|| ending.reason.clone()))?;
-            Ended { exit: ending.exit, output_tail: ending.output_tail.clone() }.apply(session, now);
-            Ok(vec![terminated(session)])
+            let settled = Ended { exit: ending.exit, output_tail: ending.output_tail.clone() }.apply(session, now);
+            Ok(settled.into_iter().chain([terminated(session)]).collect())
         })
         .await
     }
@@ -215,7 +215,8 @@ impl LifecycleWriter {
     pub(super) async fn agent_ended(&self, id: &SessionId, ended: &Ended) -> Result<Session, AppError> {
         self.change(id, |session, now| {
             ended.keep(session);
-            Ok(session.facts.agent_gone(now).into_iter().collect())
+            let (settled, gone) = session.facts.agent_gone(now);
+            Ok(settled.into_iter().chain(gone).collect())
         })
         .await
     }
@@ -256,13 +257,14 @@ impl Ended {
         facts.output_tail = facts.output_tail.take().or(tail);
     }
 
-    fn apply(&self, session: &mut Session, now: Timestamp) {
+    /// Gives what comes to an end with the session.
+    fn apply(&self, session: &mut Session, now: Timestamp) -> Vec<NewChange> {
         self.keep(session);
         let facts = &mut session.facts;
         facts.restoring = None;
         facts.queue_ticket = None;
-        // That its session is over tells it.
-        let _ = facts.agent_gone(now);
+        // That its agent is gone is told by the end of its session.
+        facts.agent_gone(now).0
     }
 }
 

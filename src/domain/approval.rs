@@ -200,8 +200,11 @@ pub struct AnsweredRequest {
     pub since: Timestamp,
     /// Since when it is not open.
     pub answered_at: Timestamp,
-    /// What was decided; `None` when it was answered elsewhere, as on the agent's terminal.
+    /// What was decided; `None` when it was answered elsewhere, as on the agent's terminal, or not at all.
     pub decision: Option<Decision>,
+    /// Whether its agent ended before anybody had answered.
+    #[serde(default)]
+    pub agent_ended: bool,
     /// Whether the agent did it although it was denied: it had been allowed on the terminal before.
     #[serde(default)]
     pub is_overruled: bool,
@@ -216,11 +219,15 @@ impl AnsweredRequest {
         let PendingRequest { id, tool_use, subject: _, since, unheard_since: _ } = request;
         let call = Some(RequestId::of_call(&tool_use));
         let ToolUse { tool, subagent, .. } = tool_use;
-        Self { id, tool, about, subagent, since, answered_at, decision, is_overruled: false, call }
+        Self { id, tool, about, subagent, since, answered_at, decision, agent_ended: false, is_overruled: false, call }
     }
 
     pub(super) fn told(&self) -> Value {
-        told(&self.id, &self.tool, self.about.as_deref())
+        let mut told = told(&self.id, &self.tool, self.about.as_deref());
+        if self.agent_ended {
+            told["agent_ended"] = true.into();
+        }
+        told
     }
 }
 

@@ -453,8 +453,23 @@ fn answers_outlive_their_agent() {
     see(&mut session, &asks(&own("make")), 1);
     let id = session.facts.requests.open[0].id.clone();
     session.decide(&id, allow(), at(2));
-    session.facts.requests.end();
+    assert!(session.facts.requests.end(at(3)).is_empty());
     assert_eq!(session.facts.requests.of_the_past().answers()[0].decision, Some(allow()));
+}
+
+#[test]
+fn what_nobody_answered_before_its_agent_ended_is_settled_and_says_so() {
+    let mut session = session();
+    see(&mut session, &asks(&own("make")), 1);
+    let (settled, gone) = session.facts.agent_gone(at(2));
+    assert_eq!(kinds(&settled), [ChangeKind::SessionSettled]);
+    assert_eq!((&settled[0].data["about"], &settled[0].data["agent_ended"]), (&json!("make"), &json!(true)));
+    assert_eq!(gone.map(|change| change.kind), Some(ChangeKind::SessionActivity));
+    assert_eq!((open(&session), state(&session, &own("make"), 1)), (vec![], RequestState::Settled));
+    let answers = session.facts.requests.of_the_past().answers();
+    assert_eq!((answers.len(), answers[0].agent_ended, answers[0].answered_at), (1, true, at(2)));
+    // It is told once.
+    assert!(session.facts.agent_gone(at(3)).0.is_empty());
 }
 
 #[test]

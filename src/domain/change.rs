@@ -60,7 +60,8 @@ pub enum ChangeKind {
     /// A request for a permission was decided; `data.decision` says how and by whom, and by which rule, the rest is as in `session.asked`.
     #[serde(rename = "session.decided")]
     SessionDecided,
-    /// A request for a permission was answered elsewhere, as on the agent's terminal; `data` is as in `session.asked`.
+    /// A request for a permission was answered elsewhere, as on the agent's terminal, or its agent ended before anybody had answered
+    /// (`data.agent_ended`); the rest of `data` is as in `session.asked`.
     #[serde(rename = "session.settled")]
     SessionSettled,
     /// The session ended; `data.phase` is how, and why in `data.phase.reason`.

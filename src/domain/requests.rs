@@ -229,13 +229,19 @@ impl Requests {
         self.all_settled_up_to = self.all_settled_up_to.filter(|settled| *settled <= to);
     }
 
-    /// Nobody asks any more: the agent has ended.
-    pub(crate) fn end(&mut self) {
-        self.open.clear();
+    /// Nobody asks any more: the agent has ended. Gives the changes worth logging.
+    pub(crate) fn end(&mut self, now: Timestamp) -> Vec<NewChange> {
         for decided in std::mem::take(&mut self.decided) {
             self.keep(decided.into());
         }
         self.beside = None;
+        let mut changes = Vec::new();
+        for open in std::mem::take(&mut self.open) {
+            let unanswered = AnsweredRequest { agent_ended: true, ..AnsweredRequest::of(open, now, None) };
+            changes.push(NewChange::new(ChangeKind::SessionSettled, unanswered.told()));
+            self.keep(unanswered);
+        }
+        changes
     }
 
     /// What stays of them when another agent takes over.

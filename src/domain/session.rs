@@ -254,14 +254,14 @@ impl Facts {
         }
     }
 
-    /// Its agent's process is gone, and what it asked for with it. Gives the change worth logging, where that is one.
-    pub fn agent_gone(&mut self, now: Timestamp) -> Option<NewChange> {
-        self.requests.end();
+    /// Its agent's process is gone, and what it asked for with it. Gives the changes worth logging: of what it asked, then of the agent itself.
+    pub fn agent_gone(&mut self, now: Timestamp) -> (Vec<NewChange>, Option<NewChange>) {
+        let settled = self.requests.end(now);
         if self.activity == Activity::Exited {
-            return None;
+            return (settled, None);
         }
         (self.activity, self.activity_at) = (Activity::Exited, now);
-        Some(NewChange::activity(self.activity))
+        (settled, Some(NewChange::activity(self.activity)))
     }
 }
 

@@ -100,6 +100,18 @@ async fn who_waits_for_a_decision_is_told_what_is_known_of_the_request() {
     assert_eq!(state(&client, &one, &since).await, json!({ "state": "decided", "decision": decision }));
     sandbox.ao(&["kill", "app-1"]).await.ok();
     assert_eq!(state(&client, "0123456789abcdef", &since).await, json!({ "state": "settled" }), "nobody decides it");
+    // What was open has an end too, for whoever follows.
+    let log = log_of_requests(&client).await;
+    let last = &log.last().unwrap()["data"];
+    assert_eq!(log.last().unwrap()["kind"], "session.settled", "{log:#?}");
+    assert_eq!((&last["about"], &last["agent_ended"]), (&json!("touch two"), &json!(true)));
+    let answered = answers(&sandbox).await;
+    assert_eq!(
+        (answered.len(), &answered[1]["agent_ended"], &answered[1]["decision"]),
+        (2, &json!(true), &Value::Null)
+    );
+    let shown = sandbox.ao(&["show", "app-1"]).await.ok();
+    assert!(shown.contains("Bash: touch two: its agent ended before it was answered"), "{shown}");
 }
 
 /// What the change log has of requests, oldest first.

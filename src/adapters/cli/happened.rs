@@ -8,6 +8,9 @@ use crate::domain::phase::Phase;
 /// How much is shown of what is as long as somebody made it, in columns.
 const MAX_WIDTH: usize = 200;
 
+/// What became of a request that nobody answered.
+pub(super) const UNANSWERED: &str = "its agent ended before it was answered";
+
 /// A change on one line, without the session that it concerns.
 pub(super) fn in_words(change: &Change) -> String {
     let text = |key: &str| change.data.get(key).and_then(|value| value.as_str()).unwrap_or_default();
@@ -40,7 +43,10 @@ pub(super) fn in_words(change: &Change) -> String {
             format!("nobody waits for the answer any more, so only its terminal can tell: {}", asked(change))
         }
         ChangeKind::SessionDecided => decided(change),
-        ChangeKind::SessionSettled => format!("{}: answered in its terminal", asked(change)),
+        ChangeKind::SessionSettled => {
+            let how = if change.data["agent_ended"] == true { UNANSWERED } else { "answered in its terminal" };
+            format!("{}: {how}", asked(change))
+        }
         ChangeKind::SessionQueued => format!("waits in line for a place, {} before it", change.data["ahead"]),
         ChangeKind::SessionRestoring => "restoring".to_owned(),
         ChangeKind::SessionRestoreFailed => format!("could not be restored: {}", line("cause")),
@@ -113,6 +119,10 @@ mod tests {
         });
         let expected = "Bash: make deploy…: denied by a person: not\u{fffd}[2J now";
         assert_eq!(words(ChangeKind::SessionDecided, decided), expected);
+        let mut settled = json!({ "request": "5f0d1c3a9be27c44", "tool": "Bash", "about": "make" });
+        assert_eq!(words(ChangeKind::SessionSettled, settled.clone()), "Bash: make: answered in its terminal");
+        settled["agent_ended"] = true.into();
+        assert_eq!(words(ChangeKind::SessionSettled, settled), "Bash: make: its agent ended before it was answered");
         let message = json!({ "message": "52aa", "from": "app-2", "via": "wake", "error": null });
         assert_eq!(words(ChangeKind::MessageInjected, message), "message 52aa from app-2 was handed over (wake)");
     }

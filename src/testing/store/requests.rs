@@ -33,6 +33,7 @@ pub(super) fn requests(input: serde_json::Value) -> Requests {
         subagent: Some("a1460c4".to_owned()),
         since: at(6),
         answered_at: at(7),
+        agent_ended: decision.is_none(),
         is_overruled: decision.is_none(),
         call: decision.as_ref().map(|_| RequestId::unknown()),
         decision,

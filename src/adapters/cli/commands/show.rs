@@ -5,6 +5,7 @@ use super::super::args::SessionArgs;
 use super::super::client::Client;
 use super::super::context::Context;
 use super::super::error::CliError;
+use super::super::happened::UNANSWERED;
 use super::super::ui;
 use crate::adapters::http::wire::TerminalText;
 use crate::app::view::{ExitView, SessionView};
@@ -132,6 +133,9 @@ fn in_a_line(tool: &str, about: Option<&str>) -> String {
 /// What was asked, and what became of it.
 pub(in super::super) fn answered(answered: &AnsweredRequest) -> String {
     let asked = in_a_line(&answered.tool, answered.about.as_deref());
+    if answered.agent_ended {
+        return format!("{asked}: {UNANSWERED}");
+    }
     let Some(Decision { verdict, reason, by }) = &answered.decision else {
         return format!("{asked}: answered in its terminal");
     };

@@ -78,8 +78,10 @@ object! {
         since: Timestamp,
         /// Since when it is not open.
         answered_at: Timestamp,
-        /// What was decided; null when it was answered elsewhere, as on the agent's terminal.
+        /// What was decided; null when it was answered elsewhere, as on the agent's terminal, or not at all.
         decision: Option<Decision>,
+        /// Whether its agent ended before anybody had answered.
+        agent_ended: bool,
         /// Whether the agent did it although it was denied: it had been allowed on the terminal before.
         is_overruled: bool,
         /// Tells the tool call from others, until it is made anew.
