@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use crate::sandbox::{BOUND, Sandbox};
@@ -303,4 +306,65 @@ async fn a_client_that_says_nothing_leaves_nothing_behind() {
     let run = sandbox.ao(&["mcp"]).await;
     assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{run:#?}");
     assert_eq!(sandbox.processes(), Vec::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_a_task_is_refused() {
+    let sandbox = sandbox();
+    let mut server = Server::ready(&sandbox).await;
+    for prompt in ["", " \n"] {
+        let mut spawn = sleeper();
+        spawn["prompt"] = json!(prompt);
+        let text = server.fail("spawn", spawn).await;
+        assert!(text.contains("the prompt is empty") && text.contains("hint: "), "{text}");
+    }
+    sandbox.ao(&["start"]).await.ok();
+    assert_eq!(server.call("ls", json!({ "all": true })).await, json!({ "sessions": [] }));
+}
+
+/// Hands on to the daemon what it is asked at its socket, and breaks off when the first spawn is answered; gives how many spawns were asked for.
+fn lose_the_first_answer(sandbox: &Sandbox) -> Arc<AtomicUsize> {
+    let (socket, real) = (sandbox.path("data/run/daemon.sock"), sandbox.path("data/run/real.sock"));
+    std::fs::rename(&socket, &real).unwrap();
+    let listener = UnixListener::bind(&socket).unwrap();
+    let spawns = Arc::new(AtomicUsize::new(0));
+    let counted = spawns.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let (real, spawns) = (real.clone(), counted.clone());
+            tokio::spawn(async move {
+                let mut daemon = UnixStream::connect(&real).await.unwrap();
+                let mut begin = vec![0; 64 * 1024];
+                let length = client.read(&mut begin).await.unwrap();
+                begin.truncate(length);
+                daemon.write_all(&begin).await.unwrap();
+                let is_spawn = begin.starts_with(b"POST /api/v1/sessions ");
+                if is_spawn && spawns.fetch_add(1, Ordering::SeqCst) == 0 {
+                    let (mut from_client, _to_client) = client.split();
+                    let (mut from_daemon, mut to_daemon) = daemon.split();
+                    let mut answer = [0];
+                    tokio::select! {
+                        _ = tokio::io::copy(&mut from_client, &mut to_daemon) => {}
+                        _ = from_daemon.read(&mut answer) => {}
+                    }
+                    return;
+                }
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut daemon).await;
+            });
+        }
+    });
+    spawns
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spawn_whose_answer_is_lost_is_one_worker() {
+    let sandbox = sandbox();
+    sandbox.ao(&["start"]).await.ok();
+    let spawns = lose_the_first_answer(&sandbox);
+    let mut server = Server::ready(&sandbox).await;
+    assert_eq!(server.call("spawn", sleeper()).await["id"], "app-1");
+    assert_eq!(spawns.load(Ordering::SeqCst), 2);
+    let listed = server.call("ls", json!({ "all": true })).await;
+    assert_eq!(listed["sessions"].as_array().unwrap().len(), 1, "{listed:#}");
 }

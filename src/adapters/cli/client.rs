@@ -21,6 +21,8 @@ use crate::domain::id::SessionId;
 
 /// A connection has one request.
 const CLOSE: (&str, &str) = ("connection", "close");
+/// What is asked again under the same key is done once.
+const KEY: &str = "idempotency-key";
 
 /// How long a daemon may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -145,6 +147,20 @@ impl Client {
         self.request(Method::POST, path, body.into()).await
     }
 
+    /// Posts a body under a key that was made up for this: asked again with the same one, it is answered as it was, and done once.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(in crate::adapters) async fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        key: &str,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| self.broken(error))?;
+        self.request_under(Some(key), Method::POST, path, body.into()).await
+    }
+
     /// Deletes a resource.
     ///
     /// # Errors
@@ -195,8 +211,20 @@ impl Client {
     }
 
     async fn request<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
+        self.request_under(None, method, path, body).await
+    }
+
+    async fn request_under<T: DeserializeOwned>(
+        &self,
+        key: Option<&str>,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, ClientError> {
         let exchange = async {
-            let headers = [CLOSE, ("content-type", "application/json")].map(|(name, value)| (name, value.to_owned()));
+            let headers = [CLOSE, ("content-type", "application/json")].into_iter();
+            let headers = headers.chain(key.map(|key| (KEY, key)));
+            let headers: Vec<_> = headers.map(|(name, value)| (name, value.to_owned())).collect();
             let (response, _connection) = self.send(method, path, &headers, body).await?;
             let status = response.status();
             let body = self.whole(response).await?;

@@ -93,5 +93,5 @@ pub fn run_alone(command: Command) -> Result<(), CliError> {
 pub use commands::doctor;
 // What `ao mcp` does as the commands do.
 pub(in crate::adapters) use commands::project::named_or_here;
-pub(in crate::adapters) use commands::send::post as post_message;
+pub(in crate::adapters) use commands::send::{post as post_message, until_answered};
 pub(in crate::adapters) use commands::start::ensure_running;

@@ -26,6 +26,7 @@ const MESSAGES: usize = 20;
 #[serde(deny_unknown_fields)]
 pub(super) struct SpawnParams {
     /// The task, complete: the agent knows nothing of your conversation.
+    #[schemars(length(min = 1))]
     pub(super) prompt: String,
     /// The project's id. Default: the one of the repository you work in.
     #[serde(default, skip_serializing_if = "Option::is_none")]

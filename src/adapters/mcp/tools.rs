@@ -25,7 +25,7 @@ use crate::adapters::cli::client::Client;
 use crate::adapters::cli::context::Context;
 use crate::adapters::cli::error::CliError;
 use crate::adapters::cli::waiting::{Bound, PatientClient, Wait};
-use crate::adapters::cli::{ensure_running, named_or_here, post_message};
+use crate::adapters::cli::{ensure_running, named_or_here, post_message, until_answered};
 use crate::adapters::http::wire::{
     Accepted, DecisionAnswer, DecisionRequest, KillAnswer, KillRequest, TerminalText, WaitAnswer,
 };
@@ -88,6 +88,12 @@ impl Tools {
         open_world_hint = false
     ))]
     async fn spawn(&self, Parameters(params): Parameters<SpawnParams>) -> Answer {
+        if params.prompt.trim().is_empty() {
+            let hint = "give the task, complete: the agent knows nothing of your conversation";
+            return Err(CliError::usage("the prompt is empty, so the agent would have nothing to do")
+                .hint(hint)
+                .into());
+        }
         let client = self.client().await?;
         let project = named_or_here(params.project.as_ref(), "the parameter project", &self.context, &client).await?;
         let request = SpawnRequest {
@@ -103,7 +109,10 @@ impl Tools {
             queue: params.queue,
             ..SpawnRequest::new(project)
         };
-        let Accepted { session, .. } = client.post("/sessions", &request).await?;
+        // A daemon that goes away in the middle may have accepted it: a model that is told of a failure spawns another one.
+        let key = uuid::Uuid::new_v4().to_string();
+        let spawning = until_answered(&self.context, || client.post_once("/sessions", &request, &key));
+        let Accepted { session, .. } = self.unless_over(spawning).await??;
         if session.status == Status::Queued {
             return answer::result(&session);
         }

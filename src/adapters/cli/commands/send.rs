@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::args::SendArgs;
-use super::super::client::Client;
+use super::super::client::{Client, ClientError};
 use super::super::context::Context;
 use super::super::error::{CliError, ExitCode};
 use super::super::ui;
@@ -56,15 +56,23 @@ pub(in crate::adapters) async fn post(
 ) -> Result<MessageRecord, CliError> {
     let request = SendRequest { body, id: Some(MessageId::hash_of(&uuid::Uuid::new_v4().to_string())) };
     let path = format!("/sessions/{session}/messages");
+    until_answered(context, || client.post(&path, &request)).await
+}
+
+/// Asks daemons that go away meanwhile until one answers, and starts one where none runs. What is asked is done once, however often it is asked.
+pub(in crate::adapters) async fn until_answered<T, F: Future<Output = Result<T, ClientError>>>(
+    context: &Context,
+    ask: impl Fn() -> F,
+) -> Result<T, CliError> {
     let begun = Instant::now();
     loop {
         let answer = match start::is_to_be_started(context).await {
             Ok(true) => {
                 // Where none can be started, trying longer does not help.
                 start::start_and_say(context).await?;
-                client.post(&path, &request).await.map_err(CliError::from)
+                ask().await.map_err(CliError::from)
             }
-            Ok(false) => client.post(&path, &request).await.map_err(CliError::from),
+            Ok(false) => ask().await.map_err(CliError::from),
             Err(error) => Err(error),
         };
         match answer {
