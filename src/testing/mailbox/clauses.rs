@@ -37,7 +37,9 @@ pub async fn nothing_waits_in_a_workspace_that_is_gone_or_was_never_opened(fixtu
         let mailbox = fixture.messenger.mailbox(workspace);
         assert!(mailbox.is_quiet().unwrap());
         assert_eq!(mailbox.turn().unwrap(), Turn::Over { since: None });
+        assert_eq!(mailbox.settled_at().unwrap(), None);
         mailbox.note_turn(true).unwrap();
+        mailbox.note_settled().unwrap();
         assert!(matches!(mailbox.open().map(drop), Err(MessengerError::File { .. })));
         assert!(fixture.messenger.progress(workspace).await.unwrap().is_empty());
         fixture.messenger.forget(workspace, &[MessageId::hash_of("a")]).await.unwrap();
@@ -304,6 +306,8 @@ pub async fn who_cannot_open_it_is_told_so_and_may_still_look(fixture: &Fixture)
         other.note_turn(true).unwrap();
         assert!(matches!(other.turn().unwrap(), Turn::Running { .. }));
         other.note_turn(false).unwrap();
+        other.note_settled().unwrap();
+        assert!(other.settled_at().unwrap().is_some());
     }
     assert!(begun.elapsed() < Duration::from_secs(10), "looking waits for who has it open");
     let (tells, told) = mpsc::channel();
