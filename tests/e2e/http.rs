@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ao::adapters::cli::client::Client;
 use serde_json::{Value, json};
 
 use crate::http_client::Port;
@@ -101,6 +102,36 @@ async fn whatever_is_refused_is_refused_in_the_same_shape_and_with_the_requests_
     let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json")).unwrap();
     assert!(document.json() == serde_json::from_str::<Value>(&committed).unwrap(), "another document is served");
     assert_eq!((port.get("/readyz").await.status, port.get("/healthz").await.status), (200, 200));
+}
+
+/// A name that is mistyped must not mean that nothing was said: who lists the sessions of `projct=web` would end those of all projects.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_an_operation_does_not_have_is_refused_on_every_path() {
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    let document = port.get("/api/v1/openapi.json").await.json();
+    let described = document["paths"].as_object().unwrap().iter();
+    let described = described.flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |key| (key, path)));
+    let mut asked: Vec<(String, String)> =
+        described.map(|(method, path)| (method.to_uppercase(), path.replace(['{', '}'], ""))).collect();
+    assert!(asked.len() >= 25, "operations are missing: {asked:?}");
+    asked.extend(["/healthz", "/readyz", "/api/v1/openapi.json"].map(|path| ("GET".to_owned(), path.to_owned())));
+    // One is for the Unix socket alone.
+    let is_for_the_socket = |path: &str| path == "/api/v1/daemon/token";
+    let socket = Client::new(&sandbox.path("data/run/daemon.sock"));
+    let refused = socket.post::<Value>("/daemon/token?nonsense=1", &json!({})).await.unwrap_err();
+    assert!(refused.to_string().contains("has no parameter \"nonsense\""), "{refused}");
+    for (method, path) in asked.into_iter().filter(|(_, path)| !is_for_the_socket(path)) {
+        let refused = port.ask(&method, &format!("{path}?nonsense=1"), "", None).await;
+        assert_eq!(refused.refusal(), (400, "invalid_request".to_owned()), "{method} {path}: {refused:#?}");
+        assert!(refused.body.contains("has no parameter \\\"nonsense\\\""), "{method} {path}: {refused:#?}");
+    }
+    assert_eq!(port.ask("HEAD", "/api/v1/sessions?nonsense=1", "", None).await.status, 400);
+    assert_eq!(port.ask("HEAD", "/api/v1/sessions?all=true", "", None).await.status, 200);
+    let refused = port.get("/api/v1/sessions?limit=1&projct=app&all=true").await.json();
+    assert_eq!(refused["error"]["hint"], "it takes project, all, cursor, limit");
+    // Nor does an empty query say anything.
+    assert_eq!(port.get("/api/v1/sessions?").await.status, 200);
 }
 
 /// Damages a record.

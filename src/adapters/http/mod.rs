@@ -11,6 +11,7 @@
 //! | [`mod@once`] | requests that are asked again with their key |
 //! | `extract`, `page` | what handlers take out of a request |
 //! | `routes` | the handlers |
+//! | `operations` | what the document says of each, held against what comes |
 //! | `schema`, [`document`] | what is said about them: the OpenAPI document |
 //! | `events` | what happened, as pages and as a stream |
 //! | `terminal` | a session's terminal, as a WebSocket |
@@ -31,6 +32,7 @@ mod events;
 mod extract;
 pub mod listener;
 pub mod once;
+mod operations;
 mod page;
 pub mod patience;
 pub mod peer;

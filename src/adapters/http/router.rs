@@ -14,6 +14,7 @@ use super::access::{self, Access};
 use super::document;
 use super::error::ApiError;
 use super::once::once;
+use super::operations::{self, Operations};
 use super::patience::Patience;
 use super::request;
 use super::routes;
@@ -50,12 +51,14 @@ pub enum Door {
 /// there is, so that no route can be without.
 pub fn router(daemon: Daemon, door: Door) -> Router {
     let (api, document) = described().split_for_parts();
+    let operations = Arc::new(Operations::of(&document));
     let document = axum::Json(document);
     let api = api.route("/api/v1/openapi.json", get(async move || document.clone()));
     let router = Router::new()
         .merge(api)
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
+        .route_layer(middleware::from_fn_with_state(operations, operations::admit))
         .fallback(async || ApiError::of("no_such_path", "there is no such path"))
         .method_not_allowed_fallback(async || {
             ApiError::of("method_not_allowed", "there is no such method for this path")

@@ -35,7 +35,6 @@ async fn decide(
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct DecisionWaitParams {
     /// When the agent asked.

@@ -63,7 +63,6 @@ async fn show_message(State(daemon): State<Daemon>, Ids(id): Ids<String>) -> Ans
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct MessageWaitParams {
     /// How long; more than 30000 counts as that.
