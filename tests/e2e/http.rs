@@ -58,9 +58,11 @@ async fn lists_come_in_pages_that_follow_one_another() {
         assert_eq!((seen.len(), pages), (5, 3), "{list}: {seen:?}");
         assert_eq!(seen, sorted, "{list}");
     }
-    for wrong in ["cursor=zz", "cursor=", "limit=0", "limit=1001", "limit=x", "cursor=00ff"] {
-        let refused = port.get(&format!("/api/v1/sessions?{wrong}")).await.refusal();
-        assert_eq!(refused, (400, "invalid_request".to_owned()), "{wrong}");
+    for list in ["projects", "sessions"] {
+        for wrong in ["cursor=zz", "cursor=", "limit=0", "limit=1001", "limit=x", "cursor=00ff", "cursor=3f"] {
+            let refused = port.get(&format!("/api/v1/{list}?{wrong}")).await.refusal();
+            assert_eq!(refused, (400, "invalid_request".to_owned()), "{list} {wrong}");
+        }
     }
     for name in ["one", "two", "three", "four", "five"] {
         sandbox.ao(&["kill", &format!("{name}-1")]).await.ok();

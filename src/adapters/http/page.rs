@@ -46,13 +46,21 @@ impl<S: Send + Sync> FromRequestParts<S> for PageOf {
 }
 
 impl PageOf {
-    /// The page of a list that is all there, whose things have names of their own.
+    /// The page of a list that is all there, in whatever order, whose things have names of their own and stay.
     pub(super) fn cut<T>(&self, mut items: Vec<T>, name: impl Fn(&T) -> &str) -> Result<Page<T>, ApiError> {
         if let Some(after) = &self.after {
             let last = items.iter().position(|item| name(item) == after).ok_or_else(not_ours)?;
             items.drain(..=last);
         }
         Ok(self.fill(items, name))
+    }
+
+    /// The page of a list that is all there, in the order of its names. The last thing of the page before may be gone.
+    pub(super) fn cut_by_name<T>(&self, mut items: Vec<T>, name: impl Fn(&T) -> &str) -> Page<T> {
+        if let Some(after) = &self.after {
+            items.drain(..items.partition_point(|item| name(item) <= after.as_str()));
+        }
+        self.fill(items, name)
     }
 
     /// The page from what comes after the one before, of which there may be more than it takes.
@@ -65,7 +73,7 @@ impl PageOf {
     }
 }
 
-/// The error of a cursor that no page gave, or whose thing is gone.
+/// The error of a cursor that no page gave.
 pub(super) fn not_ours() -> ApiError {
     ApiError::invalid("no page of this list gave such a cursor").hint("begin anew, without one")
 }
@@ -90,22 +98,35 @@ fn decode(cursor: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn page(after: Option<&str>, limit: u32, items: &[&'static str]) -> Page<&'static str> {
-        let page = PageOf { after: after.map(|cursor| decode(cursor).unwrap()), limit };
-        page.cut(items.to_vec(), |item| item).unwrap()
+    fn after(cursor: Option<&str>, limit: u32) -> PageOf {
+        PageOf { after: cursor.map(|cursor| decode(cursor).unwrap()), limit }
     }
 
     #[test]
     fn pages_follow_one_another_to_the_end_and_nothing_is_in_two() {
         let items = ["a", "b-1", "c", "d"];
-        let (mut seen, mut cursor) = (Vec::new(), None);
-        for _ in 0..2 {
-            let page = page(cursor.as_deref(), 2, &items);
-            seen.extend(page.items);
-            cursor = page.next;
+        let cuts = [
+            |page: PageOf, items: &[&'static str]| page.cut(items.to_vec(), |item| item).unwrap(),
+            |page: PageOf, items: &[&'static str]| page.cut_by_name(items.to_vec(), |item| item),
+        ];
+        for cut in cuts {
+            let (mut seen, mut cursor) = (Vec::new(), None);
+            for _ in 0..2 {
+                let page = cut(after(cursor.as_deref(), 2), &items);
+                seen.extend(page.items);
+                cursor = page.next;
+            }
+            assert_eq!((seen.as_slice(), cursor), (items.as_slice(), None));
+            assert_eq!(cut(after(None, 4), &items).next, None, "a page that is just full is the last one");
         }
-        assert_eq!((seen.as_slice(), cursor), (items.as_slice(), None));
-        assert_eq!(page(None, 4, &items).next, None, "a page that is just full is the last one");
+    }
+
+    #[test]
+    fn a_page_goes_on_after_a_name_that_is_gone() {
+        for (gone, rest) in [("b", &["c", "d"][..]), ("a", &["a-1", "c", "d"]), ("0", &["a-1", "c", "d"]), ("e", &[])] {
+            let page = after(Some(&encode(gone)), 9).cut_by_name(vec!["a-1", "c", "d"], |item| item);
+            assert_eq!(page.items, rest, "{gone}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use crate::adapters::http::error::ApiError;
 use crate::adapters::http::extract::{Answer, Body, Ids, project_id};
-use crate::adapters::http::page::{PageOf, PageQuery};
 use crate::adapters::http::peer::Asking;
+use crate::adapters::http::page::{PageOf, PageQuery, not_ours};
 use crate::adapters::http::router::Daemon;
 use crate::adapters::http::wire::{AddProject, Page, Removed, TrustFile};
 use crate::app::project_file::{ProjectFileStatus, ProjectFileView, ProjectView};
@@ -27,7 +27,10 @@ pub(super) fn routes() -> OpenApiRouter<Daemon> {
 /// List projects, by id
 #[utoipa::path(get, path = "/projects", tag = "projects", params(PageQuery), responses((status = 200, body = Page<Project>)))]
 async fn list_projects(State(daemon): State<Daemon>, page: PageOf) -> Answer<Page<Project>> {
-    Ok(Json(page.cut(daemon.application.projects().await?, |project| project.id.as_str())?))
+    if page.after.as_deref().is_some_and(|after| after.parse::<ProjectId>().is_err()) {
+        return Err(not_ours());
+    }
+    Ok(Json(page.cut_by_name(daemon.application.projects().await?, |project| project.id.as_str())))
 }
 
 /// Register the repository that a directory is in
