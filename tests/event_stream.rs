@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ao::adapters::http::Patience;
-use ao::ports::store::ChangeLog;
+use ao::ports::store::{ChangeLog, SessionStore};
 use event_server::{BOUND, Reader, Server};
 
 /// More than the buffers of a connection take.
@@ -146,6 +146,8 @@ async fn a_stop_ends_streams_at_once_and_waits_for_nobody_who_takes_nothing() {
 #[tokio::test]
 async fn silence_is_bounded_and_tells_a_reader_of_one_session_where_the_log_is() {
     let server = Server::start(Patience { keep_alive: Duration::from_millis(50), ..patient() }).await;
+    let mut quiet = application::session(9, "command", "none", "/nowhere".into());
+    server.store.insert_session(&mut quiet, &[]).await.unwrap();
     let begin = server.store.last_seq().await.unwrap();
     let mut reader = Reader::open(&server, &format!("/api/v1/events?session=app-9&since={begin}"), "").await;
     reader.read_up_to(begin).await;

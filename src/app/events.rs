@@ -26,9 +26,12 @@ impl Application {
     /// Follows what happened after number `since`, or what happens from now on; of one session where one is named.
     ///
     /// # Errors
-    /// `changes_gone` when the next one was trimmed; `changes_ahead` when `since` is a number that no change has yet, so it is from
-    /// another log; or the store's failure.
+    /// `unknown_session` where there is no such session and the log tells of none; `changes_gone` when the next one was trimmed;
+    /// `changes_ahead` when `since` is a number that no change has yet, so it is from another log; or the store's failure.
     pub async fn events(&self, since: Option<u64>, session: Option<SessionId>) -> Result<Events, AppError> {
+        if let Some(session) = &session {
+            self.insist_on_session(session).await?;
+        }
         let newest = self.last_seq().await?;
         let position = since.unwrap_or(newest);
         if position > newest {

@@ -13,7 +13,7 @@ use crate::domain::session::Session;
 use crate::domain::status::Status;
 use crate::ports::repo::RepoError;
 use crate::ports::runtime::RuntimeError;
-use crate::ports::store::{ChangeFilter, SessionFilter};
+use crate::ports::store::{ChangeFilter, SessionFilter, StoreError};
 
 impl Application {
     /// Shows one session.
@@ -96,9 +96,13 @@ impl Application {
     /// Changes after a sequence number; when there are none, waits up to `wait` for one, or until the daemon stops.
     ///
     /// # Errors
-    /// `changes_gone` when the next one was trimmed; `changes_ahead` for a number that no change has yet, of another log: who waits with it would
-    /// miss what happens until this one has come so far; or the store's failure.
+    /// `unknown_session` where there is no such session and the log tells of none; `changes_gone` when the next one was trimmed; `changes_ahead`
+    /// for a number that no change has yet, of another log: who waits with it would miss what happens until this one has come so far; or the store's
+    /// failure.
     pub async fn changes(&self, filter: &ChangeFilter, wait: Duration) -> Result<Vec<Change>, AppError> {
+        if let Some(session) = &filter.session {
+            self.insist_on_session(session).await?;
+        }
         // Only waiting is bounded: what is there is given also to those who do not wait.
         let time_is_up = tokio::time::sleep(wait);
         tokio::pin!(time_is_up);
@@ -117,6 +121,24 @@ impl Application {
                 () = self.shared.stop.cancelled() => return Ok(changes),
             }
         }
+    }
+
+    /// Insists that there is such a session, or that the log still tells of it: of any other one nothing ever happens.
+    ///
+    /// # Errors
+    /// `unknown_session`, or the store's failure.
+    pub(crate) async fn insist_on_session(&self, id: &SessionId) -> Result<(), AppError> {
+        if self.shared.sessions.session(id).await?.is_some() {
+            return Ok(());
+        }
+        let mut any = ChangeFilter { since: 0, session: Some(id.clone()), limit: 1 };
+        let told = loop {
+            match self.shared.changes.changes(&any).await {
+                Err(StoreError::ChangesGone { oldest, .. }) => any.since = oldest - 1,
+                told => break told?,
+            }
+        };
+        if told.is_empty() { Err(unknown_session(id)) } else { Ok(()) }
     }
 
     /// The newest change's sequence number.

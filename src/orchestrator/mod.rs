@@ -208,7 +208,8 @@ impl Orchestrator {
     /// What happened after number `since`, or happens from now on; of one session where one is named. See [`EventStream`].
     ///
     /// # Errors
-    /// `changes_gone` when the next one is not kept any more; `changes_ahead` for a number that no change has yet; or the store's failure.
+    /// `unknown_session` where there is no such session and the log tells of none; `changes_gone` when the next one is not kept any more;
+    /// `changes_ahead` for a number that no change has yet; or the store's failure.
     pub async fn events(&self, since: Option<u64>, session: Option<SessionId>) -> Result<EventStream, AppError> {
         Ok(EventStream::of(self.application.events(since, session).await?))
     }

@@ -67,6 +67,12 @@ async fn lists_come_in_pages_that_follow_one_another() {
     for name in ["one", "two", "three", "four", "five"] {
         sandbox.ao(&["kill", &format!("{name}-1")]).await.ok();
     }
+    // The last one of a page is gone when the next one is asked for.
+    let first = port.get("/api/v1/projects?limit=2").await.json();
+    sandbox.ao(&["project", "rm", first["items"][1]["id"].as_str().unwrap()]).await.ok();
+    let second = port.get(&format!("/api/v1/projects?limit=2&cursor={}", first["next"].as_str().unwrap())).await;
+    let ids: Vec<Value> = second.json()["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect();
+    assert_eq!(ids, ["one", "three"], "{second:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,6 +140,21 @@ async fn a_parameter_that_an_operation_does_not_have_is_refused_on_every_path() 
     assert_eq!(refused["error"]["hint"], "it takes project, all, cursor, limit");
     // Nor does an empty query say anything.
     assert_eq!(port.get("/api/v1/sessions?").await.status, 200);
+}
+
+/// Nothing ever happens to it, so who mistyped its id would wait for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_session_that_never_was_are_refused_as_a_page_and_as_a_stream() {
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    port.post("/api/v1/projects", &json!({ "path": sandbox.repo() })).await;
+    for query in ["", "&since=0", "&since=0&wait_ms=30000", "&since=99"] {
+        for accepts in ["", "Accept: text/event-stream\r\n"] {
+            let path = format!("/api/v1/events?session=app-9{query}");
+            let refused = port.ask("GET", &path, accepts, None).await;
+            assert_eq!(refused.refusal(), (404, "unknown_session".to_owned()), "{path} {accepts}: {refused:#?}");
+        }
+    }
 }
 
 /// Damages a record.

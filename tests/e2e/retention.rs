@@ -164,6 +164,9 @@ async fn only_ended_sessions_that_hold_nothing_are_let_go_of() {
     let mut removed: Vec<_> = removed.iter().map(|change| change["session"].as_str().unwrap()).collect();
     removed.sort_unstable();
     assert_eq!(removed, ["app-1", "web-1"]);
+    // What the log tells of one that is gone can be read, to the end.
+    let told = sandbox.ao(&["events", "app-1", "--json"]).await.ok();
+    assert!(told.lines().last().unwrap().contains("session.removed"), "{told}");
 
     // What is saved is put back, as ever, and a number is never given out again.
     sandbox.ao(&["restore", "app-3"]).await;

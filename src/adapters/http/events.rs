@@ -45,7 +45,7 @@ struct EventsQuery {
     /// Only changes with a greater number. Without it nothing of the past is told, only where the log ends now.
     #[param(minimum = 0)]
     since: Option<u64>,
-    /// Only this session's.
+    /// Only this session's, which is there, or of which there are changes.
     session: Option<SessionId>,
     /// For a page: how long to wait for the first one; more than 30000 counts as that.
     #[serde(default)]
@@ -80,7 +80,12 @@ async fn events(
 
 async fn page(daemon: &Daemon, query: EventsQuery) -> Result<Changes, AppError> {
     let last_seq = daemon.application.last_seq().await?;
-    let Some(since) = query.since else { return Ok(Changes { changes: Vec::new(), last_seq }) };
+    let Some(since) = query.since else {
+        if let Some(session) = &query.session {
+            daemon.application.insist_on_session(session).await?;
+        }
+        return Ok(Changes { changes: Vec::new(), last_seq });
+    };
     let filter = ChangeFilter { since, session: query.session, limit: MAX_CHANGES };
     let wait = Duration::from_millis(query.wait_ms.min(MAX_WAIT_MS));
     let changes = daemon.application.changes(&filter, wait).await?;

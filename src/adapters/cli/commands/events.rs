@@ -59,9 +59,7 @@ async fn past(args: &EventsArgs, client: &Client, told: &Told) -> Result<(), Cli
             }
             Err(error) => return Err(gone(error, since)),
         };
-        let Some(last) = page.changes.last() else {
-            return if is_first { insist_on(args.session.as_ref(), client).await } else { Ok(()) };
-        };
+        let Some(last) = page.changes.last() else { return Ok(()) };
         (since, is_first) = (seq(last), false);
         let lines: Result<Vec<String>, CliError> =
             page.changes.iter().filter(|change| seq(change) <= newest).map(|change| told.line(change)).collect();
@@ -86,7 +84,6 @@ async fn follow(args: &EventsArgs, client: Client, told: &Told) -> Result<(), Cl
         }
         opened => opened.map_err(|error| gone(error, last.unwrap_or_default()))?,
     };
-    insist_on(args.session.as_ref(), &client).await?;
     let patient = PatientClient::new(client.clone());
     loop {
         let before = last;
@@ -133,13 +130,6 @@ fn gone(error: ClientError, since: u64) -> CliError {
         )),
         None => error,
     }
-}
-
-/// Nothing may have happened to a session that is there; of one that never was, nothing ever will.
-async fn insist_on(session: Option<&SessionId>, client: &Client) -> Result<(), CliError> {
-    let Some(session) = session else { return Ok(()) };
-    client.get::<Value>(&format!("/sessions/{session}")).await?;
-    Ok(())
 }
 
 fn path(session: Option<&SessionId>, since: Option<u64>) -> String {
