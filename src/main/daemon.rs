@@ -77,7 +77,8 @@ async fn serve(
     // Served from the first moment: agents' hooks and people must not wait for what an earlier daemon left half done.
     let driver = tokio::spawn(driver.every(reconcile_interval(edge)).into_future());
     let info = server.info();
-    tracing::info!(pid = info.pid, socket = %info.socket.display(), http = ?info.http, version = info.version, "serving");
+    let http = info.http.map(tracing::field::display);
+    tracing::info!(pid = info.pid, socket = %info.socket.display(), http, version = info.version, "serving");
     let mut server = tokio::spawn(server.into_future());
     stop.cancelled().await;
     tracing::info!("stopping; agents go on");

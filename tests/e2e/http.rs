@@ -142,6 +142,37 @@ async fn a_parameter_that_an_operation_does_not_have_is_refused_on_every_path() 
     assert_eq!(port.get("/api/v1/sessions?").await.status, 200);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_whose_fields_all_have_defaults_can_be_left_out() {
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    port.post("/api/v1/projects", &json!({ "path": sandbox.repo() })).await;
+    assert_eq!(port.post("/api/v1/sessions", &a_sleep("app")).await.status, 202);
+    port.get("/api/v1/sessions/app-1/wait?for=ready&timeout_ms=30000").await;
+    let document = port.get("/api/v1/openapi.json").await.json();
+    let mut left_out = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let about = &item["post"]["requestBody"];
+        let here = path.replace("{id}", "app-1");
+        match about["required"].as_bool() {
+            Some(true) => {
+                let refused = port.ask("POST", &here, "", None).await;
+                assert_eq!(refused.refusal(), (400, "invalid_request".to_owned()), "{path}: {refused:#?}");
+            }
+            Some(false) => {
+                let done = port.ask("POST", &here, "", None).await;
+                assert!((200..300).contains(&done.status), "{path}: {done:#?}");
+                left_out.push(path.trim_start_matches("/api/v1"));
+            }
+            None => {}
+        }
+    }
+    assert_eq!(left_out, ["/cleanup", "/restore", "/sessions/{id}/kill", "/sessions/{id}/restore"]);
+    let said = format!("\"http\":\"{}\"", port.address);
+    assert!(sandbox.log().contains(&said), "where it serves is not in the log as it is: {said}");
+    sandbox.ao(&["kill", "app-1"]).await.ok();
+}
+
 /// Nothing ever happens to it, so who mistyped its id would wait for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_a_session_that_never_was_are_refused_as_a_page_and_as_a_stream() {

@@ -1,8 +1,10 @@
 //! The OpenAPI document: what the routes say of themselves, and what is so for all of them.
 
-use utoipa::openapi::content::ContentBuilder;
+use std::collections::BTreeMap;
+
+use utoipa::openapi::content::{Content, ContentBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
@@ -46,8 +48,22 @@ pub(super) fn complete(document: &mut OpenApi) {
         }
         for operation in operations(item) {
             describe(path, operation, &statuses);
+            if let Some(RefOr::T(body)) = &mut operation.request_body {
+                let says_nothing = body.content.values().any(|content| is_optional(content, &components.schemas));
+                body.required = Some(if says_nothing { Required::False } else { Required::True });
+            }
         }
     }
+}
+
+/// Whether every field of a body has a default, so that it can be left out.
+fn is_optional(content: &RefOr<Content>, schemas: &BTreeMap<String, RefOr<Schema>>) -> bool {
+    let RefOr::T(content) = content else { return false };
+    let schema = match &content.schema {
+        Some(RefOr::Ref(reference)) => reference.ref_location.rsplit('/').next().and_then(|name| schemas.get(name)),
+        schema => schema.as_ref(),
+    };
+    matches!(schema, Some(RefOr::T(Schema::Object(object))) if object.required.is_empty())
 }
 
 fn key() -> Parameter {

@@ -19,17 +19,23 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A handler's answer.
 pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
-/// A JSON body.
+/// A JSON body. None at all says what `{}` says, where every field has a default.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        if !is_json(&request) {
-            return Err(ApiError::of("unsupported_media_type", "the body must be said to be application/json"));
-        }
-        Ok(Self(Json::from_bytes(&read(request).await?)?.0))
+        let is_json = is_json(&request);
+        let bytes = read(request).await?;
+        let said: &[u8] = match bytes.as_ref() {
+            [] => b"{}",
+            _ if !is_json => {
+                return Err(ApiError::of("unsupported_media_type", "the body must be said to be application/json"));
+            }
+            said => said,
+        };
+        Ok(Self(Json::from_bytes(said)?.0))
     }
 }
 
