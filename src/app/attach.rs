@@ -32,7 +32,11 @@ impl Application {
             AppError::new(ErrorKind::Refused, "too_many_viewers", message)
                 .hint(format!("close one of them; look without one with: ao output {id}"))
         })?;
-        let attached = self.runtime(&session.spec.runtime)?.attach(&self.terminal_key(&session), newcomer).await?;
+        let attached = self.runtime(&session.spec.runtime)?.attach(&self.terminal_key(&session), newcomer).await;
+        let attached = match attached {
+            Ok(attached) => attached,
+            Err(error) => return Err(self.no_screen(id, error).await),
+        };
         Ok(Attached { view: Box::new(Seated { view: attached.view, _seat: seat }), keys: attached.keys })
     }
 }

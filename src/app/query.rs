@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::Application;
-use super::error::AppError;
+use super::error::{AppError, ErrorKind};
 use super::events::ahead;
 use super::view::SessionView;
 use super::writer::unknown_session;
 use crate::domain::change::Change;
 use crate::domain::id::{ProjectId, SessionId};
+use crate::domain::phase::Phase;
 use crate::domain::session::Session;
 use crate::domain::status::Status;
 use crate::ports::repo::RepoError;
@@ -90,7 +91,22 @@ impl Application {
     /// `unknown_session`; `no_terminal`; or the runtime's failure.
     pub async fn screen(&self, id: &SessionId) -> Result<String, AppError> {
         let session = self.session(id).await?;
-        Ok(self.runtime(&session.spec.runtime)?.screen(&self.terminal_key(&session)).await?)
+        match self.runtime(&session.spec.runtime)?.screen(&self.terminal_key(&session)).await {
+            Ok(screen) => Ok(screen),
+            Err(error) => Err(self.no_screen(id, error).await),
+        }
+    }
+
+    /// Why a terminal is not to be seen. Of a session that is over it is said what is left of it.
+    pub(super) async fn no_screen(&self, id: &SessionId, error: RuntimeError) -> AppError {
+        if let (RuntimeError::NoTerminal { .. }, Ok(session)) = (&error, self.session(id).await)
+            && let Phase::Terminated { reason } = &session.phase
+        {
+            let message = format!("{id} is over ({reason}), so it has no terminal any more");
+            return AppError::new(ErrorKind::Refused, "no_terminal", message)
+                .hint(format!("see what it showed with: ao output {id}; bring it back with: ao restore {id}"));
+        }
+        error.into()
     }
 
     /// Changes after a sequence number; when there are none, waits up to `wait` for one, or until the daemon stops.

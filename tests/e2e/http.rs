@@ -173,6 +173,23 @@ async fn a_body_whose_fields_all_have_defaults_can_be_left_out() {
     sandbox.ao(&["kill", "app-1"]).await.ok();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_to_the_terminal_of_a_session_that_is_over_is_told_so_and_what_is_left() {
+    let sandbox = Sandbox::new();
+    let port = Port::of(&sandbox).await;
+    sandbox
+        .ao(&["spawn", "--agent", "command", "--runtime", "pty", "--wait", "exit", "--", "sh", "-c", "sleep 2; exit 3"])
+        .await
+        .fails(1, &["exit code 3"]);
+    let upgrade = "Connection: close, upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    let headers = port.headers().replace("Connection: close\r\n", upgrade);
+    let answer = port.say(&format!("GET /api/v1/sessions/app-1/terminal HTTP/1.1\r\n{headers}\r\n")).await;
+    assert_eq!(answer.refusal(), (409, "no_terminal".to_owned()), "{answer:#?}");
+    let error = &answer.json()["error"];
+    assert_eq!(error["message"], "app-1 is over (exited with code 3), so it has no terminal any more");
+    assert_eq!(error["hint"], "see what it showed with: ao output app-1; bring it back with: ao restore app-1");
+}
+
 /// Nothing ever happens to it, so who mistyped its id would wait for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_a_session_that_never_was_are_refused_as_a_page_and_as_a_stream() {
