@@ -162,9 +162,61 @@ fn every_operation_of_the_document_says_what_it_is_and_how_it_is_refused() {
         for (method, operation) in item.as_object().unwrap() {
             let name = format!("{method} {path}");
             assert!(operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{name} says nothing");
-            for status in ["400", "401", "403", "500"] {
+            for status in ["400", "401", "403", "413", "500"] {
                 assert!(operation["responses"].get(status).is_some(), "{name} has no {status}");
+            }
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                let answer = resolved(&document, answer);
+                assert!(answer["headers"].get("X-Request-Id").is_some(), "{name} {status} has no id");
             }
         }
     }
+}
+
+/// What no operation is answered with.
+const OF_NO_OPERATION: [&str; 11] = [
+    // There is no operation.
+    "method_not_allowed",
+    "no_such_path",
+    // It ends a stream.
+    "too_slow",
+    // The cause of a session's end, or of what became of a message or a report, on record or in the log.
+    "agent_exited",
+    "branch_in_use",
+    "inbox_refused",
+    "messenger",
+    "no_report",
+    "setup_failed",
+    "setup_timed_out",
+    "terminal_failed",
+];
+
+/// What stands there, or what that refers to.
+fn resolved<'a>(document: &'a Value, there: &'a Value) -> &'a Value {
+    there["$ref"].as_str().map_or(there, |name| document.pointer(name.trim_start_matches('#')).unwrap())
+}
+
+/// The codes of a refusal, as the document has them.
+fn codes_in(refusal: &Value) -> Vec<&str> {
+    let schema = &refusal["content"]["application/json"]["schema"]["allOf"][1];
+    let names = schema["properties"]["error"]["properties"]["code"]["enum"].as_array();
+    names.into_iter().flatten().map(|name| name.as_str().unwrap()).collect()
+}
+
+#[test]
+fn every_code_is_listed_with_its_status_where_an_operation_may_be_refused_with_it() {
+    let document: Value = serde_json::from_str(&document::as_json().unwrap()).unwrap();
+    let items = document["paths"].as_object().unwrap().values();
+    let mut listed = BTreeSet::new();
+    for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
+        for (status, refusal) in operation["responses"].as_object().unwrap() {
+            let names = codes_in(resolved(&document, refusal));
+            assert_eq!(names.is_empty(), status.as_str() < "400", "{}: {status}", operation["operationId"]);
+            assert!(names.iter().all(|name| codes::find(name).unwrap().status.to_string() == *status), "{names:?}");
+            listed.extend(names.into_iter().map(ToOwned::to_owned));
+        }
+    }
+    let of_none: BTreeSet<&str> =
+        codes::CODES.iter().map(|code| code.name).filter(|name| !listed.contains(*name)).collect();
+    assert_eq!(of_none, BTreeSet::from(OF_NO_OPERATION));
 }

@@ -100,6 +100,13 @@ async fn whatever_is_refused_is_refused_in_the_same_shape_and_with_the_requests_
         assert_eq!(answer.json()["error"]["request_id"], "mine-1", "{line}");
         assert_eq!(answer.header("x-request-id"), Some("mine-1"), "{line}");
     }
+    // Only what is no request has neither, as docs/http.md says.
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X-Y: z\r\n".repeat(200));
+    for (text, status) in [("GARBAGE\r\n\r\n", 400), (&long, 414), (&many, 431)] {
+        let answer = port.say(text).await;
+        assert_eq!((answer.status, answer.body.as_str(), answer.header("x-request-id")), (status, "", None));
+    }
     // What could forge a line of the log is not taken.
     let made = port.ask("GET", "/nowhere", "X-Request-Id: a b\r\n", None).await;
     assert_eq!(made.json()["error"]["request_id"].as_str(), made.header("x-request-id"));

@@ -2,19 +2,29 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::Method;
 use utoipa::openapi::content::{Content, ContentBuilder};
+use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::{
+    Components, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response, ResponseBuilder,
+};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::codes::{CODES, Code};
 use super::router::described;
+use super::routes::refused;
 use super::wire::ErrorBody;
 
-const ABOUT: &str = "Runs coding agents in git worktrees and terminals. Every error has the same shape and one of the codes listed with its status. \
-Every answer has an `X-Request-Id`, the client's own where it sent one, which finds the request in the daemon's log.";
+const ABOUT: &str = "Runs coding agents in git worktrees and terminals. Every error has the same shape and one of the codes that its operation \
+lists with the status. Every answer has an `X-Request-Id`, the client's own where it sent one, which finds the request in the daemon's log. Only what \
+does not get as far as being a request has neither: what is no HTTP (400), and an address (414) or a head (431) that is too large.";
+
+/// The headers of answers, as they are written in the document.
+const REQUEST_ID: &str = "X-Request-Id";
+const REPLAYED: &str = "Idempotent-Replayed";
 
 /// The document without its paths.
 pub(super) fn base() -> OpenApi {
@@ -34,24 +44,16 @@ pub(super) fn base() -> OpenApi {
     document
 }
 
-/// Adds to every operation what it may be refused with.
+/// Adds to every operation what it may be refused with, and what is so for all of them.
 pub(super) fn complete(document: &mut OpenApi) {
-    let mut statuses: Vec<u16> = CODES.iter().map(|code| code.status).collect();
-    statuses.dedup();
     let components = document.components.get_or_insert_default();
-    for status in &statuses {
-        components.responses.insert(refusal_name(*status), RefOr::T(refusal(*status)));
-    }
-    for (path, item) in &mut document.paths.paths {
-        for operation in [&mut item.post, &mut item.delete].into_iter().flatten() {
-            operation.parameters.get_or_insert_default().push(RefOr::T(key()));
-        }
-        for operation in operations(item) {
-            describe(path, operation, &statuses);
-            if let Some(RefOr::T(body)) = &mut operation.request_body {
-                let says_nothing = body.content.values().any(|content| is_optional(content, &components.schemas));
-                body.required = Some(if says_nothing { Required::False } else { Required::True });
-            }
+    components.headers.insert(REQUEST_ID.to_owned(), RefOr::T(text("Finds the request in the daemon's log.")));
+    components
+        .headers
+        .insert(REPLAYED.to_owned(), RefOr::T(text("`true` where it is the answer that there was before.")));
+    for item in document.paths.paths.values_mut() {
+        for (method, operation) in operations(item) {
+            describe(&method, operation, components);
         }
     }
 }
@@ -83,46 +85,71 @@ fn key() -> Parameter {
         .build()
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    let all = [(Method::GET, &mut item.get), (Method::POST, &mut item.post), (Method::DELETE, &mut item.delete)];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-fn describe(path: &str, operation: &mut Operation, statuses: &[u16]) {
-    for (status, response) in &mut operation.responses.responses {
-        if let RefOr::T(response) = response
-            && response.description.is_empty()
-        {
+fn describe(method: &Method, operation: &mut Operation, components: &mut Components) {
+    let may_have_key = refused::may_have_key(method);
+    if may_have_key {
+        operation.parameters.get_or_insert_default().push(RefOr::T(key()));
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        let is_optional = body.content.values().any(|content| is_optional(content, &components.schemas));
+        body.required = Some(if is_optional { Required::False } else { Required::True });
+    }
+    let mut by_status: BTreeMap<u16, Vec<&Code>> = BTreeMap::new();
+    for code in refused::codes(method, operation) {
+        by_status.entry(code.status).or_default().push(code);
+    }
+    let answers = &mut operation.responses.responses;
+    for (status, answer) in answers.iter_mut() {
+        let RefOr::T(answer) = answer else { continue };
+        if answer.description.is_empty() {
             let done = if status == "202" { "It is on record, and goes on." } else { "Done." };
-            done.clone_into(&mut response.description);
+            done.clone_into(&mut answer.description);
+        }
+        if may_have_key {
+            answer.headers.insert(REPLAYED.to_owned(), header(REPLAYED));
         }
     }
-    let has_body = operation.request_body.is_some();
-    for status in statuses {
-        let is_possible = match status {
-            408 | 413 | 415 => has_body,
-            410 => path.ends_with("/events"),
-            _ => true,
+    for (status, codes) in by_status {
+        let refusal = RefOr::T(refusal(&codes));
+        let all = CODES.iter().filter(|code| code.status == status).count();
+        // Many have these, and what says something of one operation stands out.
+        let refusal = if codes.len() == all {
+            let name = format!("Refused{status}");
+            components.responses.entry(name.clone()).or_insert(refusal);
+            RefOr::Ref(Ref::from_response_name(name))
+        } else {
+            refusal
         };
-        if is_possible {
-            let refusal = RefOr::Ref(Ref::from_response_name(refusal_name(*status)));
-            operation.responses.responses.entry(status.to_string()).or_insert(refusal);
-        }
+        answers.insert(status.to_string(), refusal);
+    }
+    for answer in answers.values_mut().chain(components.responses.values_mut()) {
+        let RefOr::T(answer) = answer else { continue };
+        answer.headers.insert(REQUEST_ID.to_owned(), header(REQUEST_ID));
     }
 }
 
-fn refusal_name(status: u16) -> String {
-    format!("Refused{status}")
+fn text(about: &str) -> Header {
+    let schema = ObjectBuilder::new().schema_type(Type::String);
+    HeaderBuilder::new().schema(Some(schema)).description(Some(about)).build()
 }
 
-/// What a refusal with this status may mean.
-fn refusal(status: u16) -> Response {
-    let codes: Vec<String> = CODES
-        .iter()
-        .filter(|code| code.status == status)
-        .map(|Code { name, meaning, .. }| format!("- `{name}`: {meaning}"))
-        .collect();
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ErrorBody::name()))).build();
-    ResponseBuilder::new().description(codes.join("\n")).content("application/json", content).build()
+fn header(name: &str) -> RefOr<Header> {
+    RefOr::Ref(Ref::new(format!("#/components/headers/{name}")))
+}
+
+/// What a refusal with a status may mean here.
+fn refusal(codes: &[&Code]) -> Response {
+    let about: Vec<String> = codes.iter().map(|Code { name, meaning, .. }| format!("- `{name}`: {meaning}")).collect();
+    let code = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes.iter().map(|code| code.name)));
+    let only = ObjectBuilder::new().property("error", ObjectBuilder::new().property("code", code));
+    let schema = AllOfBuilder::new().item(Ref::from_schema_name(ErrorBody::name())).item(only);
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new().description(about.join("\n")).content("application/json", content).build()
 }
 
 /// The whole document, as it is served.

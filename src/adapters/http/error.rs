@@ -1,8 +1,8 @@
 //! Errors as JSON. What is unexpected goes to the log in full and to the client only as `internal`.
 
-use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 
 use super::codes::{self, INTERNAL};
 use super::request;
@@ -104,9 +104,14 @@ impl ApiError {
     }
 }
 
+/// The code of an answer that is an error, for those it passes on its way out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused(pub(super) &'static str);
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let refused = Refused(self.code);
         let (status, body) = self.told();
-        (status, Json(body)).into_response()
+        (status, Extension(refused), Json(body)).into_response()
     }
 }

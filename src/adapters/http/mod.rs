@@ -10,8 +10,8 @@
 //! | [`request`] | that: ids, bounds, the log |
 //! | [`mod@once`] | requests that are asked again with their key |
 //! | `extract`, `page` | what handlers take out of a request |
-//! | `routes` | the handlers |
-//! | `operations` | what the document says of each, held against what comes |
+//! | `routes` | the handlers, and what each may be refused with |
+//! | `operations` | what the document says of each, held against what comes and is answered |
 //! | `schema`, [`document`] | what is said about them: the OpenAPI document |
 //! | `events` | what happened, as pages and as a stream |
 //! | `terminal` | a session's terminal, as a WebSocket |

@@ -4,7 +4,7 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
@@ -14,6 +14,7 @@ use super::extract;
 use super::peer::Asking;
 use super::request;
 use super::router::Daemon;
+use super::routes::refused::may_have_key;
 use crate::app::once::{Once, OnceBegun};
 use crate::ports::answer_store::Answer;
 
@@ -37,8 +38,7 @@ pub(super) struct OnceMark {
 
 /// Sees to it that a request with a key is done once.
 pub async fn once(State(daemon): State<Daemon>, request: Request, next: Next) -> Response {
-    let changes_something = [Method::POST, Method::DELETE].contains(request.method());
-    match request.headers().get(&KEY).filter(|_| changes_something).cloned() {
+    match request.headers().get(&KEY).filter(|_| may_have_key(request.method())).cloned() {
         None => next.run(request).await,
         Some(key) => answer(daemon, &key, request, next).await.unwrap_or_else(IntoResponse::into_response),
     }

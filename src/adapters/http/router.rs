@@ -58,7 +58,7 @@ pub fn router(daemon: Daemon, door: Door) -> Router {
         .merge(api)
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
-        .route_layer(middleware::from_fn_with_state(operations, operations::admit))
+        .route_layer(middleware::from_fn_with_state(operations.clone(), operations::admit))
         .fallback(async || ApiError::of("no_such_path", "there is no such path"))
         .method_not_allowed_fallback(async || {
             ApiError::of("method_not_allowed", "there is no such method for this path")
@@ -70,7 +70,10 @@ pub fn router(daemon: Daemon, door: Door) -> Router {
         Door::Socket => router,
         Door::Tcp => router.layer(middleware::from_fn_with_state(daemon.access.clone(), access::guard)),
     };
-    router.layer(middleware::from_fn(request::attend)).with_state(daemon)
+    router
+        .layer(middleware::from_fn_with_state(operations, operations::hold))
+        .layer(middleware::from_fn(request::attend))
+        .with_state(daemon)
 }
 
 /// The routes with what is said about them.

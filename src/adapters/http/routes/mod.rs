@@ -11,6 +11,7 @@ mod daemon;
 mod maintenance;
 mod messages;
 mod projects;
+pub(super) mod refused;
 mod sessions;
 
 /// What stands under `/api/v1`.
