@@ -164,7 +164,7 @@ fn call_hook(data_dir: Option<&std::path::Path>, args: HookArgs) -> u8 {
     let data_dir = || data_dir.map(std::path::Path::to_owned);
     let clock = compose::clock();
     let at = clock.now();
-    let Ok(edge) = Edge::read(data_dir()) else { return 0 };
+    let Ok(edge) = Edge::read(data_dir()) else { return if args.wait { hook::AGAIN } else { 0 } };
     let Some(session) = edge.var("AO_SESSION_ID").and_then(|id| id.parse().ok()) else { return 0 };
     let input = hook::read_input(std::io::stdin());
     let agent = compose::agent(&edge, data_dir(), &args.agent);
@@ -175,8 +175,11 @@ fn call_hook(data_dir: Option<&std::path::Path>, args: HookArgs) -> u8 {
     let call = HookCall { session: session.clone(), agent: args.agent, event: args.event, at };
     if args.wait {
         let workspace = edge.data_dir.worktree(&session.project(), &session);
-        let look = |begun| {
-            ports.as_ref().map_or(hook::Looked::Failed, |ports| hook::look_for_idle(&call, &input, begun, ports))
+        let look = |waiter: &Waiter| {
+            let is_heard = || waiter.is_heard();
+            ports.as_ref().map_or(hook::Looked::Failed, |ports| {
+                hook::look_for_idle(&call, &input, waiter.begun(), &is_heard, ports)
+            })
         };
         return Waiter::of(&edge, &call).wait(&workspace, &input, look, process);
     }

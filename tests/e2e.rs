@@ -114,3 +114,5 @@ mod upgrade;
 mod viewers;
 #[path = "e2e/wait.rs"]
 mod wait;
+#[path = "e2e/waiters.rs"]
+mod waiters;

@@ -11,16 +11,17 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, parent_id};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use ao::adapters::cli::hook::{HookCall, Looked};
+use ao::adapters::cli::hook::{AGAIN, HookCall, Looked};
 use ao::adapters::messenger::rest::{Rest, Rested, Told, Watch, give_up, wait};
 use ao::domain::Timestamp;
 use ao::domain::session::ProcessIdentity;
+use ao::platform::process;
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
@@ -32,6 +33,8 @@ use crate::edge::Edge;
 const BEGUN: &str = "AO_WAITS_SINCE_MS";
 /// Tells it how many looks before it failed, one after the other.
 const FAILED: &str = "AO_WAITS_FAILED";
+/// Tells it which process hands on what it prints, by number and start: the shell that an agent's settings start it with, which gives its number only.
+const UNDER: &str = "AO_WAITS_UNDER";
 /// Stands for a number that there is none of.
 const NONE: &str = "-";
 /// This program, whatever has become of its file.
@@ -43,8 +46,6 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// How long messages that cannot be got at are left alone at first; twice as long after each further look that fails, until it is a minute.
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How many looks may fail where not even the right to wait can be had, in some ten minutes: each turn's end starts another waiter.
-const ATTEMPTS: u32 = 16;
 /// How often who rested tries to become the one that looks, and how long it is between two tries: an agent without a waiter hears nothing while it is idle.
 const RETURNS: usize = 600;
 const RETURN_PAUSE: Duration = Duration::from_secs(1);
@@ -56,6 +57,8 @@ pub(crate) struct Waiter {
     begun: Timestamp,
     /// How many looks before this one failed.
     failed: u32,
+    /// Whom the agent hears it through; `None` when that is gone.
+    under: Option<ProcessIdentity>,
     /// What looks next: an upgrade may have put another ao there meanwhile.
     program: PathBuf,
 }
@@ -68,44 +71,58 @@ impl Waiter {
             hook: [call.agent.to_string(), call.event.clone()],
             begun: number(BEGUN).and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(call.at),
             failed: number(FAILED).and_then(|looks| looks.try_into().ok()).unwrap_or(0),
+            under: starter(edge.var(UNDER)),
             program: edge.data_dir.program(),
         }
     }
 
-    /// Looks, and becomes the one that rests when there is nothing; gives the exit code when nobody has to wait any more. `look` is told when the
-    /// waiter began; `agent` is only asked for by who goes on waiting.
+    /// When this wait began.
+    pub(crate) fn begun(&self) -> Timestamp {
+        self.begun
+    }
+
+    /// Whether what this process prints reaches the agent. It goes on after a shell that was killed, and then wakes nobody.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.under.is_some_and(|under| process::is_running(under).unwrap_or(true))
+    }
+
+    /// Looks, and becomes the one that rests when there is nothing; gives the exit code when it does not wait any more: [`AGAIN`] where another one
+    /// must. `agent` is only asked for by who goes on waiting.
     pub(crate) fn wait(
         mut self,
         workspace: &Path,
         input: &[u8],
-        look: impl Fn(Timestamp) -> Looked,
+        look: impl Fn(&Self) -> Looked,
         agent: impl FnOnce() -> Option<ProcessIdentity>,
     ) -> u8 {
+        if !self.is_heard() {
+            return AGAIN;
+        }
         // Before it is watched, as whoever ends has to wait for the end of a watch.
-        if let Looked::Over(code) = look(self.begun) {
+        if let Looked::Over(code) = look(&self) {
             return code;
         }
         let watch = Watch::begin(workspace);
-        let (told, at_most) = match look(self.begun) {
+        let (told, at_most) = match look(&self) {
             Looked::Over(code) => return code,
             Looked::Rest(None) => (Told::Arrivals, None),
             Looked::Rest(at_most) => (Told::Changes, at_most),
             Looked::Failed => (Told::Nothing, None),
         };
         // Nobody waits for an agent whose end would not be noticed.
-        let Some(agent) = agent() else { return 0 };
+        let Some(agent) = agent() else { return AGAIN };
         let rest = watch.and_then(|watch| watch.rest(agent, told));
         let has_failed = told == Told::Nothing || rest.is_err();
         let at_most = if has_failed { Some(pause_after(self.failed)) } else { at_most };
         self.failed = if has_failed { self.failed.saturating_add(1) } else { 0 };
-        let rest = match rest {
-            Err(_) if self.failed < ATTEMPTS => Rest::beside(agent).ok().flatten(),
-            rest => rest.ok().flatten(),
-        };
-        if let Some(rest) = rest {
+        // However often it fails: nobody else looks while the agent is idle.
+        let Ok(rest) = rest.or_else(|_| Rest::unwatched(workspace, agent)) else { return AGAIN };
+        // The agent has ended, or another one waits for it.
+        let Some(mut rest) = rest else { return 0 };
+        if self.under.is_some_and(|under| matches!(rest.end_with(under), Ok(true))) {
             let _ = self.become_resting(&rest, at_most, input);
         }
-        0
+        AGAIN
     }
 
     /// Becomes the one that rests; gives why it cannot.
@@ -125,8 +142,17 @@ impl Waiter {
         command.arg(or_none(rest.changes().map(|changes| changes.as_raw_fd().to_string())));
         command.arg(&self.program);
         command.env(BEGUN, self.begun.as_millisecond().to_string()).env(FAILED, self.failed.to_string());
+        command.envs(self.under.map(|under| (UNDER, format!("{} {}", under.pid, under.start_ticks))));
         Err(command.exec())
     }
+}
+
+/// Who hands on what this process prints: its parent, unless another one is told. `None` when that does not run any more.
+fn starter(told: Option<&str>) -> Option<ProcessIdentity> {
+    let mut told = told.unwrap_or_default().split_whitespace();
+    let pid = told.next().map_or_else(|| Some(parent_id()), |pid| pid.parse().ok())?;
+    let found = process::identity(pid).ok()??;
+    told.next().is_none_or(|start| start == found.start_ticks.to_string()).then_some(found)
 }
 
 /// How long to leave messages alone after a look that failed, when so many before it did.
@@ -166,7 +192,7 @@ impl Resting {
             thread::sleep(LOOK_PAUSE);
         }
         match wait(rustix::stdio::stdin(), self.at_most) {
-            Ok(Rested::AgentEnded) => return 0,
+            Ok(Rested::Over) => return 0,
             Ok(Rested::Look) => {}
             Err(_) => thread::sleep(RETURN_PAUSE),
         }
@@ -185,7 +211,7 @@ impl Resting {
             let _ = become_one(OURSELVES.as_ref(), &call).exec();
             thread::sleep(RETURN_PAUSE);
         }
-        0
+        AGAIN
     }
 
     /// Gives up to be told of changes, and keeps what told of them open for what this process becomes. `None` where that cannot be done: who

@@ -78,6 +78,13 @@ pub trait Mailbox: Send + Sync {
     /// [`MessengerError`].
     fn open(&self) -> Result<Box<dyn OpenMailbox + '_>, MessengerError>;
 
+    /// Whether somebody waits to wake the agent, when that is idle, for what comes. For a moment, in which it is looked for messages, nobody may seem
+    /// to.
+    ///
+    /// # Errors
+    /// [`MessengerError`].
+    fn is_waited_at(&self) -> Result<bool, MessengerError>;
+
     /// Notes that the agent is in a turn just now, or is not.
     ///
     /// # Errors

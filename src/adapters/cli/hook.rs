@@ -212,6 +212,9 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// How a waiter ends that another one is to follow.
+pub const AGAIN: u8 = 1;
+
 /// What a look for an idle agent came to.
 pub enum Looked {
     /// This hook is over, with this exit code.
@@ -222,17 +225,34 @@ pub enum Looked {
     Failed,
 }
 
-/// Looks whether there is something for an agent that is idle, and hands it over. `begun`: when it was looked first.
-pub fn look_for_idle(call: &HookCall, input: &[u8], begun: Timestamp, ports: &HookPorts<'_>) -> Looked {
+/// Looks whether there is something for an agent that is idle, and hands it over. `begun`: when it was looked first; `is_heard`: whether what is printed
+/// still reaches the agent.
+pub fn look_for_idle(
+    call: &HookCall,
+    input: &[u8],
+    begun: Timestamp,
+    is_heard: &dyn Fn() -> bool,
+    ports: &HookPorts<'_>,
+) -> Looked {
     let Some(hooks) = ports.agent.text_hooks() else { return Looked::Over(0) };
     let payload = parse(input);
     let event = deliver::HookCall { event: &call.event, payload: &payload };
     match deliver::look_for_idle(ports.mailbox, (ports.agent, hooks), event, begun, ports.clock) {
-        Ok(Waited::Delivery(delivery)) => Looked::Over(hand_over(delivery).0),
+        Ok(Waited::Delivery(delivery)) => Looked::Over(wake(delivery, is_heard)),
         Ok(Waited::Rest(at_most)) => Looked::Rest(at_most),
         Err(MessengerError::File { .. } | MessengerError::Planted { .. }) => Looked::Failed,
         Err(MessengerError::Empty | MessengerError::TooLarge { .. }) => Looked::Over(0),
     }
+}
+
+/// Wakes the agent; gives the exit code. What it did not hear was not handed over, and who looks next does it again.
+fn wake(delivery: Delivery<'_>, is_heard: &dyn Fn() -> bool) -> u8 {
+    let code = delivery.answer().code;
+    if ui::answer(delivery.answer()).is_err() || !is_heard() {
+        return AGAIN;
+    }
+    let _ = delivery.handed_over();
+    code
 }
 
 /// Answers the agent; gives the exit code, and whether that was written.

@@ -174,6 +174,24 @@ impl Directory {
         }
     }
 
+    /// Whether somebody has the lock of that name. Takes it for a moment, if not, beside others who look.
+    pub(super) fn is_locked(&self, name: &str) -> Result<bool, MessengerError> {
+        let path = self.path.join(name);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match fs::openat(&self.handle, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(false),
+            file => file.map_err(|errno| refusal("open", &path, errno))?,
+        };
+        match fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {
+                drop(Lock(file));
+                Ok(false)
+            }
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(errno) => Err(refusal("look at the lock", &path, errno)),
+        }
+    }
+
     /// When a file of that name was last written to; `None` when it is not there.
     pub(super) fn changed_at(&self, name: &str) -> Result<Option<SystemTime>, MessengerError> {
         match fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {

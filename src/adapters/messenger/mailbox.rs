@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::boxes::{Boxes, Entry, Record, SETTLED, Stage, TURN, TURN_OVER};
+use super::boxes::{Boxes, Entry, Record, SETTLED, Stage, TURN, TURN_OVER, WAITER};
 use super::directory::Lock;
 use super::inbox::MAX_BODY_BYTES;
 use crate::domain::Timestamp;
@@ -51,6 +51,10 @@ impl Mailbox for FileMailbox {
         let boxes = self.insist()?;
         let lock = boxes.lock(LOCK_TIMEOUT)?;
         Ok(Box::new(Open { boxes, _lock: lock, workspace: &self.workspace }))
+    }
+
+    fn is_waited_at(&self) -> Result<bool, MessengerError> {
+        self.boxes()?.map_or(Ok(false), |boxes| boxes.ao.is_locked(WAITER))
     }
 
     fn note_turn(&self, is_in_turn: bool) -> Result<(), MessengerError> {

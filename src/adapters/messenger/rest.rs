@@ -25,11 +25,14 @@ const WAITER_TIMEOUT: Duration = Duration::from_secs(3);
 /// The directories that a [`Watch`] watches; the kernel numbers what is watched from 1.
 const WATCHED: std::ops::RangeInclusive<i32> = 1..=3;
 
+/// How long another one is asked whether it has the right to rest: who only looks whether anybody has it holds it for a moment.
+const PROBED: Duration = Duration::from_millis(100);
+
 /// What an event of a [`Rest`] tells.
-const AGENT_ENDED: u64 = 0;
+const ENDED: u64 = 0;
 const CHANGED: u64 = 1;
 
-/// What a rest is to be told of, beside the agent's end.
+/// What a rest is to be told of, beside what ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
     /// Of messages that arrive. Where nothing waits nothing else matters, and the agent's hooks change other things often.
@@ -38,6 +41,14 @@ pub enum Told {
     Changes,
     /// Of nothing: a look that failed makes changes of its own.
     Nothing,
+}
+
+/// Whether something can be watched at all: the kernel gives each user so many handles for that.
+///
+/// # Errors
+/// Why not.
+pub fn try_to_watch() -> io::Result<()> {
+    Ok(inotify::init(inotify::CreateFlags::CLOEXEC).map(drop)?)
 }
 
 /// What changes in a workspace's messages is noticed from here on.
@@ -92,7 +103,8 @@ impl Watch {
 /// The right to rest, and what wakes who does.
 pub struct Rest {
     wakes: OwnedFd,
-    agents_end: OwnedFd,
+    /// Of the agent, and of what else ends it.
+    ends: Vec<OwnedFd>,
     changes: Option<OwnedFd>,
     lock: Option<Lock>,
 }
@@ -103,11 +115,36 @@ impl Rest {
     /// # Errors
     /// When the kernel cannot tell.
     pub fn beside(agent: ProcessIdentity) -> io::Result<Option<Self>> {
-        let Some(agents_end) = process_end::handle(agent)? else { return Ok(None) };
         let wakes = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let rest = Self { wakes, agents_end, changes: None, lock: None };
-        rest.add(&rest.agents_end, AGENT_ENDED)?;
+        let mut rest = Self { wakes, ends: Vec::new(), changes: None, lock: None };
+        Ok(rest.end_with(agent)?.then_some(rest))
+    }
+
+    /// The right to rest where nothing can be watched, for example since this user has all the watches that the kernel gives one: only time and the
+    /// agent's end wake. `None` when that has ended, or another process has the right.
+    ///
+    /// # Errors
+    /// When the kernel cannot tell.
+    pub fn unwatched(workspace: &Path, agent: ProcessIdentity) -> io::Result<Option<Self>> {
+        let Some(mut rest) = Self::beside(agent)? else { return Ok(None) };
+        // Where not even that right can be had, several rest side by side until it can.
+        match Boxes::make(workspace).and_then(|boxes| only_one(&boxes, agent)) {
+            Ok(None) => return Ok(None),
+            Ok(lock) => rest.lock = lock,
+            Err(_) => {}
+        }
         Ok(Some(rest))
+    }
+
+    /// Makes the end of this process one of the rest; `false` when it does not run.
+    ///
+    /// # Errors
+    /// When the kernel cannot tell.
+    pub fn end_with(&mut self, process: ProcessIdentity) -> io::Result<bool> {
+        let Some(end) = process_end::handle(process)? else { return Ok(false) };
+        self.add(&end, ENDED)?;
+        self.ends.push(end);
+        Ok(true)
     }
 
     fn add(&self, source: &OwnedFd, tells: u64) -> io::Result<()> {
@@ -122,7 +159,7 @@ impl Rest {
 
     /// What has to stay open for as long as is waited: what wakes, and the right to rest.
     pub fn handles(&self) -> impl Iterator<Item = &OwnedFd> {
-        [&self.agents_end].into_iter().chain(&self.changes).chain(self.lock.as_ref().map(Lock::handle))
+        self.ends.iter().chain(&self.changes).chain(self.lock.as_ref().map(Lock::handle))
     }
 
     /// What is to be [given up](give_up) once the rest is over, if anything.
@@ -146,11 +183,11 @@ pub fn give_up(changes: impl AsFd) {
 pub enum Rested {
     /// There may be something: look.
     Look,
-    /// The agent has ended.
-    AgentEnded,
+    /// The agent has ended, or another process [with which the rest ends](Rest::end_with).
+    Over,
 }
 
-/// Waits on what a [`Rest`] is woken by until there may be something, the agent has ended, or for `at_most`; `None` for as long as it takes.
+/// Waits on what a [`Rest`] is woken by until there may be something, it is over, or for `at_most`; `None` for as long as it takes.
 ///
 /// # Errors
 /// When the kernel cannot tell.
@@ -158,15 +195,15 @@ pub fn wait(wakes: impl AsFd, at_most: Option<Duration>) -> io::Result<Rested> {
     let at_most = at_most.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
     let mut events: Vec<Event> = Vec::with_capacity(2);
     rustix::io::retry_on_intr(|| epoll::wait(&wakes, spare_capacity(&mut events), at_most.as_ref()))?;
-    let has_ended = events.iter().any(|event| event.data.u64() == AGENT_ENDED);
-    Ok(if has_ended { Rested::AgentEnded } else { Rested::Look })
+    let has_ended = events.iter().any(|event| event.data.u64() == ENDED);
+    Ok(if has_ended { Rested::Over } else { Rested::Look })
 }
 
 /// The right to rest for this agent; `None` when another process has it.
 fn only_one(boxes: &Boxes, agent: ProcessIdentity) -> Result<Option<Lock>, MessengerError> {
     let whose = format!("{} {}", agent.pid, agent.start_ticks);
     let is_held = |error: &MessengerError| matches!(error, MessengerError::File { source, .. } if source.kind() == io::ErrorKind::WouldBlock);
-    let lock = match boxes.ao.lock(WAITER, Duration::ZERO) {
+    let lock = match boxes.ao.lock(WAITER, PROBED) {
         // For this agent, or for the one before, whose end it will notice.
         Err(error) if is_held(&error) && boxes.ao.read(WAITER, 64)?.is_some_and(|held| held == whose.as_bytes()) => {
             return Ok(None);

@@ -120,6 +120,60 @@ async fn one_rests_at_a_time_for_as_long_as_a_handle_is_open() {
 }
 
 #[tokio::test]
+async fn who_cannot_watch_rests_alone_too() {
+    let lab = Lab::new().await;
+    let unwatched = || Rest::unwatched(lab.root.path(), ourselves()).unwrap();
+    let rest = unwatched().unwrap();
+    assert!(unwatched().is_none() && lab.watch().rest(ourselves(), Told::Arrivals).unwrap().is_none());
+    lab.post().await;
+    assert!(!is_woken(&rest));
+    drop(rest);
+    // Somebody planted what stands there: no lock is to be had.
+    std::fs::remove_dir_all(lab.root.path().join(".ao")).unwrap();
+    std::fs::write(lab.root.path().join(".ao"), "").unwrap();
+    assert!(unwatched().is_some());
+}
+
+#[tokio::test]
+async fn whether_somebody_waits_is_seen_from_outside_and_seeing_it_keeps_nobody_from_waiting() {
+    let lab = Lab::new().await;
+    let mailbox = lab.messenger.mailbox(lab.root.path());
+    assert!(!mailbox.is_waited_at().unwrap(), "there is no lock yet");
+    let rest = lab.watch().rest(ourselves(), Told::Arrivals).unwrap().unwrap();
+    assert!(mailbox.is_waited_at().unwrap());
+    drop(rest);
+    assert!(!mailbox.is_waited_at().unwrap());
+    // Who looks at this moment.
+    let boxes = Boxes::open(lab.root.path()).unwrap().unwrap();
+    let looking = boxes.ao.lock(WAITER, Duration::ZERO).unwrap();
+    let waiting = tokio::task::spawn_blocking({
+        let watch = lab.watch();
+        move || watch.rest(ourselves(), Told::Arrivals).unwrap().is_some()
+    });
+    tokio::time::sleep(PROBED / 4).await;
+    drop(looking);
+    assert!(waiting.await.unwrap(), "it took who looks for one who waits");
+}
+
+#[tokio::test]
+async fn a_rest_ends_with_the_other_process_too() {
+    let lab = Lab::new().await;
+    #[expect(clippy::disallowed_methods, reason = "a process that ends when the test says so")]
+    let mut shell = tokio::process::Command::new("/bin/cat")
+        .stdin(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let identity = process::identity(shell.id().unwrap()).unwrap().unwrap();
+    let mut rest = lab.watch().rest(ourselves(), Told::Arrivals).unwrap().unwrap();
+    assert!(rest.end_with(identity).unwrap() && !is_woken(&rest));
+    drop(shell.stdin.take());
+    assert_eq!(outcome(&rest).await, Rested::Over);
+    shell.wait().await.unwrap();
+    assert!(!rest.end_with(identity).unwrap());
+}
+
+#[tokio::test]
 async fn who_rests_notices_that_an_agent_took_everything_away() {
     let lab = Lab::new().await;
     for told in [Told::Arrivals, Told::Changes] {
@@ -163,9 +217,9 @@ async fn who_rests_leaves_with_its_agent() {
     let beside_nothing = Rest::beside(identity).unwrap().unwrap();
     assert!(!is_woken(&beside_messages) && !is_woken(&beside_nothing));
     drop(agent.stdin.take());
-    assert_eq!(outcome(&beside_nothing).await, Rested::AgentEnded);
+    assert_eq!(outcome(&beside_nothing).await, Rested::Over);
     // The end is what counts, whatever came with it.
     lab.post().await;
-    assert_eq!(outcome(&beside_messages).await, Rested::AgentEnded);
+    assert_eq!(outcome(&beside_messages).await, Rested::Over);
     agent.wait().await.unwrap();
 }

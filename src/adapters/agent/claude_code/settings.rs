@@ -31,17 +31,14 @@ const HOOK_TIMEOUT_SECONDS: u32 = 10;
 
 /// The events that begin a wait for messages, in the background and for as long as the agent is idle. A waiter is over when it woke the
 /// agent, so the turn that follows must begin the next one: at its end, or, since a turn that a person interrupts or that fails has no
-/// such end, at its beginning.
-const WAITING_EVENTS: [&str; 3] = ["SessionStart", "UserPromptSubmit", "Stop"];
+/// such end, at its beginning. A minute after its end it is told once more (`idle_prompt`): one that was ended with its shell is made up for then.
+const WAITING_EVENTS: [&str; 4] = ["SessionStart", "UserPromptSubmit", "Stop", "Notification"];
 
 /// How long such a wait may last: as long as Claude Code's timers can.
 const WAIT_TIMEOUT_SECONDS: u32 = 20 * 24 * 60 * 60;
 
 /// The event whose hook may stay until somebody has decided what is asked; the agent's own dialog is shown beside it.
 const DECIDING_EVENT: &str = "PermissionRequest";
-
-/// What a shell says of a program that was killed.
-const KILLED: u8 = 128 + 9;
 
 /// What Claude Code calls a permission mode. Always given, because its own default differs between versions (2.1.330 starts
 /// in `auto`).
@@ -72,10 +69,7 @@ fn content(kind: &AgentKind, request: &LaunchRequest) -> Result<Value, AgentErro
         let timeout = if event == DECIDING_EVENT { WAIT_TIMEOUT_SECONDS } else { HOOK_TIMEOUT_SECONDS };
         let mut hooks = vec![json!({ "type": "command", "command": command, "timeout": timeout })];
         if WAITING_EVENTS.contains(&event) {
-            // One that was killed is begun again, with the same input: without it, an idle agent hears nothing.
-            let command = format!(
-                "p=$(cat); until printf %s \"$p\" | {command} --wait; do c=$?; [ $c = {KILLED} ] || exit $c; done"
-            );
+            let command = wait_without_end(&command);
             hooks.push(
                 json!({ "type": "command", "command": command, "timeout": WAIT_TIMEOUT_SECONDS, "asyncRewake": true }),
             );
@@ -97,6 +91,19 @@ fn content(kind: &AgentKind, request: &LaunchRequest) -> Result<Value, AgentErro
         settings["permissions"] = json!({ "allow": allowed });
     }
     Ok(settings)
+}
+
+/// The line of shell that keeps the waiter waiting: without one, an idle agent hears nothing until a person writes to it.
+///
+/// However it ended, it is begun again, with the same input, unless it woke the agent (2) or nobody has to wait any more (0). Soon where it was killed
+/// (137, 143), else more and more rarely, up to once a minute, so that an `ao` that is broken costs little; and only while the agent lives, which started this shell. What ends programs by
+/// their name sends this shell the same signal, which it outlives. The waiter is told who it is, for it must take nothing once nobody hears it.
+fn wait_without_end(command: &str) -> String {
+    format!(
+        "p=$(cat); n=0; trap : HUP INT TERM; until printf %s \"$p\" | AO_WAITS_UNDER=$$ {command} --wait; do c=$?; \
+         [ $c = 2 ] && exit 2; n=$((c == 137 || c == 143 ? 1 : n < 60 ? n + 1 : 60)); sleep $n || [ $? -gt 128 ] || exit $c; \
+         kill -0 $PPID 2>/dev/null || exit 0; done"
+    )
 }
 
 #[cfg(test)]
@@ -129,6 +136,47 @@ mod tests {
                 let waiter = &settings["hooks"][event][0]["hooks"][1];
                 assert_eq!(waiter["asyncRewake"] == true, WAITING_EVENTS.contains(&event), "{event}");
             }
+        }
+    }
+
+    /// What stands for `ao`: it notes that it was called, and by whom it is heard, and ends with the next of these codes.
+    fn scripted(directory: &std::path::Path, ends: &[&str]) -> String {
+        std::fs::write(directory.join("ends"), ends.join("\n") + "\n").unwrap();
+        let calls = directory.join("calls");
+        let script = format!(
+            "#!/bin/sh\ncd '{}'; printf '%s %s %s\\n' \"$*\" \"$(cat)\" \"$((AO_WAITS_UNDER == PPID))\" >> '{}'\n\
+             end=$(head -n 1 ends); sed -i 1d ends; case $end in [0-9]*) exit $end;; *) kill -$end $$;; esac\n",
+            directory.display(),
+            calls.display()
+        );
+        let path = directory.join("ao");
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "as Claude Code hands a hook's command to a shell")]
+    fn end_of(command: &str) -> Option<i32> {
+        use std::io::Write as _;
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", command]).stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+        let mut shell = shell.spawn().unwrap();
+        shell.stdin.take().unwrap().write_all(b"{\"a\": \"%s\"}").unwrap();
+        shell.wait().unwrap().code()
+    }
+
+    #[test]
+    fn a_waiter_is_begun_again_whatever_ended_it_but_a_message_or_the_end_of_its_agent() {
+        let directory = tempfile::tempdir().unwrap();
+        let calls = || std::fs::read_to_string(directory.path().join("calls")).unwrap_or_default();
+        let called = "hook x Stop --wait {\"a\": \"%s\"} 1\n";
+        for (ends, code) in [(&["TERM", "101", "2"][..], 2), (&["0"], 0)] {
+            let ao = scripted(directory.path(), ends);
+            let begun = std::time::Instant::now();
+            assert_eq!(end_of(&wait_without_end(&format!("{ao} hook x Stop"))), Some(code));
+            assert_eq!(calls(), called.repeat(ends.len()), "{ends:?}");
+            assert!(begun.elapsed().as_secs() >= ends.len() as u64 - 1, "it was begun again at once");
+            std::fs::remove_file(directory.path().join("calls")).unwrap();
         }
     }
 
