@@ -244,7 +244,8 @@ impl Application {
             }
             tokio::select! {
                 () = self.shared.changes.wait_beyond(seq) => {}
-                () = &mut time_is_up => return Ok(record),
+                // As it is by now: what keeps it is no change.
+                () = &mut time_is_up => return self.message(id).await,
                 () = self.shared.stop.cancelled() => return Ok(record),
             }
         }
@@ -292,6 +293,7 @@ impl Application {
     async fn follow(&self, id: &SessionId) -> Result<(), AppError> {
         let records = self.shared.messages.messages(id, true).await?;
         if records.is_empty() {
+            self.shared.unheard.forget(id);
             return Ok(());
         }
         let Some(session) = self.shared.sessions.session(id).await? else { return Ok(()) };
@@ -316,6 +318,7 @@ impl Application {
             matches!(progress, Progress::Acknowledged { .. }) && !open.contains(id)
         };
         let is_typed_to = self.agent(&session.spec.agent).is_ok_and(|agent| typed_to(&**agent).is_some());
+        let why = if is_typed_to { None } else { self.why_unheard(session, &records).await };
         let mut is_to_be_typed = false;
         let mut taken: Vec<MessageId> = known.iter().filter(is_left).map(|(id, _)| id.clone()).collect();
         for mut record in records {
@@ -338,7 +341,7 @@ impl Application {
                 },
             };
             // Who types knows what else hinders it.
-            if changes.is_empty() && !is_typed_to && record.unchanged(self.shared.clock.now()) {
+            if changes.is_empty() && !is_typed_to && record.unchanged(why.as_deref(), self.shared.clock.now()) {
                 self.shared.messages.update_message(&record, &[], self.shared.clock.now()).await?;
             }
             self.record(&record, &changes).await?;

@@ -62,6 +62,7 @@ pub mod spawn;
 mod tail;
 pub mod teardown;
 mod typing;
+mod unheard;
 pub mod view;
 pub mod wait;
 mod watch;
@@ -103,6 +104,7 @@ use once::OnceLocks;
 use running::Running;
 use tail::Tail;
 use typing::Typists;
+use unheard::Unheard;
 use watch::Watches;
 use writer::LifecycleWriter;
 
@@ -170,6 +172,7 @@ struct Shared {
     messages_of: MessageLocks,
     waiting: Waiting,
     typists: Typists,
+    unheard: Unheard,
     once: OnceLocks,
     seats: Seats,
     tail: Tail,
@@ -235,6 +238,7 @@ impl Application {
             messages_of: MessageLocks::default(),
             waiting: Waiting::default(),
             typists: Typists::default(),
+            unheard: Unheard::default(),
             once: OnceLocks::default(),
             seats: Seats::default(),
             tail: Tail::default(),

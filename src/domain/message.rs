@@ -14,6 +14,7 @@ use super::sender::Sender;
 /// How long an agent may be silent about what it was handed before that is told, in seconds.
 const SILENCE_S: i64 = 60;
 const NOT_TAKEN: &str = "the agent was handed it and has not shown yet that it took it; what is newer waits for that";
+const GIVEN_BACK: &str = "the agent was handed it and did not take it, so it is handed over again";
 
 /// Text for one session's agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,7 +189,7 @@ impl MessageRecord {
             // It lay with an agent that ended, or was not taken after all: it is handed over again.
             Progress::Waiting => {
                 self.state = MessageState::Queued;
-                self.error = None;
+                self.error = self.given_back().map(str::to_owned);
                 changes.push(self.change(ChangeKind::MessageQueued));
             }
             Progress::Injected { via, at } => {
@@ -209,6 +210,11 @@ impl MessageRecord {
         changes
     }
 
+    /// Why it waits still, if it was handed over before.
+    fn given_back(&self) -> Option<&'static str> {
+        self.injected_at.map(|_| GIVEN_BACK)
+    }
+
     fn injected(&mut self, via: Route, at: Timestamp) -> bool {
         if self.state == MessageState::Injected && self.injected_at == Some(at) {
             return false;
@@ -226,12 +232,15 @@ impl MessageRecord {
         is_news
     }
 
-    /// Takes in that it was found as far as it had come, and nothing keeps it from going on; whether that is news. An agent that was handed
-    /// it and does not show for long that it took it is told of.
-    pub fn unchanged(&mut self, now: Timestamp) -> bool {
+    /// Takes in that it was found as far as it had come; whether that is news. `unheard`: why nobody is about to hand it over, if so. An agent that
+    /// was handed it and does not show for long that it took it is told of.
+    pub fn unchanged(&mut self, unheard: Option<&str>, now: Timestamp) -> bool {
         let is_long = |at| now.duration_since(at).as_secs() >= SILENCE_S;
         match self.state {
-            MessageState::Queued => self.error.take().is_some(),
+            MessageState::Queued => match unheard.or(self.given_back()) {
+                Some(why) => self.hindered(why),
+                None => self.error.take().is_some(),
+            },
             MessageState::Injected if self.injected_at.is_some_and(is_long) => self.hindered(NOT_TAKEN),
             _ => false,
         }
@@ -316,7 +325,7 @@ mod tests {
         let injected = Progress::Injected { via: Route::Terminal, at: at(1) };
         record.observe(&injected);
         assert!(record.hindered("no echo was seen") && !record.hindered("no echo was seen"));
-        assert!(record.observe(&injected).is_empty() && !record.unchanged(at(2)));
+        assert!(record.observe(&injected).is_empty() && !record.unchanged(None, at(2)));
         assert_eq!(record.error.as_deref(), Some("no echo was seen"));
         record.observe(&Progress::Acknowledged { via: Route::Terminal, injected_at: at(1), at: at(2) });
         assert_eq!((record.state, record.error), (MessageState::Acknowledged, None));
@@ -326,10 +335,31 @@ mod tests {
     fn an_agent_that_is_silent_for_long_about_what_it_was_handed_is_told_of() {
         let mut record = record();
         record.observe(&Progress::Injected { via: Route::Wake, at: at(1) });
-        assert!(!record.unchanged(at(60)) && record.unchanged(at(61)) && !record.unchanged(at(62)));
+        let mut unchanged = |seconds| record.unchanged(None, at(seconds));
+        assert!(!unchanged(60) && unchanged(61) && !unchanged(62));
         assert!(record.error.as_deref().is_some_and(|error| error.contains("not shown")), "{record:?}");
-        record.observe(&Progress::Waiting);
-        assert_eq!((record.state, record.error), (MessageState::Queued, None));
+    }
+
+    #[test]
+    fn one_that_waits_says_why_where_it_went_back_or_nobody_hears_it() {
+        let mut record = record();
+        assert!(!record.unchanged(None, at(1)));
+        assert!(record.unchanged(Some("nobody waits"), at(2)) && !record.unchanged(Some("nobody waits"), at(3)));
+        assert_eq!(record.error.as_deref(), Some("nobody waits"));
+        assert!(record.unchanged(None, at(4)) && record.error.is_none());
+
+        record.observe(&Progress::Injected { via: Route::Wake, at: at(5) });
+        let changes = record.observe(&Progress::Waiting);
+        assert_eq!((kinds(&changes), record.state), (vec!["message.queued"], MessageState::Queued));
+        assert!(
+            changes[0].data["error"].as_str().is_some_and(|error| error.contains("did not take it")),
+            "{changes:?}"
+        );
+        assert!(!record.unchanged(None, at(6)), "it goes on to say so");
+        assert!(record.unchanged(Some("nobody waits"), at(7)) && record.unchanged(None, at(8)));
+        assert!(record.error.as_deref().is_some_and(|error| error.contains("did not take it")), "{record:?}");
+        record.observe(&Progress::Injected { via: Route::Wake, at: at(9) });
+        assert_eq!(record.error, None);
     }
 
     #[test]
@@ -340,6 +370,6 @@ mod tests {
         assert!(record.error.as_deref().is_some_and(|error| error.contains("ended before")));
         assert!(record.agent_ended().is_empty());
         assert_eq!(kinds(&record.observe(&Progress::Waiting)), ["message.queued"]);
-        assert_eq!(record.error, None);
+        assert!(record.error.as_deref().is_some_and(|error| error.contains("handed over again")));
     }
 }

@@ -147,6 +147,10 @@ async fn asks_at_its_door(mut sandbox: Sandbox, question: &str) {
     assert!(listed.contains("no_signal") && listed.contains("ao show app-1"), "{listed}");
     let waited = sandbox.ao(&["wait", "app-1", "--for", "idle", "--timeout", "2s"]).await;
     waited.fails(6, &["never reported", "ao show app-1"]);
+    let sent = sandbox.ao(&["send", "app-1", "--wait", "--timeout", "3s", "hello"]).await;
+    sent.fails(6, &["is queued, and was not taken in time: its agent never reported", "ao show app-1"]);
+    let messages = sandbox.ao(&["messages", "app-1"]).await.ok();
+    assert!(messages.contains("never reported"), "{messages}");
 }
 
 /// Changes the real Claude Code's configuration in this home.

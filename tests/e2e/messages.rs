@@ -207,6 +207,38 @@ async fn an_agent_whose_conversation_was_cleared_is_woken_in_the_new_one() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_nobody_waits_beside_is_said_so_and_is_waited_beside_again_a_minute_after_its_turn() {
+    let Some(program) = claude() else { return };
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    server.script("job", vec![Turn::text("Done.")]);
+    spawn(&sandbox, "job", "idle").await;
+    let shells = || {
+        let waits = |(_, command): &(u32, String)| command.starts_with("/bin/sh") && command.contains(" --wait; ");
+        sandbox.processes().into_iter().filter(waits).map(|(pid, _)| pid).collect::<Vec<_>>()
+    };
+    sandbox.until("one waits beside it", || shells().len() == 1).await;
+    // The one thing that cannot be made up for: the agent hears the end of this process, and nothing that it began.
+    crate::sandbox::signal(shells()[0], rustix::process::Signal::KILL);
+    sandbox.until("it has left", || hooks(&sandbox) == 0).await;
+    sandbox.ao(&["send", "app-1", "MSG-deaf"]).await.ok();
+    let started = std::time::Instant::now();
+    while !messages(&sandbox, "app-1").await[0]["error"].as_str().is_some_and(|why| why.contains("nobody waits")) {
+        assert!(started.elapsed() < BOUND, "{:#}", messages(&sandbox, "app-1").await);
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    server.wait_for_request(|request| request.mentions("MSG-deaf"), BOUND).await;
+    let started = std::time::Instant::now();
+    while messages(&sandbox, "app-1").await[0]["state"] != "acknowledged" {
+        assert!(started.elapsed() < BOUND, "{:#}", messages(&sandbox, "app-1").await);
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    let message = &messages(&sandbox, "app-1").await[0];
+    assert_eq!((&message["via"], &message["error"]), (&json!("wake"), &Value::Null), "{message:#}");
+    assert_eq!(times(&server, "MSG-deaf"), 1);
+}
+
 /// How many hooks of agents run in the sandbox, those included that wait.
 fn hooks(sandbox: &Sandbox) -> usize {
     sandbox.processes().iter().filter(|(_, command)| command.contains(" hook claude-code ")).count()

@@ -147,13 +147,16 @@ impl PatientClient {
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
 
-    /// Waits until an agent was seen to have taken a message, until that will not happen any more, or until time is up.
+    /// Waits until an agent was seen to have taken a message, until that will not happen any more, or until time is up. `hindered` is told what
+    /// keeps it, when that is news.
     pub(in crate::adapters) async fn wait_for_message(
         &self,
         id: &MessageId,
         at_most: Option<Duration>,
+        hindered: impl Fn(&str),
     ) -> Result<MessageRecord, ClientError> {
         let deadline = at_most.and_then(|at_most| Instant::now().checked_add(at_most));
+        let mut known = None;
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let left_ms = left.map_or(MAX_WAIT_MS, |left| u64::try_from(left.as_millis()).unwrap_or(MAX_WAIT_MS));
@@ -163,6 +166,10 @@ impl PatientClient {
             if is_over || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Ok(record);
             }
+            if let Some(why) = record.error.as_deref().filter(|_| record.error != known) {
+                hindered(why);
+            }
+            known = record.error;
         }
     }
 

@@ -172,7 +172,7 @@ impl Tools {
             return answer::result(&answer::brief_message(sent));
         }
         let (patient, id) = (PatientClient::new(client), &sent.message.id);
-        let waiting = patient.wait_for_message(id, Some(Duration::from_secs(params.wait_s)));
+        let waiting = patient.wait_for_message(id, Some(Duration::from_secs(params.wait_s)), |_| {});
         let told = |error: CliError| {
             let message = format!("message {id} was accepted, and then: {}", error.message);
             CliError { message, ..error }

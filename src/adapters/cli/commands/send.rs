@@ -26,7 +26,7 @@ pub(in super::super) async fn run(args: &SendArgs, context: &Context) -> Result<
     let sent = post(&args.session, body, context, &client).await?;
     let record = if args.wait {
         let patient = PatientClient::new(client);
-        patient.wait_for_message(&sent.message.id, args.timeout).await.map_err(|error| {
+        patient.wait_for_message(&sent.message.id, args.timeout, it_waits).await.map_err(|error| {
             let error = CliError::from(error);
             CliError {
                 message: format!("message {} was accepted, and then: {}", sent.message.id, error.message),
@@ -42,9 +42,13 @@ pub(in super::super) async fn run(args: &SendArgs, context: &Context) -> Result<
         ui::data(&format!("{}\n", record.message.id))?;
     }
     if let Some(error) = record.error.as_deref().filter(|_| !args.wait) {
-        ui::talk(&format!("it waits: {}", ui::printable(error)));
+        it_waits(error);
     }
     if args.wait { verdict(&record) } else { Ok(()) }
+}
+
+fn it_waits(why: &str) {
+    ui::talk(&format!("it waits: {}", ui::printable(why)));
 }
 
 /// Hands the message to the daemon. The id makes asking again harmless: a daemon that goes away in the middle may have accepted it.
