@@ -1,14 +1,18 @@
 //! `ao doctor`: the checks that need adapters, and those of directories and the socket. Needs no daemon, changes nothing.
 
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use ao::adapters::cli::client::{Client, ClientError};
 use ao::adapters::cli::embedder;
 use ao::adapters::cli::error::CliError;
 use ao::adapters::http::wire::DaemonInfo;
+use ao::adapters::messenger::rest;
 use ao::app::doctor::{self, Check, Verdict};
 use ao::platform::lock;
 use rustix::fs::{Access, access};
+use rustix::process::geteuid;
 
 use crate::bounds;
 use crate::compose::{self, MEGABYTE};
@@ -25,6 +29,7 @@ pub(crate) async fn examine(edge: &Edge) -> Result<Vec<Check>, CliError> {
     checks.push(directory("data directory", edge.data_dir.root()));
     checks.push(storage(edge));
     checks.push(directory("socket directory", &edge.socket_dir()));
+    checks.push(notification(rest::try_to_watch(), watchers(), most_watchers()));
     let running = Client::new(&edge.socket()).get::<DaemonInfo>("/daemon").await;
     let decided = running.as_ref().ok().and_then(|info| info.bounds.as_ref());
     checks.extend(bounds::checks(edge, decided).await);
@@ -73,6 +78,42 @@ fn bytes_of(path: &Path) -> u64 {
     }
 }
 
+/// What can be watched: each idle agent is waited beside by a process that takes one of the handles which the kernel gives a user for that, and editors
+/// take many.
+fn notification(tried: io::Result<()>, used: usize, most: Option<usize>) -> Check {
+    /// So many more should be left.
+    const TO_SPARE: usize = 16;
+    let of = most.map_or_else(String::new, |most| format!(" of {most}"));
+    let in_use = format!("{used}{of} handles of this user (fs.inotify.max_user_instances)");
+    let name = "file notification";
+    let more = format!("allow more: sysctl fs.inotify.max_user_instances={}", most.unwrap_or(0).max(512) * 2);
+    match tried {
+        Err(error) => Check {
+            name: name.to_owned(),
+            verdict: Verdict::Absent,
+            found: format!("{error}: {in_use}; an idle agent hears a message up to a minute late"),
+            advice: Some(more),
+        },
+        Ok(()) => {
+            let is_short = most.is_some_and(|most| used + TO_SPARE > most);
+            Check { advice: is_short.then_some(more), ..Check::ok(name, in_use) }
+        }
+    }
+}
+
+fn most_watchers() -> Option<usize> {
+    std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok()?.trim().parse().ok()
+}
+
+/// How many of these handles this user's processes have open; those that several share count more than once.
+fn watchers() -> usize {
+    let is_ours = |entry: &std::fs::DirEntry| entry.metadata().is_ok_and(|of| of.uid() == geteuid().as_raw());
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter(is_ours);
+    let open =
+        processes.flat_map(|process| std::fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten());
+    open.filter(|open| open.path().read_link().is_ok_and(|of| of.as_os_str() == "anon_inode:inotify")).count()
+}
+
 fn daemon(edge: &Edge, running: Result<DaemonInfo, ClientError>) -> Check {
     if let Some(error) = embedder::without_socket(&edge.data_dir, &edge.socket()) {
         let (name, verdict) = ("daemon".to_owned(), Verdict::Absent);
@@ -105,5 +146,27 @@ fn daemon(edge: &Edge, running: Result<DaemonInfo, ClientError>) -> Check {
             found: error.to_string(),
             advice: Some("ao spawn starts one by itself; by hand: ao start".to_owned()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_handles_are_told_before_and_when_there_are_none_left() {
+        let verdicts =
+            [(Ok(()), 3), (Ok(()), 120), (Err(io::Error::from_raw_os_error(24)), 128)].map(|(tried, used)| {
+                let check = notification(tried, used, Some(128));
+                (check.verdict, check.advice.is_some_and(|advice| advice.contains("max_user_instances=1024")))
+            });
+        assert_eq!(verdicts, [(Verdict::Ok, false), (Verdict::Ok, true), (Verdict::Absent, true)]);
+    }
+
+    #[test]
+    fn what_is_watched_is_counted() {
+        let watching = rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::CLOEXEC).unwrap();
+        assert!(watchers() >= 1);
+        drop(watching);
     }
 }
