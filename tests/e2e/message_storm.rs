@@ -1,5 +1,5 @@
-//! Many messages from many senders to several agents, while hooks, waiters and the daemon are killed at random: each is taken, in the order
-//! of its sender.
+//! Many messages from many senders to several agents, while hooks, waiters, their shells and the daemon are ended at random: each is taken, in the
+//! order of its sender, and at the end every agent hears or is said not to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,31 +40,35 @@ async fn send_all(sandbox: &Sandbox, sender: usize, count: usize) {
     }
 }
 
-/// What was killed: of each session's hooks and waiters how many, and how many daemons.
+/// What was ended: of each session's hooks, waiters and their shells how many, how many shells among them, and how many daemons.
 #[derive(Default)]
 struct Killed {
     hooks: BTreeMap<String, usize>,
+    shells: usize,
     daemons: usize,
 }
 
-/// Kills hooks, waiters and the daemon until it is told to stop.
+/// Ends hooks, waiters, their shells and the daemon, half of them by a signal that can be caught, until it is told to stop.
 async fn kill_at_random(sandbox: &Sandbox, seed: u64, stop: &AtomicBool) -> Killed {
     let mut random = Random(seed);
     let mut killed = Killed::default();
     while !stop.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(50 + random.below(250))).await;
         let is_daemon = random.below(12) == 0;
+        // Rarely: after that nobody wakes the agent before something else begins a turn.
+        let is_shell = !is_daemon && random.below(10) == 0;
         let part = if is_daemon { " daemon " } else { " hook claude-code " };
         let mut found = sandbox.processes();
         found.retain(|(_, command)| {
-            command.contains(part) && command.contains("/ao ") && !command.starts_with("/bin/sh")
+            command.contains(part) && command.contains("/ao ") && command.starts_with("/bin/sh") == is_shell
         });
         if found.is_empty() {
             continue;
         }
         let (pid, _) = found[usize::try_from(random.below(found.len() as u64)).unwrap()];
         let session = ao::platform::tree::entry_of(pid, "AO_SESSION_ID");
-        signal(pid, Signal::KILL);
+        signal(pid, if random.below(2) == 0 { Signal::KILL } else { Signal::TERM });
+        killed.shells += usize::from(is_shell);
         if is_daemon {
             killed.daemons += 1;
         } else if let Some((_, session)) = session.as_deref().and_then(|entry| entry.split_once('=')) {
@@ -97,25 +101,31 @@ fn arrivals(requests: &[Request], script: &str, ids: &[String]) -> BTreeMap<Stri
 
 #[tokio::test(flavor = "multi_thread")]
 async fn i07_a_storm_of_messages_under_kills_loses_none_and_keeps_each_senders_order() {
-    let Some(Storm { killed, repeats }) = storm(1000, true).await else { return };
-    assert!(killed.daemons > 0 && !killed.hooks.is_empty(), "nothing was killed");
+    let Some(Storm { killed, restored, repeats }) = storm(1000, true).await else { return };
+    assert!(killed.daemons > 0 && killed.shells > 0 && !killed.hooks.is_empty(), "nothing was killed");
     for (session, repeats) in repeats {
         // One that is killed when it had handed over, and not put that on record, has it handed over again: what came to the agent at once. A
         // daemon hands nothing over.
-        let hooks = killed.hooks.get(&session).copied().unwrap_or_default();
-        assert!(repeats.handovers <= hooks, "{session}: {repeats:?}, and {hooks} of its hooks were killed");
+        let [hooks, agents] = [&killed.hooks, &restored].map(|of| of.get(&session).copied().unwrap_or_default());
+        assert!(
+            repeats.handovers <= hooks + agents,
+            "{session}: {repeats:?}, and {hooks} of its hooks and {agents} of its agents were ended"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn i07_without_kills_no_message_of_a_storm_is_repeated() {
-    let Some(Storm { repeats, .. }) = storm(400, false).await else { return };
+    let Some(Storm { repeats, restored, .. }) = storm(400, false).await else { return };
+    assert!(restored.is_empty(), "nobody waited beside {restored:?}");
     assert!(repeats.values().all(|repeats| repeats.messages == 0), "{repeats:?}");
 }
 
 /// What a storm came to.
 struct Storm {
     killed: Killed,
+    /// How often a session's agent was said to be waited beside by nobody, and brought back for that.
+    restored: BTreeMap<String, usize>,
     /// Of each session.
     repeats: BTreeMap<String, Repeats>,
 }
@@ -170,26 +180,40 @@ async fn storm(count: usize, with_kills: bool) -> Option<Storm> {
     let killed = killing.await.unwrap();
     sandbox.ao(&["start"]).await.ok();
 
-    let mut repeats = BTreeMap::new();
+    let (mut repeats, mut restored) = (BTreeMap::new(), BTreeMap::new());
     let mut total = 0;
     for number in 1..=SESSIONS {
         let session = format!("app-{number}");
-        let messages = all_taken(&sandbox, &session, started, seed).await;
+        let messages = all_taken(&sandbox, &session, &mut restored, started, seed).await;
         total += messages.len();
         repeats.insert(session, all_arrived(&server, number, &messages, seed).await);
     }
     assert_eq!(total, count / SENDERS * SENDERS, "a message that was sent once is one message");
+    // None is left deaf, unless it says so.
+    for number in 1..=SESSIONS {
+        let session = format!("app-{number}");
+        sandbox.wait_for(&session, "status", "idle").await;
+        sandbox.ao(&["send", &session, "the last one"]).await.ok();
+        all_taken(&sandbox, &session, &mut restored, started, seed).await;
+    }
     eprintln!(
-        "{total} messages in {sent_in:.1?} + {:.1?}; {:?} hooks and {} daemons killed; {repeats:?}",
+        "{total} messages in {sent_in:.1?} + {:.1?}; {:?} hooks, {} shells among them, and {} daemons ended, {restored:?} restored; {repeats:?}",
         started.elapsed().saturating_sub(sent_in),
         killed.hooks,
+        killed.shells,
         killed.daemons
     );
-    Some(Storm { killed, repeats })
+    Some(Storm { killed, restored, repeats })
 }
 
-/// A session's messages, once each was taken.
-async fn all_taken(sandbox: &Sandbox, session: &str, started: Instant, seed: u64) -> Vec<Value> {
+/// A session's messages, once each was taken. Where nobody waits beside its agent, and that is said, what is advised then is done.
+async fn all_taken(
+    sandbox: &Sandbox,
+    session: &str,
+    restored: &mut BTreeMap<String, usize>,
+    started: Instant,
+    seed: u64,
+) -> Vec<Value> {
     loop {
         let run = sandbox.ao(&["messages", session, "--json"]).await;
         run.ok();
@@ -197,6 +221,11 @@ async fn all_taken(sandbox: &Sandbox, session: &str, started: Instant, seed: u64
         let open: Vec<&Value> = messages.iter().filter(|message| message["state"] != "acknowledged").collect();
         if open.is_empty() {
             return messages;
+        }
+        if open.iter().any(|message| message["error"].as_str().is_some_and(|why| why.contains("nobody waits"))) {
+            sandbox.ao(&["kill", session]).await.ok();
+            sandbox.ao(&["restore", session]).await.ok();
+            *restored.entry(session.to_owned()).or_default() += 1;
         }
         let listing = std::process::Command::new("ls").arg("-lR").arg(sandbox.worktree(session).join(".ao")).output();
         assert!(
