@@ -111,5 +111,6 @@ pub(crate) fn agent_process(edge: &Edge, session: &SessionId) -> Option<ProcessI
 
 /// The messages of a session, from its agent's side.
 pub(crate) fn mailbox(edge: &Edge, session: &SessionId) -> FileMailbox {
-    FileMailbox::new(edge.data_dir.worktree(&session.project(), session))
+    let workspace = edge.data_dir.worktree(&session.project(), session);
+    FileMailbox::new(workspace).keeping_taken(&edge.data_dir.session_dir(session))
 }

@@ -343,7 +343,9 @@ impl Builder {
             agents,
             runtimes: self.runtimes.unwrap_or_else(|| surroundings.runtimes()),
             workspace: self.workspace.unwrap_or_else(|| Arc::new(surroundings.workspace())),
-            messenger: self.messenger.unwrap_or_else(|| Arc::new(InboxMessenger::new(clock.clone()))),
+            messenger: self
+                .messenger
+                .unwrap_or_else(|| Arc::new(InboxMessenger::new(clock.clone()).keeping_taken(data_dir.sessions()))),
             project_files: self.project_files.unwrap_or_else(|| Arc::new(AoToml)),
             setup: self.setup.unwrap_or_else(|| default_setup()),
             session_dirs: self.session_dirs.unwrap_or_else(|| Arc::new(FileSessionDirs::new(data_dir.sessions()))),

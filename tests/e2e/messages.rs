@@ -120,6 +120,11 @@ async fn i07_delivery_goes_on_without_a_daemon_which_learns_of_it_later() {
     sandbox.ao(&["stop"]).await.ok();
     gate.release();
     server.wait_for_request(|request| request.mentions("MSG-alone"), BOUND).await;
+    let taken = || std::fs::read_dir(sandbox.worktree("app-1").join(".ao/taken")).into_iter().flatten().flatten();
+    let is_done = |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "done");
+    sandbox.until("its hooks have seen it taken", || taken().any(is_done)).await;
+    // As somebody does who wants a clean workspace.
+    sandbox.git(&sandbox.worktree("app-1"), &["clean", "-fdxq"]);
     sandbox.ao(&["start"]).await.ok();
     let told = sandbox.ao(&["send", "app-1", "--wait", "--timeout", "60s", "MSG-after"]).await;
     told.ok();

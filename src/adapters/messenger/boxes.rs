@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::directory::{Directory, Lock};
 use crate::domain::Timestamp;
 use crate::domain::id::MessageId;
+use crate::domain::message::Progress;
 use crate::ports::mailbox::Handover;
 use crate::ports::messenger::MessengerError;
 
@@ -105,6 +106,14 @@ pub(super) struct Record {
     /// When the agent was seen to have taken it.
     #[serde(default)]
     pub(super) seen_at: Option<Timestamp>,
+}
+
+impl Record {
+    /// How far the message is that the agent was seen to have taken.
+    pub(super) fn acknowledged(&self) -> Progress {
+        let (via, injected_at) = (self.handover.via, self.handover.at);
+        Progress::Acknowledged { via, injected_at, at: self.seen_at.unwrap_or(injected_at) }
+    }
 }
 
 /// The open directories of one workspace.

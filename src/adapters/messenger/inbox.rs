@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 use super::boxes::{Boxes, Entry, Stage, TURN};
 use super::directory::Directory;
+use super::ledger::Ledger;
 use super::mailbox::FileMailbox;
 use crate::domain::id::MessageId;
 use crate::domain::message::{Message, Progress};
@@ -31,18 +32,31 @@ pub struct InboxMessenger {
     clock: Arc<dyn Clock>,
     /// The highest number given so far.
     last: Arc<Mutex<u64>>,
+    /// Where sessions have their directories, by the name of their workspaces.
+    sessions: Option<PathBuf>,
 }
 
 impl InboxMessenger {
     /// A messenger that takes the time from `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, last: Arc::default() }
+        Self { clock, last: Arc::default(), sessions: None }
+    }
+
+    /// Asks also [what was put on record](FileMailbox::keeping_taken) in the directories of sessions, which have the names of their workspaces.
+    #[must_use]
+    pub fn keeping_taken(mut self, sessions: PathBuf) -> Self {
+        self.sessions = Some(sessions);
+        self
+    }
+
+    fn ledger(&self, workspace: &Path) -> Option<Ledger> {
+        Some(Ledger::of(&self.sessions.as_ref()?.join(workspace.file_name()?)))
     }
 
     fn post_now(&self, workspace: &Path, message: &Message) -> Result<(), MessengerError> {
         let boxes = Boxes::make(workspace)?;
-        if find(&boxes, &message.id)? {
+        if find(&boxes, &message.id)? || self.ledger(workspace).is_some_and(|ledger| ledger.has(&message.id)) {
             return Ok(());
         }
         let temporary = format!(".{}.tmp", uuid::Uuid::new_v4());
@@ -112,7 +126,16 @@ fn find(boxes: &Boxes, id: &MessageId) -> Result<bool, MessengerError> {
     Ok(boxes.taken()?.iter().any(|entry| entry.id == *id))
 }
 
-fn progress(workspace: &Path) -> Result<Vec<(MessageId, Progress)>, MessengerError> {
+/// How far messages have come, as the workspace tells, and those of the ledger that it does not tell of any more.
+fn progress(workspace: &Path, ledger: Option<&Ledger>) -> Result<Vec<(MessageId, Progress)>, MessengerError> {
+    let told = progress_in(workspace)?;
+    let taken = ledger.map(Ledger::all).unwrap_or_default();
+    let gone = taken.iter().filter(|(id, _)| !told.iter().any(|(known, _)| known == id));
+    let gone: Vec<_> = gone.map(|(id, record)| (id.clone(), record.acknowledged())).collect();
+    Ok(gone.into_iter().chain(told).collect())
+}
+
+fn progress_in(workspace: &Path) -> Result<Vec<(MessageId, Progress)>, MessengerError> {
     let Some(boxes) = Boxes::open(workspace)? else { return Ok(Vec::new()) };
     let _lock = boxes.lock(LOCK_TIMEOUT)?;
     let mut all: Vec<(u64, MessageId, Progress)> = Vec::new();
@@ -125,10 +148,7 @@ fn progress(workspace: &Path) -> Result<Vec<(MessageId, Progress)>, MessengerErr
             // Taken out by a hook that has ended since: the next one puts it back.
             (Stage::Text, _) | (_, None) => Progress::Waiting,
             (Stage::Sent, Some(record)) => Progress::Injected { via: record.handover.via, at: record.handover.at },
-            (Stage::Done, Some(record)) => {
-                let (via, injected_at) = (record.handover.via, record.handover.at);
-                Progress::Acknowledged { via, injected_at, at: record.seen_at.unwrap_or(injected_at) }
-            }
+            (Stage::Done, Some(record)) => record.acknowledged(),
         };
         all.push((entry.number, entry.id, progress));
     }
@@ -136,7 +156,10 @@ fn progress(workspace: &Path) -> Result<Vec<(MessageId, Progress)>, MessengerErr
     Ok(all.into_iter().map(|(_, id, progress)| (id, progress)).collect())
 }
 
-fn forget(workspace: &Path, taken: &[MessageId]) -> Result<(), MessengerError> {
+fn forget(workspace: &Path, ledger: Option<&Ledger>, taken: &[MessageId]) -> Result<(), MessengerError> {
+    for (ledger, id) in ledger.into_iter().flat_map(|ledger| taken.iter().map(move |id| (ledger, id))) {
+        ledger.remove(id);
+    }
     let Some(boxes) = Boxes::open(workspace)? else { return Ok(()) };
     let _lock = boxes.lock(LOCK_TIMEOUT)?;
     for entry in boxes.taken()? {
@@ -194,12 +217,13 @@ impl AgentMessenger for InboxMessenger {
     }
 
     async fn progress(&self, workspace: &Path) -> Result<Vec<(MessageId, Progress)>, MessengerError> {
-        in_background(workspace, progress).await
+        let ledger = self.ledger(workspace);
+        in_background(workspace, move |workspace| progress(workspace, ledger.as_ref())).await
     }
 
     async fn forget(&self, workspace: &Path, taken: &[MessageId]) -> Result<(), MessengerError> {
-        let taken = taken.to_vec();
-        in_background(workspace, move |workspace| forget(workspace, &taken)).await
+        let (taken, ledger) = (taken.to_vec(), self.ledger(workspace));
+        in_background(workspace, move |workspace| forget(workspace, ledger.as_ref(), &taken)).await
     }
 
     async fn take_back(&self, workspace: &Path) -> Result<(), MessengerError> {

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::boxes::{Boxes, Entry, Record, SETTLED, Stage, TURN, TURN_OVER, WAITER};
 use super::directory::Lock;
 use super::inbox::MAX_BODY_BYTES;
+use super::ledger::Ledger;
 use crate::domain::Timestamp;
 use crate::domain::id::MessageId;
 use crate::ports::mailbox::{Handover, Letter, Mailbox, OpenMailbox, Turn, Unconfirmed};
@@ -20,13 +21,21 @@ const MAX_TEXT_BYTES: u64 = MAX_BODY_BYTES as u64 + 1024;
 #[derive(Debug, Clone)]
 pub struct FileMailbox {
     workspace: PathBuf,
+    ledger: Option<Ledger>,
 }
 
 impl FileMailbox {
     /// The mailbox of a workspace.
     #[must_use]
     pub fn new(workspace: PathBuf) -> Self {
-        Self { workspace }
+        Self { workspace, ledger: None }
+    }
+
+    /// Puts on record beside the session's other files too what its agent was seen to have taken.
+    #[must_use]
+    pub fn keeping_taken(mut self, session_dir: &Path) -> Self {
+        self.ledger = Some(Ledger::of(session_dir));
+        self
     }
 
     fn boxes(&self) -> Result<Option<Boxes>, MessengerError> {
@@ -50,7 +59,7 @@ impl Mailbox for FileMailbox {
     fn open(&self) -> Result<Box<dyn OpenMailbox + '_>, MessengerError> {
         let boxes = self.insist()?;
         let lock = boxes.lock(LOCK_TIMEOUT)?;
-        Ok(Box::new(Open { boxes, _lock: lock, workspace: &self.workspace }))
+        Ok(Box::new(Open { boxes, _lock: lock, workspace: &self.workspace, ledger: self.ledger.as_ref() }))
     }
 
     fn is_waited_at(&self) -> Result<bool, MessengerError> {
@@ -92,6 +101,7 @@ impl Mailbox for FileMailbox {
 struct Open<'mailbox> {
     boxes: Boxes,
     workspace: &'mailbox Path,
+    ledger: Option<&'mailbox Ledger>,
     _lock: Lock,
 }
 
@@ -173,7 +183,12 @@ impl OpenMailbox for Open<'_> {
     fn confirm(&mut self, id: &MessageId, at: Timestamp) -> Result<(), MessengerError> {
         let entry = self.taken(id, Stage::Sent)?;
         if let Some(record) = self.boxes.record_of(&entry)? {
-            self.boxes.write_record(&entry, &Record { seen_at: Some(at), ..record })?;
+            let record = Record { seen_at: Some(at), ..record };
+            if let Some(ledger) = self.ledger {
+                // Where it cannot be, as on a full disk, the workspace is what knows.
+                let _ = ledger.add(id, &record);
+            }
+            self.boxes.write_record(&entry, &record)?;
         }
         self.advance(&entry, Stage::Done)
     }

@@ -64,6 +64,31 @@ fn handover() -> Handover {
 }
 
 #[tokio::test]
+async fn what_was_taken_is_known_also_when_the_workspace_was_cleaned() {
+    let lab = Lab::new().await;
+    let session_dir = lab.root.path().join("sessions/workspace");
+    std::fs::create_dir_all(&session_dir).unwrap();
+    let lab = Lab { messenger: lab.messenger.keeping_taken(lab.root.path().join("sessions")), root: lab.root };
+    let (taken, waiting) = (lab.post("taken").await, lab.post("waiting").await);
+    let mailbox = lab.mailbox().keeping_taken(&session_dir);
+    let mut open = mailbox.open().unwrap();
+    open.take(&taken, &handover()).unwrap().unwrap();
+    open.handed_over(&taken).unwrap();
+    open.confirm(&taken, Timestamp::UNIX_EPOCH).unwrap();
+    drop(open);
+    let known = lab.progress().await;
+    assert_eq!(known.len(), 2, "{known:?}");
+    std::fs::remove_dir_all(lab.workspace().join(".ao")).unwrap();
+    assert_eq!(lab.progress().await, known.iter().filter(|(id, _)| *id == taken).cloned().collect::<Vec<_>>());
+    // Nobody hands it over once more, and what waited is posted anew.
+    assert_eq!((lab.post("taken").await, lab.post("waiting").await), (taken.clone(), waiting.clone()));
+    assert_eq!(mailbox.open().unwrap().waiting().unwrap(), [waiting]);
+    lab.messenger.forget(&lab.workspace(), &[taken.clone()]).await.unwrap();
+    assert!(lab.progress().await.iter().all(|(id, _)| *id != taken), "{:?}", lab.progress().await);
+    assert_eq!(std::fs::read_dir(session_dir.join("taken")).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn i12_what_is_no_message_of_aos_is_passed_over() {
     let lab = Lab::new().await;
     let inbox = lab.workspace().join(".ao/inbox");

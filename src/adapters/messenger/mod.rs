@@ -5,12 +5,14 @@
 //! | `boxes` | which directories and names there are, and what they say |
 //! | `directory` | getting there past no link |
 //! | `inbox` | the daemon's side |
+//! | `ledger` | what was taken, outside of the workspace |
 //! | `mailbox` | the agent's side, for its hooks and for who types to it |
 //! | [`rest`] | resting until there may be something for an idle agent |
 
 mod boxes;
 mod directory;
 mod inbox;
+mod ledger;
 mod mailbox;
 pub mod rest;
 
