@@ -87,18 +87,16 @@ fn notification(tried: io::Result<()>, used: usize, most: Option<usize>) -> Chec
     let in_use = format!("{used}{of} handles of this user (fs.inotify.max_user_instances)");
     let name = "file notification";
     let more = format!("allow more: sysctl fs.inotify.max_user_instances={}", most.unwrap_or(0).max(512) * 2);
-    match tried {
-        Err(error) => Check {
+    if let Err(error) = tried {
+        return Check {
             name: name.to_owned(),
             verdict: Verdict::Absent,
             found: format!("{error}: {in_use}; an idle agent hears a message up to a minute late"),
             advice: Some(more),
-        },
-        Ok(()) => {
-            let is_short = most.is_some_and(|most| used + TO_SPARE > most);
-            Check { advice: is_short.then_some(more), ..Check::ok(name, in_use) }
-        }
+        };
     }
+    let is_short = most.is_some_and(|most| used + TO_SPARE > most);
+    Check { advice: is_short.then_some(more), ..Check::ok(name, in_use) }
 }
 
 fn most_watchers() -> Option<usize> {

@@ -83,7 +83,7 @@ async fn what_was_taken_is_known_also_when_the_workspace_was_cleaned() {
     // Nobody hands it over once more, and what waited is posted anew.
     assert_eq!((lab.post("taken").await, lab.post("waiting").await), (taken.clone(), waiting.clone()));
     assert_eq!(mailbox.open().unwrap().waiting().unwrap(), [waiting]);
-    lab.messenger.forget(&lab.workspace(), &[taken.clone()]).await.unwrap();
+    lab.messenger.forget(&lab.workspace(), std::slice::from_ref(&taken)).await.unwrap();
     assert!(lab.progress().await.iter().all(|(id, _)| *id != taken), "{:?}", lab.progress().await);
     assert_eq!(std::fs::read_dir(session_dir.join("taken")).unwrap().count(), 0);
 }

@@ -172,7 +172,7 @@ mod tests {
         let called = "hook x Stop --wait {\"a\": \"%s\"} 1\n";
         for (ends, code) in [(&["TERM", "101", "2"][..], 2), (&["0"], 0)] {
             let ao = scripted(directory.path(), ends);
-            let begun = std::time::Instant::now();
+            let begun = tokio::time::Instant::now();
             assert_eq!(end_of(&wait_without_end(&format!("{ao} hook x Stop"))), Some(code));
             assert_eq!(calls(), called.repeat(ends.len()), "{ends:?}");
             assert!(begun.elapsed().as_secs() >= ends.len() as u64 - 1, "it was begun again at once");
