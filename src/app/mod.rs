@@ -24,6 +24,7 @@
 //! | [`wait`] | wait for a session to reach a state |
 //! | [`attach`] | come to a session's terminal as one more viewer |
 //! | [`query`] | what is shown: [`view`] is its shape |
+//! | [`follow`] | each line of a session's terminal as it comes; `told_lines` knows which were told |
 //! | [`events`] | follow the change log; `tail` is its newest part, read once for all |
 //! | [`projects`] | the register of projects |
 //! | [`project_file`] | what a repository's `ao.toml` says, and whether a person accepted it |
@@ -42,6 +43,7 @@ pub mod doctor;
 mod envelope;
 pub mod error;
 pub mod events;
+pub mod follow;
 mod guide;
 pub mod kill;
 pub mod messages;
@@ -61,6 +63,7 @@ mod setup;
 pub mod spawn;
 mod tail;
 pub mod teardown;
+mod told_lines;
 mod typing;
 mod unheard;
 pub mod view;

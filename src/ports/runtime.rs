@@ -143,6 +143,37 @@ impl Marks {
     }
 }
 
+/// Which lines are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinesFrom {
+    /// Those from this number on.
+    Number(u64),
+    /// The last ones, so many.
+    Last(usize),
+}
+
+/// Lines of a terminal, numbered from 0 on in the order in which they scroll off its screen. Those of an earlier launch do not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NumberedLines {
+    /// The number of the first one here.
+    pub first: u64,
+    /// They, one after the other.
+    pub lines: Vec<String>,
+    /// Those before this number have scrolled off, and never change; those from it on are on the screen.
+    pub settled: u64,
+    /// Whether there are no more now: the last one here is the last on the screen.
+    pub is_last: bool,
+}
+
+impl NumberedLines {
+    /// Lines, all fields in order.
+    #[must_use]
+    pub fn new(first: u64, lines: Vec<String>, settled: u64, is_last: bool) -> Self {
+        Self { first, lines, settled, is_last }
+    }
+}
+
 /// What is known about the agent's process. Three answers: a failed probe is [`Liveness::Unknown`], never death.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Liveness {
@@ -206,6 +237,18 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// [`RuntimeError::NoTerminal`] when there is and was none.
     async fn output(&self, key: &TerminalKey, lines: usize) -> Result<String, RuntimeError>;
+
+    /// The same lines by their numbers, so that who reads them again and again knows which are new and which are gone: from the one that is asked
+    /// for, or the first on the screen if that is earlier; a part of them where they are many. They begin later where earlier ones are not kept.
+    ///
+    /// `None`, the default, of a terminal whose lines nobody counts: then the [`output`](Runtime::output) is compared.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoTerminal`] when there is and was none.
+    async fn lines(&self, key: &TerminalKey, from: LinesFrom) -> Result<Option<NumberedLines>, RuntimeError> {
+        let _ = (key, from);
+        Ok(None)
+    }
 
     /// Types bytes into the terminal, as a keyboard would.
     ///

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ao::domain::exit::Exit;
 use ao::domain::id::{RuntimeKind, SessionId};
 use ao::domain::session::ProcessIdentity;
-use ao::ports::runtime::{Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+use ao::ports::runtime::{LinesFrom, Liveness, Marks, NumberedLines, Runtime, RuntimeError, TerminalKey, TerminalSpec};
 use async_trait::async_trait;
 
 /// A runtime that answers what it is told to, and counts who asks.
@@ -17,16 +17,23 @@ pub struct Answers {
     kind: RuntimeKind,
     asked: Mutex<Vec<usize>>,
     answer: Mutex<Liveness>,
+    /// The numbers of the lines its terminals have.
+    lines: Mutex<std::ops::Range<u64>>,
 }
 
 impl Answers {
     pub fn new(kind: &str, answer: Liveness) -> Arc<Self> {
         let kind = RuntimeKind::new(kind).unwrap();
-        Arc::new(Self { kind, asked: Mutex::default(), answer: Mutex::new(answer) })
+        Arc::new(Self { kind, asked: Mutex::default(), answer: Mutex::new(answer), lines: Mutex::new(0..0) })
     }
 
     pub fn answers(&self, answer: Liveness) {
         *self.answer.lock().unwrap() = answer;
+    }
+
+    /// Its terminals have these lines.
+    pub fn has_lines(&self, lines: std::ops::Range<u64>) {
+        *self.lines.lock().unwrap() = lines;
     }
 
     /// For how many terminals each look asked, since this was asked last.
@@ -61,6 +68,19 @@ impl Runtime for Answers {
 
     async fn output(&self, _: &TerminalKey, _: usize) -> Result<String, RuntimeError> {
         Ok(String::new())
+    }
+
+    async fn lines(&self, _: &TerminalKey, from: LinesFrom) -> Result<Option<NumberedLines>, RuntimeError> {
+        const PAGE: u64 = 100;
+        let lines = self.lines.lock().unwrap().clone();
+        let from = match from {
+            LinesFrom::Number(number) => number.min(lines.end),
+            LinesFrom::Last(count) => lines.end.saturating_sub(count as u64),
+        };
+        let first = from.max(lines.start);
+        let end = lines.end.min(first + PAGE);
+        let texts = (first..end).map(|number| format!("line {number} {}", "x".repeat(2_000))).collect();
+        Ok(Some(NumberedLines::new(first, texts, end, end == lines.end)))
     }
 
     async fn input(&self, _: &TerminalKey, _: &[u8]) -> Result<(), RuntimeError> {

@@ -169,13 +169,13 @@ impl Client {
         self.request(Method::DELETE, path, Bytes::new()).await
     }
 
-    /// Opens the stream of events at `path`, after number `last_seen`; without one, of what happens from now on.
+    /// Opens the stream of events at `path`, after the one whose id is `last_seen`; without one as the path says.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub(super) async fn events(&self, path: &str, last_seen: Option<u64>) -> Result<EventStream, ClientError> {
+    pub(super) async fn events(&self, path: &str, last_seen: Option<String>) -> Result<EventStream, ClientError> {
         let mut headers = [CLOSE, ("accept", EVENT_STREAM)].map(|(name, value)| (name, value.to_owned())).to_vec();
-        headers.extend(last_seen.map(|seq| (LAST_EVENT_ID, seq.to_string())));
+        headers.extend(last_seen.map(|id| (LAST_EVENT_ID, id)));
         let opening = async {
             let (response, connection) = self.send(Method::GET, path, &headers, Bytes::new()).await?;
             if response.status().is_success() {

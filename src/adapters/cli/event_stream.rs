@@ -13,8 +13,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// One event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ServerEvent {
-    /// The number up to which its reader knows everything.
-    pub(super) id: Option<u64>,
+    /// Up to where its reader knows everything.
+    pub(super) id: Option<String>,
     /// What kind of event it is; a change has no name.
     pub(super) name: Option<String>,
     /// What it tells; `None` when it only has an id.
@@ -87,7 +87,7 @@ impl Parser {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
-            "id" => self.event.id = value.parse().ok(),
+            "id" => self.event.id = Some(value.to_owned()),
             "event" => self.event.name = Some(value.to_owned()),
             "data" => match &mut self.event.data {
                 Some(data) => {
@@ -110,8 +110,8 @@ mod tests {
     fn events_are_the_same_wherever_the_stream_is_cut() {
         let stream = "id: 4\n\n: still here\n\nid: 5\ndata: {\"note\":\"größe: 1\"}\n\nretry: 7\r\ndata\r\n\r\n\
                       event: dropped\ndata: a\ndata:  b\n\nid: 6\ndata: half";
-        let event = |id, name: Option<&str>, data: Option<&str>| ServerEvent {
-            id,
+        let event = |id: Option<u64>, name: Option<&str>, data: Option<&str>| ServerEvent {
+            id: id.map(|id| id.to_string()),
             name: name.map(str::to_owned),
             data: data.map(str::to_owned),
         };

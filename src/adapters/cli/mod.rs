@@ -20,7 +20,6 @@ mod keyboard;
 mod live;
 pub mod taken;
 mod terminal_stream;
-mod told_lines;
 mod tty;
 mod ui;
 pub mod usage;

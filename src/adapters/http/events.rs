@@ -169,14 +169,19 @@ impl Following {
             position = self.events.position(),
             "a follower of events is dropped: {error}"
         );
-        let (_, body) = ApiError::from(error).told();
-        let event = Event::default().event(DROPPED_EVENT);
-        // Plain text and numbers: it can always be written.
-        (event.clone().json_data(&body).unwrap_or(event), None)
+        (dropped(error), None)
     }
 }
 
-fn too_slow(patience: Duration) -> AppError {
+/// The event that ends a stream.
+pub(super) fn dropped(error: AppError) -> Event {
+    let (_, body) = ApiError::from(error).told();
+    let event = Event::default().event(DROPPED_EVENT);
+    // Plain text and numbers: it can always be written.
+    event.clone().json_data(&body).unwrap_or(event)
+}
+
+pub(super) fn too_slow(patience: Duration) -> AppError {
     let message = format!("nothing of what was sent was taken for {} s", patience.as_secs());
     AppError::new(ErrorKind::Failed, "too_slow", message).hint("go on after the last event that was received")
 }

@@ -14,6 +14,7 @@
 //! | `operations` | what the document says of each, held against what comes and is answered |
 //! | `schema`, [`document`] | what is said about them: the OpenAPI document |
 //! | `events` | what happened, as pages and as a stream |
+//! | `output_stream` | the lines of a session's terminal, as a stream |
 //! | `terminal` | a session's terminal, as a WebSocket |
 //! | [`patience`] | how long a slow client is borne |
 //! | [`peer`] | who is at the other end |
@@ -33,6 +34,7 @@ mod extract;
 pub mod listener;
 pub mod once;
 mod operations;
+mod output_stream;
 mod page;
 pub mod patience;
 pub mod peer;

@@ -29,6 +29,8 @@ pub const EVENT_STREAM: &str = "text/event-stream";
 pub const LAST_EVENT_ID: &str = "last-event-id";
 /// The name of the event that ends a stream, with an [`ErrorBody`] that says why.
 pub const DROPPED_EVENT: &str = "dropped";
+/// The name of the event that ends a stream of output: the session is over.
+pub const END_EVENT: &str = "end";
 
 /// What a terminal's WebSocket tells in a text frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -77,10 +77,10 @@ async fn follow(args: &EventsArgs, client: Client, told: &Told) -> Result<(), Cl
     };
     let path = path(args.session.as_ref(), None);
     // Nobody answering at first is an error at once, as for every command.
-    let mut stream = match client.events(&path, last).await {
+    let mut stream = match client.events(&path, id(last)).await {
         Err(error) if args.since.is_none() => {
             last = Some(error.go_on_from(0).ok_or(error)?);
-            client.events(&path, last).await?
+            client.events(&path, id(last)).await?
         }
         opened => opened.map_err(|error| gone(error, last.unwrap_or_default()))?,
     };
@@ -97,7 +97,7 @@ async fn follow(args: &EventsArgs, client: Client, told: &Told) -> Result<(), Cl
             ui::talk(&format!("the daemon dropped this reader, which begins again: {}", body.error.message));
         }
         patient.rest().await;
-        let opened = patient.patiently(None, || client.events(&path, last)).await;
+        let opened = patient.patiently(None, || client.events(&path, id(last))).await;
         stream = opened.map_err(|error| gone(error, last.unwrap_or_default()))?;
     }
 }
@@ -107,6 +107,7 @@ async fn tell(stream: &mut EventStream, last: &mut Option<u64>, told: &Told) -> 
     loop {
         // A daemon that stops, or died: whether it comes back shows in the next request.
         let Ok(Some(ServerEvent { id, name, data })) = stream.next().await else { return Ok(None) };
+        let id: Option<u64> = id.and_then(|id| id.parse().ok());
         match (name.as_deref(), data) {
             (None, Some(data)) if id > *last || last.is_none() => {
                 let change = serde_json::from_str(&data)
@@ -137,6 +138,11 @@ fn path(session: Option<&SessionId>, since: Option<u64>) -> String {
     path.extend(session.map(|session| format!("session={session}&")));
     path.extend(since.map(|since| format!("since={since}")));
     path
+}
+
+/// The id of the event of a change.
+fn id(seq: Option<u64>) -> Option<String> {
+    seq.map(|seq| seq.to_string())
 }
 
 fn seq(change: &Value) -> u64 {

@@ -1,22 +1,18 @@
 //! `ao output`.
 
-use std::time::Duration;
-
-use serde_json::Value;
+use hyper::StatusCode;
+use serde::de::DeserializeOwned;
 
 use super::super::args::OutputArgs;
-use super::super::client::Client;
+use super::super::client::{Client, ClientError};
 use super::super::context::Context;
 use super::super::error::CliError;
-use super::super::told_lines::ToldLines;
+use super::super::event_stream::{EventStream, ServerEvent};
 use super::super::ui;
 use super::super::waiting::PatientClient;
-use crate::adapters::http::wire::TerminalText;
-
-/// How often a terminal that is followed is looked at. No runtime but `pty` tells of output by itself, and none of lines.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// As much as any runtime keeps: with less, more lines than that could go by between two looks.
-const ALL_LINES: usize = 6_000;
+use crate::adapters::http::wire::{DROPPED_EVENT, END_EVENT, ErrorBody, TerminalText};
+use crate::app::follow::OutputLines;
+use crate::domain::id::SessionId;
 
 pub(in super::super) async fn run(args: &OutputArgs, context: &Context) -> Result<(), CliError> {
     let client = Client::new(&context.socket);
@@ -57,24 +53,66 @@ async fn show(args: &OutputArgs, client: &Client) -> Result<(), CliError> {
 
 /// Tells the last lines, and then each that comes, until the session is over.
 async fn follow(args: &OutputArgs, client: Client) -> Result<(), CliError> {
-    let (session, output) = (format!("/sessions/{}", args.session), format!("/sessions/{}/output", args.session));
+    let path = format!("/sessions/{}/output/stream?lines={}", args.session, args.tail);
     // Nobody answering at first is an error at once, as for every command.
-    client.get::<Value>(&session).await?;
-    let patient = PatientClient::new(client);
-    let (mut told, mut is_first) = (ToldLines::default(), true);
+    let mut stream = client.events(&path, None).await?;
+    let patient = PatientClient::new(client.clone());
+    let mut last = None;
     loop {
-        // In this order: what it printed before its end is there by then.
-        let is_over = !patient.get::<Value>(&session, None).await?["exit"].is_null();
-        let shown: TerminalText = patient.get(&format!("{output}?lines={ALL_LINES}"), None).await?;
-        let news = told.news(&shown.text, is_over || is_first);
-        let skipped = if is_first { news.len().saturating_sub(args.tail) } else { 0 };
-        is_first = false;
-        if skipped < news.len() {
-            ui::data(&(news[skipped..].join("\n") + "\n"))?;
+        let before = last.clone();
+        match tell(&mut stream, &mut last, &args.session).await? {
+            Ended::Session => return Ok(()),
+            Ended::Dropped(body) if last == before => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                return Err(ClientError::Refused { status, body }.into());
+            }
+            Ended::Dropped(body) => {
+                ui::talk(&format!("the daemon dropped this reader, which begins again: {}", body.error.message));
+            }
+            Ended::Daemon => {}
         }
-        if is_over {
-            return Ok(());
-        }
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        patient.rest().await;
+        stream = patient.patiently(None, || client.events(&path, last.clone())).await?;
     }
+}
+
+/// Why a stream ended.
+enum Ended {
+    /// The session is over.
+    Session,
+    /// The daemon did not want to go on.
+    Dropped(ErrorBody),
+    /// It stopped, or died.
+    Daemon,
+}
+
+/// Tells what a stream brings, until it ends.
+async fn tell(stream: &mut EventStream, last: &mut Option<String>, session: &SessionId) -> Result<Ended, CliError> {
+    loop {
+        let Ok(Some(ServerEvent { id, name, data })) = stream.next().await else { return Ok(Ended::Daemon) };
+        match (name.as_deref(), data) {
+            (None, Some(data)) => show_lines(&read(&data)?, session)?,
+            (Some(END_EVENT), _) => return Ok(Ended::Session),
+            (Some(DROPPED_EVENT), Some(data)) => return Ok(Ended::Dropped(read(&data)?)),
+            _ => {}
+        }
+        *last = id.or_else(|| last.take());
+    }
+}
+
+fn read<T: DeserializeOwned>(data: &str) -> Result<T, CliError> {
+    serde_json::from_str(data).map_err(|error| CliError::failed(format!("cannot read what the daemon tells: {error}")))
+}
+
+fn show_lines(news: &OutputLines, session: &SessionId) -> Result<(), CliError> {
+    match news.unseen.map(|unseen| unseen.lines) {
+        Some(Some(lines)) => {
+            ui::talk(&format!("{lines} lines of {session} went by unseen: they are not kept any more"))
+        }
+        Some(None) => ui::talk(&format!(
+            "lines of {session} may have gone by unseen: more came at once than its terminal keeps, or than can be told"
+        )),
+        None => {}
+    }
+    if news.lines.is_empty() { Ok(()) } else { ui::data(&(news.lines.join("\n") + "\n")) }
 }

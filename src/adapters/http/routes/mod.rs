@@ -3,6 +3,7 @@
 use utoipa_axum::router::OpenApiRouter;
 
 use super::events;
+use super::output_stream;
 use super::router::Daemon;
 use super::terminal;
 
@@ -23,6 +24,7 @@ pub(super) fn api() -> OpenApiRouter<Daemon> {
         .merge(messages::routes())
         .merge(approvals::routes())
         .merge(events::routes())
+        .merge(output_stream::routes())
         .merge(terminal::routes())
         .merge(maintenance::routes())
 }

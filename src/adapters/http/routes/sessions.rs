@@ -161,7 +161,7 @@ async fn wait(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct OutputQuery {
-    /// How many lines, from the end; more than 100000 count as that.
+    /// How many lines, from the end; more than 100000 count as that. The runtimes tmux and zellij keep 5000, pty what `scrollback_mb` has room for.
     #[param(minimum = 0, default = 200)]
     lines: Option<usize>,
     /// Of the project's commands, instead of the terminal.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{object, same_schema, words};
+use crate::app::follow::{OutputLines, Unseen};
 use crate::app::kill::WorkspaceFate;
 use crate::app::restore::{RestoreAttempt, RestoreRefusal};
 use crate::app::spawn::{SpawnDefaults, SpawnRequest};
@@ -83,6 +84,24 @@ object! {
         place_in_line: Option<usize>,
         /// What a person should know of how it was built or taken down, oldest first.
         notes: Vec<String>,
+    }
+}
+
+object! {
+    /// Lines of a terminal. One on the screen that changed is told again as it is then.
+    Lines(OutputLines) {
+        /// The lines, in order.
+        lines: Vec<String>,
+        /// Lines that came before them and could not be told.
+        unseen: Option<Unseen>,
+    }
+}
+
+object! {
+    /// Lines that went by.
+    UnseenLines(Unseen) {
+        /// How many; null where that is not known, nor whether there were any.
+        lines: Option<u64>,
     }
 }
 

@@ -38,6 +38,15 @@ pub(super) async fn ask(socket: &Path, request: &Request, body: &[u8]) -> Result
     exchange(&mut stream, request, body).await.map(|(_, body)| body)
 }
 
+/// Asks for the screen's text and the number of its first line. Not bounded in time.
+pub(super) async fn lines(socket: &Path) -> Result<(u64, String), AskError> {
+    let mut stream = greet(socket).await?;
+    match exchange(&mut stream, &Request::Lines, b"").await? {
+        (Reply::Lines { first }, text) => Ok((first, String::from_utf8_lossy(&text).into_owned())),
+        (other, _) => Err(AskError::Refused(format!("its holder answered lines with {other:?}"))),
+    }
+}
+
 /// Connects, and agrees on the newest version that both sides speak.
 pub(super) async fn greet(socket: &Path) -> Result<UnixStream, AskError> {
     agree(socket, &CLIENT_VERSIONS).await

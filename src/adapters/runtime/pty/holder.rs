@@ -24,6 +24,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::limits::bounded;
+use super::line_log::LineLog;
 use super::screen::{HISTORY_LINES, Screen};
 use super::scrollback::{Scrollback, scrollback};
 use super::server::{self, Command, Hub, Keys};
@@ -99,6 +100,8 @@ struct Holder<'a> {
     keys: mpsc::Sender<Keys>,
     screen: Screen,
     scrollback: Scrollback,
+    /// What scrolled off the screen.
+    lines: LineLog,
     followers: broadcast::Sender<Arc<[u8]>>,
     viewers: Viewers,
 }
@@ -124,6 +127,7 @@ impl<'a> Holder<'a> {
         let server = server::Server::listen(socket, hub)?;
         fault::reach(Point::PtyListening)?;
         let scrollback = Scrollback::create(scrollback_bytes, &launch::directory(session_dir))?;
+        let lines = LineLog::create(scrollback_bytes, &launch::directory(session_dir))?;
 
         let (pty, pts) = pty_process::open().map_err(io::Error::other)?;
         let TerminalSize { rows, cols } = bounded(spec.size);
@@ -134,7 +138,7 @@ impl<'a> Holder<'a> {
         fault::reach(Point::LaunchStartRecorded)?;
         let (output, input) = pty.into_split();
         let keyboard = tokio::spawn(type_keys(input, typed));
-        let screen = Screen::new(spec.size);
+        let screen = Screen::telling(spec.size);
         let (followers, _) = broadcast::channel(FOLLOW_CHUNKS);
         let viewers = Viewers::default();
         let holder = Self {
@@ -149,6 +153,7 @@ impl<'a> Holder<'a> {
             keys,
             screen,
             scrollback,
+            lines,
             followers,
             viewers,
         };
@@ -188,8 +193,10 @@ impl<'a> Holder<'a> {
         if output.is_empty() {
             return;
         }
-        self.scrollback.append(output, Instant::now());
+        let now = Instant::now();
+        self.scrollback.append(output, now);
         let answers = self.screen.feed(output);
+        self.lines.append(&self.screen.scrolled_off(), now);
         if !answers.is_empty() {
             // A program that asks and never reads gets no more answers, and holds nobody up.
             let _ = self.keys.try_send(Keys { bytes: answers, taken: None });
@@ -204,6 +211,10 @@ impl<'a> Holder<'a> {
         match command {
             Command::Screen(answer) => drop(answer.send(self.screen.text())),
             Command::Output { lines, answer } => drop(answer.send(self.screen.output(lines))),
+            Command::Lines(answer) => {
+                let (back, text) = self.screen.last_lines();
+                drop(answer.send((self.lines.next() - back as u64, text)));
+            }
             Command::Resize { size, answer } => drop(answer.send(self.resize(size))),
             Command::Follow(answer) => {
                 let replay = scrollback(REPLAY_BYTES).read_last(&launch::directory(self.session_dir), REPLAY_BYTES);
@@ -248,6 +259,7 @@ impl<'a> Holder<'a> {
             rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 },
         )?;
         self.screen.resize(size);
+        self.lines.append(&self.screen.scrolled_off(), Instant::now());
         self.viewers.tell();
         Ok(())
     }
@@ -276,8 +288,12 @@ impl<'a> Holder<'a> {
         }
     }
 
-    fn keep_last_screen(&self) {
+    fn keep_last_screen(&mut self) {
         let directory = launch::directory(self.session_dir);
+        // Before the screen, whose file says that they are complete.
+        let (back, last) = self.screen.last_lines();
+        let last: Vec<String> = last.lines().skip(back).map(str::to_owned).collect();
+        self.lines.append(&last, Instant::now());
         let output = self.screen.output(HISTORY_LINES);
         for (name, text) in [(SCREEN_FILE, self.screen.text().as_str()), (OUTPUT_FILE, cut_to_last_bytes(&output))] {
             // The raw output is there to make them again.

@@ -9,19 +9,23 @@
 //! | `viewers`, `view` | those who are attached, in the holder and in the daemon |
 //! | `paint` | what shows it to those who are attached |
 //! | `screen`, `limits` | the model of what the terminal shows, and what keeps it small |
+//! | `scrolled`, `line_log`, `lines` | the lines that scroll off: seen, on disk, and read by number |
 //! | [`scrollback`] | the raw output on disk |
 //!
 //! Beside the records of every launch ([`super::launch`]) a session's `terminal/` directory holds: `socket` (the path of the holder's
-//! socket), `scrollback.log` and `scrollback.old.log` (raw output, by default at most 4 MiB together), `holder.log` (what the holder complained about),
+//! socket), `scrollback.log` and `scrollback.old.log` (raw output, by default at most 4 MiB together), `lines/` (about as much of the lines that scrolled off), `holder.log` (what the holder complained about),
 //! and after the end `screen.txt` and `output.txt`.
 
 mod client;
 pub mod holder;
 mod limits;
+mod line_log;
+mod lines;
 pub(super) mod paint;
 pub mod protocol;
 pub(super) mod screen;
 pub mod scrollback;
+mod scrolled;
 mod server;
 mod view;
 mod viewers;
@@ -42,7 +46,7 @@ pub(super) use self::view::after_the_end;
 
 use self::client::AskError;
 use self::protocol::Request;
-use self::screen::{Screen, last_lines};
+use self::screen::{HISTORY_LINES, Screen, last_lines};
 use self::scrollback::SCROLLBACK_BYTES;
 use super::launch::{self, LaunchSpec};
 use crate::domain::exit::Exit;
@@ -51,7 +55,9 @@ use crate::domain::session::ProcessIdentity;
 use crate::fault::{self, Point};
 use crate::platform::detached::Detached;
 use crate::platform::{file, socket};
-use crate::ports::runtime::{LAUNCH_ID_VARIABLE, Liveness, Marks, Runtime, RuntimeError, TerminalKey, TerminalSpec};
+use crate::ports::runtime::{
+    LAUNCH_ID_VARIABLE, LinesFrom, Liveness, Marks, NumberedLines, Runtime, RuntimeError, TerminalKey, TerminalSpec,
+};
 use crate::ports::terminal_view::{Attached, Newcomer};
 
 /// How long a new terminal may take until its agent is seen running. Much, because a loaded machine is slow, not broken.
@@ -368,7 +374,17 @@ impl Runtime for PtyRuntime {
         self.text(key, "show the screen", &Request::Screen, SCREEN_FILE).await
     }
 
+    async fn lines(&self, key: &TerminalKey, from: LinesFrom) -> Result<Option<NumberedLines>, RuntimeError> {
+        self.numbered(key, from).await
+    }
+
     async fn output(&self, key: &TerminalKey, lines: usize) -> Result<String, RuntimeError> {
+        // The model has no more.
+        if lines > HISTORY_LINES
+            && let Some(text) = self.kept_lines(key, lines).await?
+        {
+            return Ok(text);
+        }
         let text = self.text(key, "show the output", &Request::Output { lines }, OUTPUT_FILE).await?;
         Ok(last_lines(&text, lines).to_owned())
     }

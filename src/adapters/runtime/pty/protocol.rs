@@ -24,6 +24,7 @@
 //! | `resize {rows, cols}` | | `done` | |
 //! | `screen` | | `text` | the screen, UTF-8 |
 //! | `output {lines}` | | `text` | the last lines, UTF-8; the end of them when they are more than 1 MiB |
+//! | `lines` | | `lines {first}` | what is on the screen, UTF-8, whose first line has the number `first`; see below |
 //! | `stop {grace_ms}` | | `ended {exit}` | |
 //! | `follow` | | see below | |
 //! | `attach {rows, cols}` | | see below | |
@@ -33,6 +34,9 @@
 //!
 //! An `input` waits while the agent does not read. A client that hangs up meanwhile, or sends its next request, calls off what the terminal
 //! has not taken by then; a part may have been typed. In the second case it is answered with `error`.
+//!
+//! Lines are numbered from 0 on. Those before `first` have scrolled off the screen and stay as they are: they stand in the directory `lines` beside the
+//! socket's record (`line_log`), as far as they are kept. A holder that has no such directory, of an ao before it, does not know `lines`.
 //!
 //! After `follow` the holder sends `data` frames: first what is kept of the raw output (its last 256 KiB), then all that comes, and `ended`
 //! at the end. A client that reads too slowly misses output rather than slow the agent down, and is told by `lagged`. Nothing else
@@ -95,6 +99,8 @@ pub enum Request {
         /// How many.
         lines: usize,
     },
+    /// What is on the screen, with the number of its first line.
+    Lines,
     /// The raw output, from now on.
     Follow,
     /// What the terminal shows, for a viewer who also types.
@@ -131,6 +137,11 @@ pub enum Reply {
     Done,
     /// The body is text.
     Text,
+    /// The body is the text of the screen.
+    Lines {
+        /// The number of its first line: so many scrolled off before it.
+        first: u64,
+    },
     /// The body is raw output, or for a viewer what to write to its terminal.
     Data,
     /// The size of the agent's terminal.

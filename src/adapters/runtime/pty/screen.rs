@@ -7,19 +7,22 @@ use alacritty_terminal::Term;
 use alacritty_terminal::event::{Event, EventListener, WindowSize};
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line, Point};
-use alacritty_terminal::term::{Config, Osc52};
+use alacritty_terminal::term::{Config, Osc52, TermMode};
 use alacritty_terminal::vte::ansi::{NamedColor, Processor, Rgb, Timeout};
 
 use super::limits::{CommandLimit, bounded};
 use super::paint::Painter;
+use super::scrolled::{ROOM, Scrolled, may_hide};
 use crate::ports::runtime::TerminalSize;
 
 /// Lines kept above the screen. A full history of 120 columns takes about 14 MB.
 pub(super) const HISTORY_LINES: usize = 5_000;
 
 /// Output is taken in pieces of this many bytes, and between them it is looked whether a character has more marks (accents, joiners)
-/// than any script needs.
-const PIECE_BYTES: usize = 256;
+/// than any script needs, and what scrolled.
+const PIECE_BYTES: usize = 64;
+/// The rows there is room for while the size changes: a wide terminal's rows become many in a narrow one.
+const RESIZING_ROWS: usize = 5_000_000;
 const MAX_MARKS: usize = 32;
 
 /// The model of one terminal.
@@ -28,6 +31,9 @@ pub(in crate::adapters::runtime) struct Screen {
     parser: Processor<Unsynchronized>,
     commands: CommandLimit,
     answers: Answers,
+    /// What scrolls off, where somebody wants it.
+    scrolled: Option<Scrolled>,
+    last_byte: u8,
 }
 
 impl Screen {
@@ -35,19 +41,66 @@ impl Screen {
     pub(in crate::adapters::runtime) fn new(size: TerminalSize) -> Self {
         let size = bounded(size);
         let answers = Answers::new(size);
-        // Programs in here get no say over the clipboard of whoever attaches.
-        let config = Config { scrolling_history: HISTORY_LINES, osc52: Osc52::Disabled, ..Config::default() };
-        let term = Term::new(config, &Cells(size), answers.clone());
-        Self { term, parser: Processor::new(), commands: CommandLimit::default(), answers }
+        let term = Term::new(config(HISTORY_LINES), &Cells(size), answers.clone());
+        let (parser, commands) = (Processor::new(), CommandLimit::default());
+        Self { term, parser, commands, answers, scrolled: None, last_byte: 0 }
+    }
+
+    /// The same, which also tells each line that scrolls off ([`Self::scrolled_off`]).
+    pub(super) fn telling(size: TerminalSize) -> Self {
+        let mut screen = Self::new(size);
+        screen.term.set_options(config(HISTORY_LINES + ROOM));
+        Self { scrolled: Some(Scrolled::default()), ..screen }
     }
 
     /// Takes output of the agent; gives what the terminal answers to it, to be written to the agent's input.
     pub(in crate::adapters::runtime) fn feed(&mut self, output: &[u8]) -> Vec<u8> {
         for piece in output.chunks(PIECE_BYTES) {
-            self.parser.advance(&mut self.term, &self.commands.apply(piece));
+            let piece = self.commands.apply(piece);
+            let mut rest = piece.as_slice();
+            while let Some(at) = self.hides_at(rest) {
+                self.parser.advance(&mut self.term, &rest[..at]);
+                self.look();
+                self.parser.advance(&mut self.term, &rest[at..=at]);
+                rest = &rest[at + 1..];
+            }
+            self.parser.advance(&mut self.term, rest);
+            self.look();
             self.limit_marks();
         }
         std::mem::take(&mut self.answers.said().text)
+    }
+
+    /// Where in these bytes one is that may put out of sight what scrolled off.
+    fn hides_at(&mut self, bytes: &[u8]) -> Option<usize> {
+        self.scrolled.as_ref()?;
+        let mut last = self.last_byte;
+        let found = bytes.iter().position(|byte| may_hide(std::mem::replace(&mut last, *byte), *byte));
+        self.last_byte = last;
+        found
+    }
+
+    fn look(&mut self) {
+        if let Some(scrolled) = &mut self.scrolled {
+            scrolled.look(&mut self.term);
+        }
+    }
+
+    /// The lines that scrolled off since this was asked last.
+    pub(super) fn scrolled_off(&mut self) -> Vec<String> {
+        self.scrolled.as_mut().map(Scrolled::take).unwrap_or_default()
+    }
+
+    /// What is on the screen, with the beginning of its first line where that scrolled off already; and how many of its first lines
+    /// [scrolled off](Self::scrolled_off) before and came back.
+    pub(super) fn last_lines(&self) -> (usize, String) {
+        match &self.scrolled {
+            Some(scrolled) if !self.term.mode().contains(TermMode::ALT_SCREEN) => {
+                (scrolled.taken_back(), self.text_from(Line(0) - scrolled.open_rows()))
+            }
+            // A program's own screen is nothing of that.
+            _ => (0, self.text()),
+        }
     }
 
     /// Takes the marks off the character before the cursor when it has too many: the model keeps every one that is printed.
@@ -68,7 +121,14 @@ impl Screen {
     pub(in crate::adapters::runtime) fn resize(&mut self, size: TerminalSize) {
         let size = bounded(size);
         self.answers.said().size = size;
+        self.look();
+        if let Some(scrolled) = &mut self.scrolled {
+            // So that none is lost; that many are never there for long.
+            self.term.set_options(config(RESIZING_ROWS));
+            scrolled.resized();
+        }
         self.term.resize(Cells(size));
+        self.look();
     }
 
     /// The screen as lines of text, without trailing blanks.
@@ -98,6 +158,11 @@ impl Screen {
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         lines.join("\n").trim_end().to_owned()
     }
+}
+
+/// Programs in here get no say over the clipboard of whoever attaches.
+fn config(scrolling_history: usize) -> Config {
+    Config { scrolling_history, osc52: Osc52::Disabled, ..Config::default() }
 }
 
 /// The end of a text, at most this many lines of it.
@@ -218,6 +283,87 @@ mod tests {
         let all = screen.output(usize::MAX);
         assert_eq!(all.lines().next(), Some("line 98"), "the oldest lines are gone");
         assert_eq!(screen.output(0), "");
+    }
+
+    /// Everything that was told of, and what is on the screen.
+    fn all_lines(screen: &mut Screen, told: &mut Vec<String>) -> Vec<String> {
+        told.extend(screen.scrolled_off());
+        let (back, last) = screen.last_lines();
+        told.iter().take(told.len() - back).cloned().chain(last.lines().map(str::to_owned)).collect()
+    }
+
+    #[track_caller]
+    fn is_same(seen: &[String], all: &[String], when: &str) {
+        let other = seen.iter().zip(all).find(|(seen, all)| seen != all);
+        assert!(other.is_none() && seen.len() == all.len(), "{when}: {} of {}, {other:?}", seen.len(), all.len());
+    }
+
+    #[test]
+    fn each_line_that_scrolls_off_is_told_once_whatever_becomes_of_the_history() {
+        let mut screen = Screen::telling(TerminalSize { rows: 5, cols: 20 });
+        let (mut told, mut expected) = (Vec::new(), Vec::new());
+        let mut print = |screen: &mut Screen, lines: usize| {
+            for _ in 0..lines {
+                // Some are longer than the terminal is wide, and some are empty.
+                let n = expected.len();
+                let line = if n % 7 == 3 { String::new() } else { format!("line {n} x{}", "x".repeat(n % 45)) };
+                screen.feed(line.as_bytes());
+                screen.feed(b"\r\n");
+                expected.push(line);
+            }
+            expected.clone()
+        };
+        for step in ["", "\x1b[2J\x1b[3J", "", "\x1b[?1049hthe other\r\nscreen\x1b[?1049l", "\x1bc", "\x1b[3J"] {
+            if step == "\x1bc" {
+                // What is on the screen then is erased, and never scrolled.
+                screen.feed(&b"\r\n".repeat(5));
+                told.extend(screen.scrolled_off());
+                screen.feed(b"\x1bc");
+            } else {
+                screen.feed(step.as_bytes());
+            }
+            let all = print(&mut screen, 6_500);
+            let mut seen = all_lines(&mut screen, &mut told);
+            seen.retain(|line| !line.is_empty());
+            let all: Vec<String> = all.into_iter().filter(|line| !line.is_empty()).collect();
+            is_same(&seen, &all, &format!("after {step:?}"));
+            assert!(screen.term.history_size() <= HISTORY_LINES);
+        }
+    }
+
+    #[test]
+    fn another_size_neither_loses_a_line_nor_tells_it_twice() {
+        let mut screen = Screen::telling(TerminalSize { rows: 10, cols: 40 });
+        let (mut told, mut expected) = (Vec::new(), Vec::new());
+        let sizes = [(20, 40), (10, 40), (10, 15), (30, 90), (4, 20), (40, 120), (10, 40)];
+        for (round, (rows, cols)) in sizes.into_iter().cycle().take(28).enumerate() {
+            let is_other = round % 3 == 1;
+            if is_other {
+                screen.feed(b"\x1b[?1049h");
+            }
+            screen.resize(TerminalSize { rows, cols });
+            if is_other {
+                screen.feed(b"\x1b[?1049l");
+            }
+            is_same(&all_lines(&mut screen, &mut told), &expected, &format!("in round {round}"));
+            for _ in 0..400 {
+                let line = format!("line {} x{}", expected.len(), "x".repeat(expected.len() % 70));
+                screen.feed(format!("{line}\r\n").as_bytes());
+                expected.push(line);
+            }
+            is_same(&all_lines(&mut screen, &mut told), &expected, &format!("after round {round}"));
+        }
+    }
+
+    #[test]
+    fn what_came_back_and_was_written_over_hides_nothing_new() {
+        let mut screen = Screen::telling(TerminalSize { rows: 4, cols: 20 });
+        screen.feed(b"one\r\ntwo\r\nthree\r\nfour\r\nfive\r\nsix");
+        screen.resize(TerminalSize { rows: 6, cols: 20 });
+        assert_eq!(screen.last_lines(), (2, "one\ntwo\nthree\nfour\nfive\nsix".to_owned()));
+        screen.feed(b"\x1b[H\x1b[Jnew 1\r\nnew 2\r\nnew 3\r\nnew 4\r\nnew 5\r\nnew 6\r\nnew 7\r\nnew 8");
+        assert_eq!(screen.scrolled_off(), ["one", "two", "new 1", "new 2"]);
+        assert_eq!(screen.last_lines().0, 0);
     }
 
     #[test]

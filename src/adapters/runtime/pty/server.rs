@@ -30,6 +30,8 @@ pub(super) enum Command {
         lines: usize,
         answer: oneshot::Sender<String>,
     },
+    /// The screen's text, and the number of its first line.
+    Lines(oneshot::Sender<(u64, String)>),
     Resize {
         size: TerminalSize,
         answer: oneshot::Sender<io::Result<()>>,
@@ -197,6 +199,7 @@ impl Connection {
             Request::Output { lines } => {
                 self.ask(|answer| Command::Output { lines, answer }).await.map(|shown| text(&shown))
             }
+            Request::Lines => self.ask(Command::Lines).await.map(|(first, shown)| lines(first, &shown)),
             Request::Stop { grace_ms } => return (self.stop(Duration::from_millis(grace_ms)).await, Vec::new()),
             Request::Hello { .. } | Request::Follow | Request::Attach { .. } | Request::Watch { .. } => {
                 return (error(ErrorCode::BadRequest, "not at this point"), Vec::new());
@@ -279,6 +282,10 @@ fn error(code: ErrorCode, message: &str) -> Reply {
 
 fn text(text: &str) -> (Reply, Vec<u8>) {
     (Reply::Text, cut_to_last_bytes(text).as_bytes().to_vec())
+}
+
+fn lines(first: u64, shown: &str) -> (Reply, Vec<u8>) {
+    (Reply::Lines { first }, cut_to_last_bytes(shown).as_bytes().to_vec())
 }
 
 fn done(result: io::Result<()>) -> (Reply, Vec<u8>) {
