@@ -29,7 +29,7 @@ use tokio::net::UnixStream;
 const LONG: Duration = Duration::from_secs(600);
 
 fn patient() -> Patience {
-    Patience { cut_off: LONG, cut_off_at_stop: LONG, slow: LONG, keep_alive: LONG }
+    Patience { cut_off: LONG, cut_off_at_stop: Duration::from_millis(100), slow: LONG, keep_alive: LONG }
 }
 
 /// One event.

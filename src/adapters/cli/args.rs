@@ -431,10 +431,10 @@ With -f a line is told once it has stood for half a second, and again when it ch
 pub struct OutputArgs {
     /// The session, for example app-1
     pub session: SessionId,
-    /// How many lines, from the end; at most 100000, of those that its terminal keeps
+    /// How many of the kept lines, from the end
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub tail: usize,
-    /// Go on with each line that comes, until the session is over
+    /// Go on with what comes, until the session is over
     #[arg(long, short, conflicts_with_all = ["setup", "teardown", "json"])]
     pub follow: bool,
     /// What the project's setup commands printed instead
