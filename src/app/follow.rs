@@ -14,6 +14,7 @@ use super::Application;
 use super::error::AppError;
 use super::told_lines::{self, Look, ToldLines};
 use super::view::{ExitView, SessionView};
+use crate::domain::Timestamp;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::ports::runtime::{LinesFrom, RuntimeError};
@@ -241,7 +242,7 @@ impl OutputFollower {
             let text = self.application.setup_output(&self.id, Stage::Setup, ALL_LINES).await?;
             return Ok(Seen { is_all: true, ..self.compare(Source::Setup, &text) });
         }
-        let launched_at_ms = session.facts.launched_at.map_or(0, |at| at.as_millisecond());
+        let launched_at_ms = session.facts.launched_at.map_or(0, Timestamp::as_millisecond);
         let source = Source::Terminal { launched_at_ms };
         let runtime = self.application.runtime(&session.spec.runtime)?;
         let key = self.application.terminal_key(session);

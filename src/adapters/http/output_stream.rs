@@ -94,7 +94,7 @@ impl Following {
     async fn next(mut self) -> Option<(Event, Option<Self>)> {
         if self.given_at.is_some_and(|given_at| given_at.elapsed() > self.patience.slow) {
             let error = too_slow(self.patience.slow);
-            return Some(self.end(error));
+            return Some((end(error), None));
         }
         let event = match timeout(self.patience.keep_alive, self.output.next()).await {
             Ok(Ok(Some(OutputNews::Lines(lines)))) if lines == OutputLines::default() => Ok(Event::default()),
@@ -108,7 +108,7 @@ impl Following {
         };
         let event = match event {
             Ok(event) => event,
-            Err(error) => return Some(self.end(error)),
+            Err(error) => return Some((end(error), None)),
         };
         self.given_at = Some(Instant::now());
         let event = match self.output.place() {
@@ -117,11 +117,12 @@ impl Following {
         };
         Some((event, Some(self)))
     }
+}
 
-    fn end(self, error: AppError) -> (Event, Option<Self>) {
-        tracing::warn!(code = error.code, "a follower of output is dropped: {error}");
-        (dropped(error), None)
-    }
+/// Drops the reader.
+fn end(error: AppError) -> Event {
+    tracing::warn!(code = error.code, "a follower of output is dropped: {error}");
+    dropped(error)
 }
 
 fn written(event: Event, data: &impl Serialize) -> Result<Event, AppError> {

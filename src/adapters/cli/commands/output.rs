@@ -107,7 +107,7 @@ fn read<T: DeserializeOwned>(data: &str) -> Result<T, CliError> {
 fn show_lines(news: &OutputLines, session: &SessionId) -> Result<(), CliError> {
     match news.unseen.map(|unseen| unseen.lines) {
         Some(Some(lines)) => {
-            ui::talk(&format!("{lines} lines of {session} went by unseen: they are not kept any more"))
+            ui::talk(&format!("{lines} lines of {session} went by unseen: they are not kept any more"));
         }
         Some(None) => ui::talk(&format!(
             "lines of {session} may have gone by unseen: more came at once than its terminal keeps, or than can be told"

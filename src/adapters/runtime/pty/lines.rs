@@ -1,6 +1,6 @@
 //! A terminal's lines by their numbers, read by the daemon: those that scrolled off from the disk, those on the screen from the holder.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::{PtyRuntime, SCREEN_FILE, client, kept_text, line_log};
 use crate::adapters::runtime::launch;
@@ -30,7 +30,7 @@ impl PtyRuntime {
         }
         let screen = self.ask_by(key, ACTION, async |socket| client::lines(socket).await).await?;
         let session_dir = key.session_dir.clone();
-        let read = tokio::task::spawn_blocking(move || read(session_dir, screen, from)).await;
+        let read = tokio::task::spawn_blocking(move || read(&session_dir, screen, from)).await;
         read.map_err(|error| self.failed(ACTION, &error))?.map(Some).map_err(|error| self.failed(ACTION, &error))
     }
 
@@ -57,16 +57,15 @@ impl PtyRuntime {
 }
 
 /// `screen` is what the holder said, of which there may be none any more.
-fn read(session_dir: PathBuf, screen: Option<(u64, String)>, from: LinesFrom) -> std::io::Result<NumberedLines> {
-    let directory = launch::directory(&session_dir);
-    let (settled, text) = match screen {
-        Some(screen) => screen,
-        None => {
-            // Of a holder that was killed the screen is made again; else it is among those on disk.
-            let is_complete = file::read_if_there(&directory.join(SCREEN_FILE))?.is_some();
-            let text = if is_complete { String::new() } else { kept_text(&session_dir, SCREEN_FILE)? };
-            (line_log::end(&directory)?, text)
-        }
+fn read(session_dir: &Path, screen: Option<(u64, String)>, from: LinesFrom) -> std::io::Result<NumberedLines> {
+    let directory = launch::directory(session_dir);
+    let (settled, text) = if let Some(screen) = screen {
+        screen
+    } else {
+        // Of a holder that was killed the screen is made again; else it is among those on disk.
+        let is_complete = file::read_if_there(&directory.join(SCREEN_FILE))?.is_some();
+        let text = if is_complete { String::new() } else { kept_text(session_dir, SCREEN_FILE)? };
+        (line_log::end(&directory)?, text)
     };
     let shown: Vec<String> = text.lines().map(str::to_owned).collect();
     let from = match from {

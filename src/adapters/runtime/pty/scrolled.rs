@@ -105,8 +105,8 @@ impl Scrolled {
     fn compare<T: EventListener>(&mut self, term: &Term<T>, rows: usize) {
         let ends: Vec<usize> = (0..rows).filter(|row| ends_line(term, line(*row, rows))).collect();
         let begins = |ended: usize| ended.checked_sub(1).map_or(0, |before| ends[before] + 1);
-        for ended in self.ended..ends.len() {
-            let text = text(term, line(begins(ended), rows), line(ends[ended], rows));
+        for (ended, end) in ends.iter().enumerate().skip(self.ended) {
+            let text = text(term, line(begins(ended), rows), line(*end, rows));
             self.push(text);
         }
         self.open_rows = rows - begins(ends.len());
