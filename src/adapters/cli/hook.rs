@@ -402,6 +402,92 @@ mod tests {
         assert_eq!(kept.iter().map(|report| report.event.as_str()).collect::<Vec<_>>(), ["Stop"]);
     }
 
+    /// The boxes of an agent that was never handed anything.
+    struct NoMail;
+
+    impl Mailbox for NoMail {
+        fn is_quiet(&self) -> Result<bool, MessengerError> {
+            unreachable!("nothing is handed over")
+        }
+
+        fn open(&self) -> Result<Box<dyn crate::ports::mailbox::OpenMailbox + '_>, MessengerError> {
+            unreachable!("nothing is handed over")
+        }
+
+        fn note_turn(&self, _: bool) -> Result<(), MessengerError> {
+            unreachable!("nothing is handed over")
+        }
+
+        fn turn(&self) -> Result<crate::ports::mailbox::Turn, MessengerError> {
+            unreachable!("nothing is handed over")
+        }
+
+        fn note_settled(&self) -> Result<(), MessengerError> {
+            unreachable!("nothing is handed over")
+        }
+
+        fn settled_at(&self) -> Result<Option<SystemTime>, MessengerError> {
+            Ok(None)
+        }
+    }
+
+    impl PermissionHooks for NoMail {
+        fn answer(&self, _: &str, _: &Decision) -> crate::ports::text_hooks::HookAnswer {
+            unreachable!("nothing is printed")
+        }
+    }
+
+    impl Clock for NoMail {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_takes_no_confirmation_is_asked_without() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("daemon.sock");
+        let daemon = tokio::net::UnixListener::bind(&socket).unwrap();
+        // As ao before `confirms` answers.
+        let served = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for _ in 0..2 {
+                let (mut hook, _) = daemon.accept().await.unwrap();
+                let mut head = vec![0; 4096];
+                let length = hook.read(&mut head).await.unwrap();
+                let line = String::from_utf8_lossy(&head[..length]).lines().next().unwrap().to_owned();
+                let (status, body) = if line.contains("confirms") {
+                    let error = json!({ "code": "invalid_request", "message": "x", "hint": null, "request_id": "1" });
+                    ("400 Bad Request", json!({ "error": error }))
+                } else {
+                    let decision = json!({ "verdict": "allow", "reason": null, "by": { "kind": "person" } });
+                    ("200 OK", json!({ "state": "decided", "decision": decision }))
+                };
+                let body = body.to_string();
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                hook.write_all(answer.as_bytes()).await.unwrap();
+                asked.push(line);
+            }
+            asked
+        });
+        let asked = Asked {
+            session: "app-1".parse().unwrap(),
+            agent: "claude-code".parse().unwrap(),
+            request: RequestId::unknown(),
+            at: Timestamp::UNIX_EPOCH,
+            is_of_subagent: false,
+            hooks: &NoMail,
+            mailbox: &NoMail,
+            settled_before: None,
+            clock: &NoMail,
+        };
+        let decision = asked.decision(&Client::new(&socket)).await.expect("it is decided");
+        assert_eq!(decision.verdict, crate::domain::approval::Verdict::Allow);
+        let asked = served.await.unwrap();
+        assert!(asked[0].contains("&confirms=true") && !asked[1].contains("confirms"), "{asked:?}");
+    }
+
     #[test]
     fn garbage_is_null() {
         assert_eq!(payload(b"not json"), Value::Null);
