@@ -60,17 +60,21 @@ async fn until_gone(bench: &Bench, process: ProcessIdentity) {
 #[tokio::test]
 async fn everything_on_disk_is_private() {
     check(Pty::new(), async |bench: Bench| {
-        let (key, _) = bench.run("echo secret; read line").await;
-        bench.until_shown(&key, "secret").await;
+        let (key, _) = bench.run("echo secret; seq 1 100; read line").await;
+        bench.until_shown(&key, "100").await;
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         let directory = launch::directory(&key.session_dir);
         assert_eq!(mode(&directory), 0o700);
         assert_eq!(mode(&socket(&key)), 0o600);
         assert_eq!(mode(socket(&key).parent().unwrap()), 0o700);
-        let names: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert!(names.len() >= 5, "{names:?}");
-        for path in names {
-            assert_eq!(mode(&path), 0o600, "{}", path.display());
+        let lines = directory.join("lines");
+        for (directory, least) in [(directory, 5), (lines, 1)] {
+            let names: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+            assert!(names.len() >= least, "{names:?}");
+            for path in names {
+                let expected = if path.is_dir() { 0o700 } else { 0o600 };
+                assert_eq!(mode(&path), expected, "{}", path.display());
+            }
         }
     })
     .await;
