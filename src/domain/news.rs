@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
-use super::id::{MessageId, SessionId};
 use super::approval::PendingRequest;
+use super::id::{MessageId, SessionId};
 use super::phase::{EndReason, Phase};
 use super::session::{Activity, Session};
 use super::status;

@@ -429,6 +429,10 @@ mod tests {
         fn settled_at(&self) -> Result<Option<SystemTime>, MessengerError> {
             Ok(None)
         }
+
+        fn is_waited_at(&self) -> Result<bool, MessengerError> {
+            unreachable!("nothing is handed over")
+        }
     }
 
     impl PermissionHooks for NoMail {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::adapters::messenger::InboxMessenger;
-use crate::domain::message::{Message, Route};
+use crate::domain::message::{Message, Progress, Route};
 use crate::domain::sender::Sender;
 use crate::ports::clock::Clock;
 use crate::ports::messenger::AgentMessenger;
@@ -56,6 +56,10 @@ impl Lab {
         };
         self.messenger.post(&self.workspace(), &message).await?;
         Ok(id)
+    }
+
+    async fn progress(&self) -> Vec<(MessageId, Progress)> {
+        self.messenger.progress(&self.workspace()).await.unwrap()
     }
 }
 

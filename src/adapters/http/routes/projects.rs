@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use crate::adapters::http::error::ApiError;
 use crate::adapters::http::extract::{Answer, Body, Ids, project_id};
-use crate::adapters::http::peer::Asking;
 use crate::adapters::http::page::{PageOf, PageQuery, not_ours};
+use crate::adapters::http::peer::Asking;
 use crate::adapters::http::router::Daemon;
 use crate::adapters::http::wire::{AddProject, Page, Removed, TrustFile};
 use crate::app::project_file::{ProjectFileStatus, ProjectFileView, ProjectView};

@@ -64,7 +64,10 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("add_project", &[RECORDS, &["not_a_repository", "repository_corrupt", "exists"]]),
     ("show_project", &[PROJECT]),
     ("show_project_file", &[REPOSITORY, PROJECT_FILE]),
-    ("trust_project_file", &[REPOSITORY, PROJECT_FILE, PROJECT, &["no_project_file", "project_file_changed"]]),
+    (
+        "trust_project_file",
+        &[REPOSITORY, PROJECT_FILE, PROJECT, &["not_a_person", "no_project_file", "project_file_changed"]],
+    ),
     ("remove_project", &[PROJECT, &["in_use"]]),
     ("list_sessions", &[RECORDS, &["unknown_project"]]),
     (
@@ -106,6 +109,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("restore_all", &[RECORDS]),
     ("wait", &[SESSION, &["no_reports"]]),
     ("output", &[TERMINAL, &["setup_broken"]]),
+    ("output_stream", &[TERMINAL]),
     ("screen", &[TERMINAL, &["no_terminal"]]),
     ("terminal", &[TERMINAL, &["no_terminal", "not_a_person", "too_many_viewers"]]),
     ("list_messages", &[SESSION]),
