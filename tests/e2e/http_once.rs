@@ -137,6 +137,8 @@ async fn keys_outlive_a_daemon_that_is_killed_also_before_it_kept_its_answer() {
 async fn keys_go_after_a_day_and_when_a_thousand_newer_ones_are_there() {
     let (sandbox, port) = with_one_that_asks().await;
     post(&port, "/api/v1/sessions", "spawn", &json!({ "project": "app", "agent": "asks", "runtime": "pty" })).await;
+    // A stop undoes a spawn that is under way.
+    port.get("/api/v1/sessions/app-1/wait?for=ready&timeout_ms=30000").await;
     let messages = "/api/v1/sessions/app-1/messages";
     let hello = json!({ "body": "hello" });
     let mut ids = Vec::new();
