@@ -21,13 +21,14 @@ use api::items::{public_items, public_items_of, public_items_of_types};
 const PROMISED: [&str; 5] = ["app", "domain", "orchestrator", "ports", "testing"];
 
 /// The adapters that the front gives and takes, and exports therefore.
-const EXPORTED: [(&str, &[&str]); 6] = [
+const EXPORTED: [(&str, &[&str]); 7] = [
     ("adapters/agent/claude_code", &["ClaudeCode", "ClaudeCodeSettings"]),
     ("adapters/agent/command", &["CommandAgent", "CommandAgentSettings", "CommandLine", "InvalidCommandLine"]),
     ("adapters/agent/terminal", &["Prompt"]),
     ("adapters/http/wire", &["AgentBounds", "AgentGroups", "DaemonInfo"]),
     ("adapters/runtime/pty", &["PtyRuntime"]),
-    ("adapters/workspace", &["GitSettings", "GitWorkspace"]),
+    ("adapters/workspace", &["GitWorkspace"]),
+    ("adapters/workspace/git", &["GitSettings"]),
 ];
 
 #[test]

@@ -173,6 +173,49 @@ async fn i07_what_an_agent_that_died_had_not_taken_goes_to_the_restored_one() {
     sandbox.until("no waiter outlives a killed agent", || hooks(&sandbox) == 0).await;
 }
 
+/// Gives an agent, whose conversation so far ends with `Done.`, one of its own commands on its terminal.
+async fn command(pane: &Pane<'_>, command: &str, offered: &str) {
+    pane.enter(&format!("{} attach app-1", env!("CARGO_BIN_EXE_ao")));
+    pane.until("the conversation is shown", |screen| screen.contains("Done.")).await;
+    pane.tmux(&["send-keys", "-l", command]);
+    pane.until("the command is offered", |screen| screen.contains(offered)).await;
+    pane.tmux(&["send-keys", "Enter"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_conversation_is_being_compacted_is_handed_a_message_once() {
+    let Some(program) = claude() else { return };
+    if !has_runtime("tmux") {
+        return;
+    }
+    let server = ModelServer::start().await;
+    let sandbox = claude_sandbox(&server, &program);
+    let gate = Gate::new();
+    // As many turns as it takes for there to be something to make shorter.
+    let mut turns: Vec<Turn> = (0..6).map(|number| Turn::bash(&format!("echo {number}"))).collect();
+    turns.push(Turn::text("Done."));
+    server.script("job", turns);
+    server.summarizes(Turn::text("<summary>What was done.</summary>").gated(&gate));
+    spawn(&sandbox, "job", "idle").await;
+    let pane = Pane::open(&sandbox, "pane.sock", (100, 30)).await;
+    command(&pane, "/compact", "ompact").await;
+    gate.reached(1, BOUND).await;
+    sandbox.ao(&["send", "app-1", "MSG-during"]).await.ok();
+    // Longer than a wake is waited for to be seen.
+    tokio::time::sleep(std::time::Duration::from_secs(15)).await;
+    gate.release();
+    server.wait_for_request(|request| request.mentions("MSG-during"), BOUND).await;
+    sandbox.wait_for("app-1", "status", "idle").await;
+    let after = send_and_wait(&sandbox, "MSG-after").await;
+    assert_eq!((&after["state"], &after["via"]), (&json!("acknowledged"), &json!("wake")), "{after:#}");
+    tokio::time::sleep(std::time::Duration::from_secs(15)).await;
+    for text in ["MSG-during", "MSG-after"] {
+        assert_eq!(times(&server, text), 1, "{text}");
+    }
+    let states = messages(&sandbox, "app-1").await;
+    assert!(states.as_array().unwrap().iter().all(|message| message["state"] == "acknowledged"), "{states:#}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_whose_conversation_was_cleared_is_woken_in_the_new_one() {
     let Some(program) = claude() else { return };
@@ -191,11 +234,7 @@ async fn an_agent_whose_conversation_was_cleared_is_woken_in_the_new_one() {
     sandbox.until("it is waited for", || waiter().is_some()).await;
     let before = waiter();
     let pane = Pane::open(&sandbox, "pane.sock", (100, 30)).await;
-    pane.enter(&format!("{} attach app-1", env!("CARGO_BIN_EXE_ao")));
-    pane.until("the conversation is shown", |screen| screen.contains("Done.")).await;
-    pane.tmux(&["send-keys", "-l", "/clear"]);
-    pane.until("the command is offered", |screen| screen.contains("Start a new session")).await;
-    pane.tmux(&["send-keys", "Enter"]);
+    command(&pane, "/clear", "Start a new session").await;
     pane.until("it is cleared", |screen| screen.contains("❯ /clear") && !screen.contains("Done.")).await;
     // Claude Code lets it be, with what it was told of the conversation before.
     assert_eq!(waiter(), before, "{:#?}", sandbox.processes());

@@ -170,6 +170,11 @@ impl Request {
             .collect()
     }
 
+    /// Whether it asks for the conversation's summary, as Claude Code does to make it shorter.
+    fn asks_for_summary(&self) -> bool {
+        self.user_texts().last().is_some_and(|text| text.contains("<summary> block"))
+    }
+
     /// Whether a text of the user's side is exactly this one.
     pub fn has_user_text(&self, text: &str) -> bool {
         self.user_texts().contains(&text)
@@ -239,6 +244,7 @@ fn marked(text: &str) -> Option<&str> {
 #[derive(Debug, Default)]
 struct Shared {
     scripts: Mutex<BTreeMap<String, Vec<Turn>>>,
+    summary: Mutex<Option<Turn>>,
     queue: Mutex<VecDeque<Turn>>,
     requests: Mutex<Vec<Request>>,
     arrivals: watch::Sender<usize>,
@@ -287,6 +293,12 @@ impl ModelServer {
     /// Sets the script that conversations marked with [`marker`]`(name)` follow.
     pub fn script(&self, name: &str, turns: Vec<Turn>) -> &Self {
         lock(&self.shared.scripts).insert(name.to_owned(), turns);
+        self
+    }
+
+    /// Sets what is answered to who asks for a conversation's summary, to go on with that in its place.
+    pub fn summarizes(&self, turn: Turn) -> &Self {
+        *lock(&self.shared.summary) = Some(turn);
         self
     }
 
@@ -343,6 +355,9 @@ impl Shared {
     }
 
     fn turn_for(&self, request: &Request) -> Turn {
+        if let Some(summary) = lock(&self.summary).clone().filter(|_| request.asks_for_summary()) {
+            return summary;
+        }
         let due = match request.place_in_script() {
             Some((name, answers)) => match lock(&self.scripts).get(&name) {
                 Some(turns) => turns.get(answers).cloned(),
