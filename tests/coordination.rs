@@ -339,31 +339,54 @@ async fn all_orchestrators_of_a_project_are_told() {
     lab.application.shut_down().await;
 }
 
+/// Another orchestrator comes.
+async fn comes(lab: &Lab, number: u32) {
+    let workspace = lab.scratch.path().join(number.to_string());
+    std::fs::create_dir(&workspace).unwrap();
+    let mut new = session(number, "hooked", "made-up", workspace);
+    new.spec.kind = SessionKind::Orchestrator;
+    new.facts.process = Some(process(number));
+    lab.store.insert_session(&mut new, &[]).await.unwrap();
+    lab.change(number, |_| {}).await;
+}
+
 #[tokio::test]
 async fn who_comes_is_told_how_workers_stand_and_what_the_one_before_did_not_live_to_read() {
-    let lab = Lab::new(3).await;
+    let lab = Lab::new(4).await;
     lab.turn(2).await;
     lab.until_told(1).await;
     lab.hand(1).await;
     lab.end(3).await;
     lab.until_told(2).await;
     lab.hand(1).await;
+    lab.turn(5).await;
+    lab.until_told(3).await;
+    lab.hand(1).await;
     lab.end(4).await;
-    let told = lab.until_told(3).await;
-    assert_eq!(lines(&told[2]), ["- app-4 failed: exited with code 1"]);
+    let told = lab.until_told(4).await;
+    assert_eq!(lines(&told[3]), ["- app-4 failed: exited with code 1"]);
     lab.end(1).await;
-    let workspace = lab.scratch.path().join("5");
-    std::fs::create_dir(&workspace).unwrap();
-    let mut new = session(5, "hooked", "made-up", workspace);
-    new.spec.kind = SessionKind::Orchestrator;
-    new.facts.process = Some(process(5));
-    lab.store.insert_session(&mut new, &[]).await.unwrap();
-    lab.change(5, |_| {}).await;
-    let told = lab.until_is_told(5, 1).await;
-    assert_eq!(lines(&told[0]), ["- app-2 is idle", "- app-4 failed: exited with code 1"]);
-    lab.hand(5).await;
+    // While there is no orchestrator.
+    lab.end(5).await;
+    comes(&lab, 6).await;
+    let told = lab.until_is_told(6, 1).await;
+    let expected = ["- app-2 is idle", "- app-4 failed: exited with code 1", "- app-5 failed: exited with code 1"];
+    assert_eq!(lines(&told[0]), expected);
+    lab.hand(6).await;
     lab.turn(2).await;
-    let told = lab.until_is_told(5, 2).await;
+    let told = lab.until_is_told(6, 2).await;
     assert_eq!(lines(&told[1]), ["- app-2 is idle"], "each once");
+    lab.hand(6).await;
+
+    // The next one comes while this one, which reads nothing more, is there still.
+    lab.end(2).await;
+    let told = lab.until_is_told(6, 3).await;
+    assert_eq!(lines(&told[2]), ["- app-2 failed: exited with code 1"]);
+    comes(&lab, 7).await;
+    tokio::time::sleep(20 * TICK).await;
+    assert_eq!(lab.news_of(7).await, [""; 0], "that is still for the one before");
+    lab.end(6).await;
+    let told = lab.until_is_told(7, 1).await;
+    assert_eq!(lines(&told[0]), ["- app-2 failed: exited with code 1"]);
     lab.application.shut_down().await;
 }

@@ -73,6 +73,9 @@ impl Application {
 
     /// Whether it was told everything; else it is to be tried again.
     async fn announce_to(&self, orchestrator: &Session) -> Result<bool, AppError> {
+        if self.shared.messages.has_unsettled_of_ao(&orchestrator.id).await? {
+            return Ok(false);
+        }
         let project = Some(orchestrator.id.project());
         let all = SessionFilter { project, include_terminated: true, ..SessionFilter::default() };
         let (mut news, now) = (Vec::new(), self.shared.clock.now());
@@ -85,9 +88,6 @@ impl Application {
         }
         if news.is_empty() {
             return Ok(true);
-        }
-        if self.shared.messages.has_unsettled_of_ao(&orchestrator.id).await? {
-            return Ok(false);
         }
         let mut lines = Vec::new();
         for (worker, item) in &news {
@@ -127,7 +127,8 @@ impl Application {
         Ok(true)
     }
 
-    /// The messages of ao's own to orchestrators of the project that were over before this one came, and had not taken them. Looked up once.
+    /// The messages of ao's own to orchestrators of the project that were over before this one came, and had not taken them. Looked up
+    /// until all of those are over.
     async fn unread_before(
         &self,
         orchestrator: &Session,
@@ -148,7 +149,13 @@ impl Application {
                 .filter(|record| record.message.from == Sender::Ao && record.state != MessageState::Acknowledged);
             unread.extend(untaken.map(|record| record.message.id));
         }
-        Ok(self.shared.unread_news.keep(&orchestrator.id, unread))
+        let is_older = |session: &&Session| {
+            session.spec.kind == SessionKind::Orchestrator && session.created_at < orchestrator.created_at
+        };
+        if sessions.iter().filter(is_older).all(|session| session.phase.is_terminated()) {
+            self.shared.unread_news.keep(&orchestrator.id, unread.clone());
+        }
+        Ok(Arc::new(unread))
     }
 }
 
@@ -161,11 +168,9 @@ impl UnreadNews {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(orchestrator).cloned()
     }
 
-    fn keep(&self, orchestrator: &SessionId, unread: BTreeSet<MessageId>) -> Arc<BTreeSet<MessageId>> {
-        let unread = Arc::new(unread);
+    fn keep(&self, orchestrator: &SessionId, unread: BTreeSet<MessageId>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(orchestrator.clone(), Arc::clone(&unread));
-        unread
+        known.insert(orchestrator.clone(), Arc::new(unread));
     }
 }
 
@@ -179,6 +184,6 @@ fn untold(session: &Session, orchestrator: &Session, unread: &BTreeSet<MessageId
     // What was over before it came is its business only where nobody heard of it who should have.
     let is_its = !session.phase.is_terminated()
         || session.facts.activity_at.max(news.since()) >= orchestrator.created_at
-        || announced.is_some_and(|announced| announced.is_only_in(unread));
+        || announced.is_some_and(|announced| announced.is_unread(&news, unread));
     is_its.then_some(news)
 }

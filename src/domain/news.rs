@@ -55,11 +55,16 @@ impl Announced {
         *self = Self::To(told);
     }
 
-    /// Whether somebody was told, and only by messages that are among these.
+    /// Whether a session of which somebody was told something has come to these news and nobody read them: none who was told them was so by a
+    /// message that is not among `unread`.
     #[must_use]
-    pub fn is_only_in(&self, messages: &BTreeSet<MessageId>) -> bool {
+    pub fn is_unread(&self, news: &News, unread: &BTreeSet<MessageId>) -> bool {
         match self {
-            Self::To(told) => !told.is_empty() && told.values().all(|told| messages.contains(&told.message)),
+            Self::To(told) => {
+                let key = news.key();
+                let has_read = |told: &Announcement| told.key == key && !unread.contains(&told.message);
+                !told.is_empty() && !told.values().any(has_read)
+            }
             Self::ToSomebody(_) => false,
         }
     }
