@@ -231,10 +231,48 @@ async fn half_a_request_on_the_socket_holds_no_stop_up() {
     let read = asks_again.read(&mut answer).await.unwrap();
     assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
     asks_again.write_all(b"GET /api/v1/sess").await.unwrap();
+    let mut half_a_body = UnixStream::connect(&socket).await.unwrap();
+    let about = "Content-Type: application/json\r\nContent-Length: 100";
+    let head = format!("POST /api/v1/cleanup HTTP/1.1\r\nHost: ao\r\n{about}\r\n\r\n{{");
+    half_a_body.write_all(head.as_bytes()).await.unwrap();
     sandbox.ao(&["stop"]).await.ok();
     // What a stop waits for in vain, it says.
     let log = sandbox.log();
     assert!(!log.contains("did not end in time"), "{log}");
+}
+
+#[tokio::test]
+async fn an_answer_is_given_to_its_end_while_the_daemon_stops_and_who_comes_finds_nobody() {
+    let sandbox = Sandbox::new();
+    let script = "seq 1 200000; echo printed; exec sleep 600";
+    sandbox.ao(&["spawn", "--agent", "command", "--runtime", "pty", "--", "sh", "-c", script]).await.ok();
+    sandbox.until_output("app-1", "printed").await;
+    let socket = sandbox.path("data/run/daemon.sock");
+    let mut slow = UnixStream::connect(&socket).await.unwrap();
+    let request = "GET /api/v1/sessions/app-1/output?lines=100000 HTTP/1.1\r\nHost: ao\r\n\r\n";
+    slow.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 16 * 1024];
+    let read = slow.read(&mut answer).await.unwrap();
+    answer.truncate(read);
+    let head = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+    let (head, _) = head.split_once("\r\n\r\n").unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let length = head.len() + 4 + length.parse::<usize>().unwrap();
+    assert!(length > 600_000, "too short to be on its way for long: {length}");
+    let stopping = sandbox.command(&["stop"]);
+    let (stopped, ()) = tokio::join!(sandbox.run(stopping), async {
+        let refuses = || std::os::unix::net::UnixStream::connect(&socket).is_err();
+        sandbox.until("who comes finds nobody", refuses).await;
+        // Steadily, for longer than silence is borne.
+        let mut piece = vec![0; 16 * 1024];
+        while answer.len() < length {
+            let read = slow.read(&mut piece).await.unwrap();
+            assert!(read > 0, "it was cut off at {} of {length} bytes", answer.len());
+            answer.extend_from_slice(&piece[..read]);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    stopped.ok();
 }
 
 #[tokio::test]

@@ -13,17 +13,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
 use axum::response::Response;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
@@ -34,8 +34,10 @@ use super::router::Door;
 
 /// How long a connection may take to ask for something, again and again.
 const SILENCE: Duration = Duration::from_secs(15);
-/// How long one may be about half a request once the daemon stops.
+/// How long half a request is waited for once the daemon stops.
 const SILENCE_AT_STOP: Duration = Duration::from_secs(1);
+/// How often the log is told that connections are turned away.
+const PERIOD: Duration = Duration::from_secs(60);
 /// How large the head of a request may be, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// How long accepting rests after it failed, as for want of descriptors.
@@ -63,12 +65,15 @@ pub(super) struct Connections {
     stop: CancellationToken,
     places: Places,
     open: TaskTracker,
+    /// When it was told last that one was turned away.
+    told_at: Mutex<Option<Instant>>,
 }
 
 impl Connections {
     /// Has the router answer `places` connections at once, until `stop` is cancelled.
     pub(super) fn new(router: Router, door: Door, places: usize, patience: Patience, stop: CancellationToken) -> Self {
-        Self { router, door, patience, stop, places: Places::of(places), open: TaskTracker::new() }
+        let (places, open, told_at) = (Places::of(places), TaskTracker::new(), Mutex::default());
+        Self { router, door, patience, stop, places, open, told_at }
     }
 
     /// Takes one in, if there is a place for it, until it ends or `revoked` is cancelled.
@@ -77,18 +82,25 @@ impl Connections {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Some(place) = self.places.take() else {
-            tracing::warn!(
-                ?peer,
-                "a connection is turned away: all {} have asked for something and stay",
-                self.places.count
-            );
+            let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+            // Once a minute: who is turned away comes again.
+            if told_at.is_none_or(|told_at| told_at.elapsed() >= PERIOD) {
+                *told_at = Some(Instant::now());
+                tracing::warn!(
+                    ?peer,
+                    "connections are turned away: all {} that there may be have asked for something and stay",
+                    self.places.count
+                );
+            }
             return;
         };
         let proof = place.proof.clone();
-        let stream = Revocable::new(stream, revoked, place);
+        let under_way = UnderWay::default();
+        let stream = Revocable::new(stream, revoked, place, under_way.clone());
         let stream = Impatient::new(stream, format!("{peer:?}"), self.patience, self.stop.clone(), self.open.token());
         let is_proven_by_asking = self.door == Door::Socket;
-        self.open.spawn(connection(stream, peer, self.router.clone(), proof, is_proven_by_asking, self.stop.clone()));
+        let answers = Answers { router: self.router.clone(), peer, proof, is_proven_by_asking, under_way };
+        self.open.spawn(connection(stream, answers, self.stop.clone()));
     }
 
     /// Waits until the requests under way are answered, and what became a WebSocket was told.
@@ -104,18 +116,21 @@ pub(super) async fn rest(error: io::Error) {
     tokio::time::sleep(PAUSE).await;
 }
 
-async fn connection<S>(
-    stream: Impatient<Revocable<S>>,
-    peer: Peer,
+/// Who answers the requests of a connection.
+struct Answers {
     router: Router,
+    peer: Peer,
     proof: Proof,
     is_proven_by_asking: bool,
-    stop: CancellationToken,
-) where
+    under_way: UnderWay,
+}
+
+async fn connection<S>(stream: Impatient<Revocable<S>>, answers: Answers, stop: CancellationToken)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (shown, under_way) = (proof.clone(), UnderWay::default());
-    let asked = under_way.clone();
+    let Answers { router, peer, proof, is_proven_by_asking, under_way } = answers;
+    let (shown, asked, stopping) = (proof.clone(), under_way.clone(), stop.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         if is_proven_by_asking {
             proof.give();
@@ -123,11 +138,12 @@ async fn connection<S>(
         let being_answered = asked.begin();
         request.extensions_mut().insert(proof.clone());
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(Stopping(stopping.clone()));
         let answer = router.clone().call(request);
         async move {
             let answer = answer.await.unwrap_or_else(|never| match never {});
-            drop(being_answered);
-            Ok::<Response<Body>, Infallible>(answer)
+            let until_sent = |body| Body::new(Answering { body, _being_answered: being_answered });
+            Ok::<Response<Body>, Infallible>(answer.map(until_sent))
         }
     });
     let mut server = http1::Builder::new();
@@ -153,25 +169,74 @@ async fn connection<S>(
     }
 }
 
-/// The requests of a connection to which there is no answer yet.
+/// The body of an answer, which is under way until all of it was handed on.
+struct Answering {
+    body: Body,
+    _being_answered: BeingAnswered,
+}
+
+impl hyper::body::Body for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// That the daemon stops, for who waits for the rest of a request.
+#[derive(Clone)]
+pub(super) struct Stopping(CancellationToken);
+
+impl Stopping {
+    /// When a request that did not come as a whole is not waited for any more.
+    pub(super) async fn gives_up(self) {
+        self.0.cancelled().await;
+        tokio::time::sleep(SILENCE_AT_STOP).await;
+    }
+}
+
+/// The requests of a connection to which there is no whole answer yet, and whether what there is of answers is on its way.
 #[derive(Debug, Clone, Default)]
-struct UnderWay(watch::Sender<usize>);
+struct UnderWay(watch::Sender<Work>);
+
+#[derive(Debug, Default)]
+struct Work {
+    requests: usize,
+    /// How often something was written.
+    writes: u64,
+}
 
 /// One of them, until it is dropped.
 struct BeingAnswered(UnderWay);
 
 impl UnderWay {
     fn begin(&self) -> BeingAnswered {
-        self.0.send_modify(|count| *count += 1);
+        self.0.send_modify(|work| work.requests += 1);
         BeingAnswered(self.clone())
     }
 
-    /// Waits until there was none for so long.
+    fn note_write(&self) {
+        self.0.send_modify(|work| work.writes += 1);
+    }
+
+    /// Waits until there was none for so long, and nothing was written.
     async fn none_for(&self, time: Duration) {
-        let mut count = self.0.subscribe();
+        let mut work = self.0.subscribe();
         loop {
-            let none = count.wait_for(|count| *count == 0).await.is_ok();
-            if none && timeout(time, count.wait_for(|count| *count > 0)).await.is_err() {
+            let none = work.wait_for(|work| work.requests == 0).await.is_ok();
+            if none && timeout(time, work.changed()).await.is_err() {
                 return;
             }
         }
@@ -180,7 +245,7 @@ impl UnderWay {
 
 impl Drop for BeingAnswered {
     fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count -= 1);
+        self.0.0.send_modify(|work| work.requests -= 1);
     }
 }
 
@@ -236,13 +301,21 @@ impl Drop for Place {
 struct Revocable<S> {
     stream: S,
     revoked: [Pin<Box<WaitForCancellationFutureOwned>>; 2],
+    under_way: UnderWay,
     _place: Place,
 }
 
 impl<S> Revocable<S> {
-    fn new(stream: S, revoked: CancellationToken, place: Place) -> Self {
+    fn new(stream: S, revoked: CancellationToken, place: Place, under_way: UnderWay) -> Self {
         let revoked = [revoked, place.needed.clone()].map(|token| Box::pin(token.cancelled_owned()));
-        Self { stream, revoked, _place: place }
+        Self { stream, revoked, under_way, _place: place }
+    }
+
+    fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(1..)) = written {
+            self.under_way.note_write();
+        }
+        written
     }
 
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
@@ -265,7 +338,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Revocable<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Revocable<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.check(context)?;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.noted(written)
     }
 
     fn poll_write_vectored(
@@ -274,7 +348,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Revocable<S> {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check(context)?;
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.noted(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -334,10 +409,15 @@ mod tests {
         let (places, connections, stop) = (Places::of(PLACES), TaskTracker::new(), CancellationToken::new());
         let place = places.take().unwrap();
         let proof = place.proof.clone();
-        let stream = Revocable::new(stream, CancellationToken::new(), place);
+        let under_way = UnderWay::default();
+        let stream = Revocable::new(stream, CancellationToken::new(), place, under_way.clone());
         let patience = Patience::default();
         let stream = Impatient::new(stream, String::new(), patience, stop.clone(), connections.token());
-        let serving = tokio::spawn(connection(stream, peer, router, proof, false, stop));
+        let serving = tokio::spawn(connection(
+            stream,
+            Answers { router, peer, proof, is_proven_by_asking: false, under_way },
+            stop,
+        ));
         let upgrade = "GET / HTTP/1.1\r\nhost: ao\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                        sec-websocket-version: 13\r\nsec-websocket-key: YW8gYXR0YWNoZXMgaGVyZQ==\r\n\r\n";
         client.write_all(upgrade.as_bytes()).await.unwrap();

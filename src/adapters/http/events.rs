@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 use utoipa_axum::router::OpenApiRouter;
@@ -75,7 +75,8 @@ async fn events(
     // A browser that comes back has the query of its first request, and a newer number beside it.
     let since = last_seen.or(query.since);
     let events = daemon.application.events(since, query.session).await?;
-    Ok(Sse::new(follow(events, daemon.patience)).into_response())
+    let until_the_stop = daemon.stop.cancelled_owned();
+    Ok(Sse::new(follow(events, daemon.patience).take_until(until_the_stop)).into_response())
 }
 
 async fn page(daemon: &Daemon, query: EventsQuery) -> Result<Changes, AppError> {

@@ -8,6 +8,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 
+use super::connections::Stopping;
 use super::error::ApiError;
 use super::request;
 use crate::app::{AppError, ErrorKind};
@@ -41,10 +42,21 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Body<T> 
 
 /// The whole body, within bounds.
 pub(super) async fn read(request: Request) -> Result<Bytes, ApiError> {
-    let reading = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &()));
-    let bytes = reading.await.map_err(|_elapsed| {
-        ApiError::of("request_too_slow", format!("the body did not come within {} s", BODY_TIMEOUT.as_secs()))
-    })?;
+    let stopping = request.extensions().get::<Stopping>().cloned();
+    let gives_up = async {
+        match stopping {
+            Some(stopping) => stopping.gives_up().await,
+            None => std::future::pending().await,
+        }
+    };
+    let too_slow = |why: &str| ApiError::of("request_too_slow", format!("the body did not come {why}"));
+    let bytes = tokio::select! {
+        bytes = Bytes::from_request(request, &()) => bytes,
+        () = tokio::time::sleep(BODY_TIMEOUT) => {
+            return Err(too_slow(&format!("within {} s", BODY_TIMEOUT.as_secs())));
+        }
+        () = gives_up => return Err(too_slow("before the daemon stopped")),
+    };
     bytes.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => request::too_large(),
         _ => ApiError::invalid(rejection.body_text()),

@@ -65,6 +65,8 @@ pub async fn serve(listener: OwnerOnly, daemon: Daemon, stop: CancellationToken)
             Err(error) => rest(error).await,
         }
     }
+    // Who comes now is to find nobody, and not to wait for one that ends.
+    drop(listener);
     connections.end().await;
 }
 

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 use utoipa_axum::router::OpenApiRouter;
@@ -69,7 +69,8 @@ async fn output_stream(
         }
     };
     let output = daemon.application.follow_output(&session_id(&id)?, from).await?;
-    Ok(Sse::new(follow(output, daemon.patience)).into_response())
+    let until_the_stop = daemon.stop.cancelled_owned();
+    Ok(Sse::new(follow(output, daemon.patience).take_until(until_the_stop)).into_response())
 }
 
 /// Everything from where `output` stands, to its end, until the daemon stops or the reader is dropped.

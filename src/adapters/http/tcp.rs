@@ -38,6 +38,8 @@ pub async fn serve(listener: TcpListener, daemon: Daemon, stop: CancellationToke
             Err(error) => rest(error).await,
         }
     }
+    // Who comes now is to find nobody, and not to wait for one that ends.
+    drop(listener);
     connections.end().await;
     access.refusals().tell();
 }

@@ -57,6 +57,8 @@ async fn show_project_file(State(daemon): State<Daemon>, Ids(id): Ids<String>) -
 }
 
 /// Accept a project's `ao.toml` for a person who has seen it
+///
+/// For persons only.
 #[utoipa::path(post, path = "/projects/{id}/trust", tag = "projects", params(("id" = ProjectId, Path)), request_body = TrustFile, responses((status = 200, body = ProjectFileStatus)))]
 async fn trust_project_file(
     State(daemon): State<Daemon>,
