@@ -79,11 +79,13 @@ pub trait Mailbox: Send + Sync {
     fn open(&self) -> Result<Box<dyn OpenMailbox + '_>, MessengerError>;
 
     /// Whether somebody waits to wake the agent, when that is idle, for what comes. For a moment, in which it is looked for messages, nobody may seem
-    /// to.
+    /// to. Default: somebody does.
     ///
     /// # Errors
     /// [`MessengerError`].
-    fn is_waited_at(&self) -> Result<bool, MessengerError>;
+    fn is_waited_at(&self) -> Result<bool, MessengerError> {
+        Ok(true)
+    }
 
     /// Notes that the agent is in a turn just now, or is not.
     ///

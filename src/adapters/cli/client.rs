@@ -94,7 +94,11 @@ impl From<ClientError> for CliError {
             ClientError::Refused { status, body } => {
                 let is_internal = *status == StatusCode::INTERNAL_SERVER_ERROR;
                 let id = if is_internal { format!(": {}", body.error.request_id) } else { String::new() };
-                body.error.hint.as_ref().map(|hint| format!("{hint}{id}"))
+                let other_version = || {
+                    let is_it = body.error.code == "no_such_path";
+                    is_it.then(|| "the daemon is of another version; begin one of this: ao stop && ao start".to_owned())
+                };
+                body.error.hint.as_ref().map(|hint| format!("{hint}{id}")).or_else(other_version)
             }
         };
         Self { exit, message: error.to_string(), hint, detail: None }

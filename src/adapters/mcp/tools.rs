@@ -21,7 +21,7 @@ use super::params::{
     WaitParams,
 };
 use super::told::Told;
-use crate::adapters::cli::client::Client;
+use crate::adapters::cli::client::{Client, ClientError};
 use crate::adapters::cli::context::Context;
 use crate::adapters::cli::error::CliError;
 use crate::adapters::cli::waiting::{Bound, PatientClient, Wait};
@@ -111,7 +111,14 @@ impl Tools {
         };
         // A daemon that goes away in the middle may have accepted it: a model that is told of a failure spawns another one.
         let key = uuid::Uuid::new_v4().to_string();
-        let spawning = until_answered(&self.context, || client.post_once("/sessions", &request, &key));
+        let spawning =
+            until_answered(&self.context, async || match client.post_once("/sessions", &request, &key).await {
+                // Whose key it would be is not to be found out, and nothing was done.
+                Err(ClientError::Refused { body, .. }) if body.error.code == "unknown_sender" => {
+                    client.post("/sessions", &request).await
+                }
+                answered => answered,
+            });
         let Accepted { session, .. } = self.unless_over(spawning).await??;
         if session.status == Status::Queued {
             return answer::result(&session);

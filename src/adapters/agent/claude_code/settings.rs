@@ -34,6 +34,9 @@ const HOOK_TIMEOUT_SECONDS: u32 = 10;
 /// such end, at its beginning. A minute after its end it is told once more (`idle_prompt`): one that was ended with its shell is made up for then.
 const WAITING_EVENTS: [&str; 4] = ["SessionStart", "UserPromptSubmit", "Stop", "Notification"];
 
+/// How often one that ends by itself is begun again, a second later each time.
+const MOST_BEGINNINGS: u32 = 60;
+
 /// How long such a wait may last: as long as Claude Code's timers can.
 const WAIT_TIMEOUT_SECONDS: u32 = 20 * 24 * 60 * 60;
 
@@ -96,13 +99,16 @@ fn content(kind: &AgentKind, request: &LaunchRequest) -> Result<Value, AgentErro
 /// The line of shell that keeps the waiter waiting: without one, an idle agent hears nothing until a person writes to it.
 ///
 /// However it ended, it is begun again, with the same input, unless it woke the agent (2) or nobody has to wait any more (0). Soon where it was killed
-/// (137, 143), else more and more rarely, up to once a minute, so that an `ao` that is broken costs little; and only while the agent lives, which started this shell. What ends programs by
-/// their name sends this shell the same signal, which it outlives. The waiter is told who it is, for it must take nothing once nobody hears it.
+/// (137, 143), else more and more rarely, up to once a minute and for half an hour, so that an `ao` that is broken costs little, and shells do not pile up, of which each
+/// turn begins others; and only while the agent lives, which started this shell. What ends programs by
+/// their name sends this shell the same signal, which it outlives. The waiter is told who it is, for it must take nothing once nobody hears it. What the shell itself
+/// says of its end is not for the agent, which reads what the waiter says.
 fn wait_without_end(command: &str) -> String {
     format!(
-        "p=$(cat); n=0; trap : HUP INT TERM; until printf %s \"$p\" | AO_WAITS_UNDER=$$ {command} --wait; do c=$?; \
-         [ $c = 2 ] && exit 2; n=$((c == 137 || c == 143 ? 1 : n < 60 ? n + 1 : 60)); sleep $n || [ $? -gt 128 ] || exit $c; \
-         kill -0 $PPID 2>/dev/null || exit 0; done"
+        "p=$(cat); exec 3>&2 2>/dev/null; n=0; trap : HUP INT TERM; \
+         until printf %s \"$p\" | AO_WAITS_UNDER=$$ {command} --wait 2>&3 3>&-; do c=$?; \
+         [ $c = 2 ] && exit 2; n=$((c == 137 || c == 143 ? 1 : n + 1)); [ $n -le {MOST_BEGINNINGS} ] || exit $c; \
+         sleep $n || [ $? -gt 128 ] || exit $c; kill -0 $PPID || exit 0; done"
     )
 }
 

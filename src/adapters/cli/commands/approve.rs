@@ -39,7 +39,9 @@ async fn decide(
     ui::talk(&format!("{session}: {}", ui::printable(&show::answered(&answer.request))));
     if let Some(next) = &answer.session.pending_request {
         let asked = ui::printable(&show::asked(next));
-        ui::talk(&format!("it also asks for {asked}; answer with --request {}", next.id));
+        if next.unheard_since.is_none() {
+            ui::talk(&format!("it also asks for {asked}; answer with --request {}", next.id));
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::time::Instant;
 
 use super::super::client::{Client, ClientError};
@@ -118,9 +119,11 @@ async fn start(context: &Context) -> Result<DaemonInfo, CliError> {
     })
 }
 
-/// Whether a daemon that is gone was ended by others: killed, or refused for the sake of one that was. Another one may well stay.
+/// Whether a daemon that is gone was ended by others: killed or stopped, or refused for the sake of one that was. Another one may well stay.
 fn was_ended(status: ExitStatus) -> bool {
-    status.signal() == Some(rustix::process::Signal::KILL.as_raw())
+    let by = [Signal::KILL, Signal::TERM].map(Signal::as_raw);
+    status.success()
+        || status.signal().is_some_and(|signal| by.contains(&signal))
         || status.code() == Some(i32::from(ExitCode::Refused as u8))
 }
 
