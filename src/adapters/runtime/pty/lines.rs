@@ -1,5 +1,6 @@
 //! A terminal's lines by their numbers, read by the daemon: those that scrolled off from the disk, those on the screen from the holder.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use super::{PtyRuntime, SCREEN_FILE, client, kept_text, line_log};
@@ -36,23 +37,24 @@ impl PtyRuntime {
 
     /// The last `lines` lines, of more than the model of a terminal has; `None` where none are numbered.
     pub(super) async fn kept_lines(&self, key: &TerminalKey, lines: usize) -> Result<Option<String>, RuntimeError> {
-        let (mut all, mut from) = (Vec::new(), LinesFrom::Last(lines));
+        let (mut kept, mut bytes, mut from) = (VecDeque::new(), 0, LinesFrom::Last(lines));
         loop {
             let Some(page) = self.numbered(key, from).await? else { return Ok(None) };
-            let next = page.first + page.lines.len() as u64;
-            all.extend(page.lines);
-            if page.is_last {
-                break;
+            from = LinesFrom::Number(page.first + page.lines.len() as u64);
+            for line in page.lines {
+                bytes += line.len() + 1;
+                kept.push_back(line);
+                // The last ones count.
+                while (kept.len() > lines || bytes > MAX_BYTES)
+                    && let Some(first) = kept.pop_front()
+                {
+                    bytes -= first.len() + 1;
+                }
             }
-            from = LinesFrom::Number(next);
+            if page.is_last {
+                return Ok(Some(Vec::from(kept).join("\n")));
+            }
         }
-        let mut bytes = 0;
-        let is_kept = |line: &&String| {
-            bytes += line.len() + 1;
-            bytes <= MAX_BYTES
-        };
-        let kept = all.iter().rev().take(lines).take_while(is_kept).count();
-        Ok(Some(all[all.len() - kept..].join("\n")))
     }
 }
 

@@ -62,6 +62,8 @@ impl Screen {
                 self.parser.advance(&mut self.term, &rest[..at]);
                 self.look();
                 self.parser.advance(&mut self.term, &rest[at..=at]);
+                // What scrolls off next is told from what there is now.
+                self.look();
                 rest = &rest[at + 1..];
             }
             self.parser.advance(&mut self.term, rest);
