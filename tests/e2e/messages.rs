@@ -260,7 +260,7 @@ async fn an_agent_that_nobody_waits_beside_is_said_so_and_is_waited_beside_again
     server.script("job", vec![Turn::text("Done.")]);
     spawn(&sandbox, "job", "idle").await;
     let shells = || {
-        let waits = |(_, command): &(u32, String)| command.starts_with("/bin/sh") && command.contains(" --wait; ");
+        let waits = |(_, command): &(u32, String)| command.starts_with("/bin/sh") && command.contains(" --wait ");
         sandbox.processes().into_iter().filter(waits).map(|(pid, _)| pid).collect::<Vec<_>>()
     };
     sandbox.until("one waits beside it", || shells().len() == 1).await;
