@@ -138,21 +138,18 @@ impl Application {
             return Ok(known);
         }
         let is_before = |session: &&Session| {
-            session.spec.kind == SessionKind::Orchestrator
-                && session.phase.is_terminated()
-                && session.created_at < orchestrator.created_at
+            session.spec.kind == SessionKind::Orchestrator && session.created_at < orchestrator.created_at
         };
+        let (over, live): (Vec<_>, Vec<_>) =
+            sessions.iter().filter(is_before).partition(|session| session.phase.is_terminated());
         let mut unread = BTreeSet::new();
-        for session in sessions.iter().filter(is_before) {
+        for session in over {
             let messages = self.shared.messages.messages(&session.id, false).await?.into_iter();
             let untaken = messages
                 .filter(|record| record.message.from == Sender::Ao && record.state != MessageState::Acknowledged);
             unread.extend(untaken.map(|record| record.message.id));
         }
-        let is_older = |session: &&Session| {
-            session.spec.kind == SessionKind::Orchestrator && session.created_at < orchestrator.created_at
-        };
-        if sessions.iter().filter(is_older).all(|session| session.phase.is_terminated()) {
+        if live.is_empty() {
             self.shared.unread_news.keep(&orchestrator.id, unread.clone());
         }
         Ok(Arc::new(unread))

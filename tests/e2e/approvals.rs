@@ -154,15 +154,21 @@ async fn what_is_denied_does_not_run_and_the_model_is_told_why() {
     no_hook_is_left(&sandbox).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_who_answers_first_in_the_terminal_wins_and_the_hook_leaves() {
+/// An agent whose dialog a person sees, and beside it waits its hook.
+async fn at_its_dialog() -> Option<(ModelServer, Sandbox)> {
     if !has_runtime("tmux") {
-        return;
+        return None;
     }
-    let Some((_server, sandbox)) = asking(&["touch asked"], "tmux").await else { return };
+    let (server, sandbox) = asking(&["touch asked"], "tmux").await?;
     asked(&sandbox, "touch asked").await;
     sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
     sandbox.until_output("app-1", "Do you want to proceed?").await;
+    Some((server, sandbox))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_answers_first_in_the_terminal_wins_and_the_hook_leaves() {
+    let Some((_server, sandbox)) = at_its_dialog().await else { return };
     press_until(&sandbox, "Enter", || sandbox.worktree("app-1").join("asked").exists()).await;
     sandbox.wait_for("app-1", "status", "idle").await;
     no_hook_is_left(&sandbox).await;
@@ -172,13 +178,7 @@ async fn a_person_who_answers_first_in_the_terminal_wins_and_the_hook_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dialog_that_a_person_leaves_with_esc_is_not_to_be_answered_here() {
-    if !has_runtime("tmux") {
-        return;
-    }
-    let Some((_server, sandbox)) = asking(&["touch asked"], "tmux").await else { return };
-    asked(&sandbox, "touch asked").await;
-    sandbox.until("its hook waits", || hooks(&sandbox).len() == 1).await;
-    sandbox.until_output("app-1", "Do you want to proceed?").await;
+    let Some((_server, sandbox)) = at_its_dialog().await else { return };
     assert_eq!(sandbox.show("app-1").await["pending_request"]["unheard_since"], Value::Null);
     press_until(&sandbox, "Escape", || hooks(&sandbox).is_empty()).await;
     unheard(&sandbox).await;
