@@ -90,7 +90,9 @@ impl From<ClientError> for CliError {
         };
         let hint = match &error {
             ClientError::NotRunning { .. } => Some("start one with: ao start; ao spawn does so by itself".to_owned()),
-            ClientError::Broken { .. } => Some("see how it is with: ao status".to_owned()),
+            ClientError::Broken { .. } => {
+                Some("see how it is with: ao status; daemon.log in the data directory says why".to_owned())
+            }
             ClientError::Refused { status, body } => {
                 let is_internal = *status == StatusCode::INTERNAL_SERVER_ERROR;
                 let id = if is_internal { format!(": {}", body.error.request_id) } else { String::new() };
