@@ -368,3 +368,13 @@ async fn a_spawn_whose_answer_is_lost_is_one_worker() {
     let listed = server.call("ls", json!({ "all": true })).await;
     assert_eq!(listed["sessions"].as_array().unwrap().len(), 1, "{listed:#}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_taken_for_nobody_spawns_by_the_tool_as_by_the_command() {
+    let mut sandbox = sandbox();
+    sandbox.ao(&["start"]).await.ok();
+    // As a shell has it that the agent of a session left behind.
+    sandbox.env.insert("AO_SESSION_ID".into(), "app-9".into());
+    let mut server = Server::ready(&sandbox).await;
+    assert_eq!(server.call("spawn", sleeper()).await["id"], "app-1");
+}

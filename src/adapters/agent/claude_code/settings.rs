@@ -72,7 +72,7 @@ fn content(kind: &AgentKind, request: &LaunchRequest) -> Result<Value, AgentErro
         let timeout = if event == DECIDING_EVENT { WAIT_TIMEOUT_SECONDS } else { HOOK_TIMEOUT_SECONDS };
         let mut hooks = vec![json!({ "type": "command", "command": command, "timeout": timeout })];
         if WAITING_EVENTS.contains(&event) {
-            let command = wait_without_end(&command);
+            let command = wait_without_end(&command, MOST_BEGINNINGS);
             hooks.push(
                 json!({ "type": "command", "command": command, "timeout": WAIT_TIMEOUT_SECONDS, "asyncRewake": true }),
             );
@@ -103,11 +103,11 @@ fn content(kind: &AgentKind, request: &LaunchRequest) -> Result<Value, AgentErro
 /// turn begins others; and only while the agent lives, which started this shell. What ends programs by
 /// their name sends this shell the same signal, which it outlives. The waiter is told who it is, for it must take nothing once nobody hears it. What the shell itself
 /// says of its end is not for the agent, which reads what the waiter says.
-fn wait_without_end(command: &str) -> String {
+fn wait_without_end(command: &str, most: u32) -> String {
     format!(
         "p=$(cat); exec 3>&2 2>/dev/null; n=0; trap : HUP INT TERM; \
          until printf %s \"$p\" | AO_WAITS_UNDER=$$ {command} --wait 2>&3 3>&-; do c=$?; \
-         [ $c = 2 ] && exit 2; n=$((c == 137 || c == 143 ? 1 : n + 1)); [ $n -le {MOST_BEGINNINGS} ] || exit $c; \
+         [ $c = 2 ] && exit 2; n=$((c == 137 || c == 143 ? 1 : n + 1)); [ $n -le {most} ] || exit $c; \
          sleep $n || [ $? -gt 128 ] || exit $c; kill -0 $PPID || exit 0; done"
     )
 }
@@ -151,7 +151,8 @@ mod tests {
         let calls = directory.join("calls");
         let script = format!(
             "#!/bin/sh\ncd '{}'; printf '%s %s %s\\n' \"$*\" \"$(cat)\" \"$((AO_WAITS_UNDER == PPID))\" >> '{}'\n\
-             end=$(head -n 1 ends); sed -i 1d ends; case $end in [0-9]*) exit $end;; *) kill -$end $$;; esac\n",
+             end=$(head -n 1 ends); sed -i 1d ends; [ -s ends ] || printf 'a message' >&2; \
+             case $end in [0-9]*) exit $end;; *) kill -$end $$;; esac\n",
             directory.display(),
             calls.display()
         );
@@ -161,14 +162,16 @@ mod tests {
         path.to_str().unwrap().to_owned()
     }
 
+    /// How it ends, and what its agent reads then.
     #[expect(clippy::disallowed_methods, reason = "as Claude Code hands a hook's command to a shell")]
-    fn end_of(command: &str) -> Option<i32> {
+    fn end_of(command: &str) -> (Option<i32>, String) {
         use std::io::Write as _;
         let mut shell = std::process::Command::new("/bin/sh");
-        shell.args(["-c", command]).stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+        shell.args(["-c", command]).stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
         let mut shell = shell.spawn().unwrap();
         shell.stdin.take().unwrap().write_all(b"{\"a\": \"%s\"}").unwrap();
-        shell.wait().unwrap().code()
+        let ended = shell.wait_with_output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
     }
 
     #[test]
@@ -176,10 +179,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let calls = || std::fs::read_to_string(directory.path().join("calls")).unwrap_or_default();
         let called = "hook x Stop --wait {\"a\": \"%s\"} 1\n";
-        for (ends, code) in [(&["TERM", "101", "2"][..], 2), (&["0"], 0)] {
+        // The last one is broken, and given up.
+        for (ends, code) in [(&["TERM", "101", "2"][..], 2), (&["0"], 0), (&["101", "101", "101"], 101)] {
             let ao = scripted(directory.path(), ends);
             let begun = tokio::time::Instant::now();
-            assert_eq!(end_of(&wait_without_end(&format!("{ao} hook x Stop"))), Some(code));
+            let (ended, read) = end_of(&wait_without_end(&format!("{ao} hook x Stop"), 2));
+            assert_eq!((ended, read.as_str()), (Some(code), "a message"), "{ends:?}");
             assert_eq!(calls(), called.repeat(ends.len()), "{ends:?}");
             assert!(begun.elapsed().as_secs() >= ends.len() as u64 - 1, "it was begun again at once");
             std::fs::remove_file(directory.path().join("calls")).unwrap();

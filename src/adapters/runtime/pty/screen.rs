@@ -334,6 +334,16 @@ mod tests {
     }
 
     #[test]
+    fn what_scrolls_off_in_one_breath_with_a_history_that_is_cleared_is_told() {
+        let mut screen = Screen::telling(TerminalSize { rows: 4, cols: 20 });
+        screen.feed(b"a1\r\na2\r\na3\r\na4\r\na5\r\na6");
+        assert_eq!(screen.scrolled_off(), ["a1", "a2"]);
+        // More than there were before.
+        screen.feed(b"\x1b[3J\r\nb1\r\nb2\r\nb3\r\nb4");
+        assert_eq!(screen.scrolled_off(), ["a3", "a4", "a5", "a6"]);
+    }
+
+    #[test]
     fn another_size_neither_loses_a_line_nor_tells_it_twice() {
         let mut screen = Screen::telling(TerminalSize { rows: 10, cols: 40 });
         let (mut told, mut expected) = (Vec::new(), Vec::new());
